@@ -71,8 +71,8 @@ typedef struct RgRecipe {
     bool features;            /* also the reference's features before each of these steps */
     double reference_share;   /* of the reference in RG_FROM_MIXTURE */
     double third_temperature; /* −1: that of training. Sampling temperature of the third response */
-    int64_t reference_steps;  /* steps after which the policy becomes the reference; 0: never */
-    int64_t sampler_steps;    /* 1. Steps after which the sampling policy is updated: semi-online
+    int64_t reference_steps; /* steps after which the policy becomes the reference; 0: never */
+    int64_t sampler_steps;   /* 1. Steps after which the sampling policy is updated: semi-online
                                  (arXiv:2506.21495); 0: never, the initial policy samples */
     int64_t best_of; /* responses of an evaluation are the best of this many, by the judge; 0 or 1:
                         the policy's own */
@@ -162,20 +162,20 @@ typedef struct RgSteps {
 /* Pairs (k is 2), groups and demonstrations (k is 1). */
 typedef struct RgBatch {
     int64_t prompts, k;
-    int64_t response_limit; /* most tokens of a sampled response; for an episode, steps */
-    RgTensor *logprob;    /* [prompts, k] log π_θ(y|x), differentiable; for a pair, first the
+    int64_t response_limit;  /* most tokens of a sampled response; for an episode, steps */
+    RgTensor *logprob;       /* [prompts, k] log π_θ(y|x), differentiable; for a pair, first the
                              response of `responses`, second that of `opponents` */
-    RgTensor *reference;  /* [prompts, k] log π_ref(y|x); 0 if the method has no reference */
-    RgTensor *log_ratio;  /* [prompts, k] h(y) = logprob − reference, differentiable */
-    RgTensor *old;        /* [prompts, k] log π(y|x) at the start of this step: the values of
+    RgTensor *reference;     /* [prompts, k] log π_ref(y|x); 0 if the method has no reference */
+    RgTensor *log_ratio;     /* [prompts, k] h(y) = logprob − reference, differentiable */
+    RgTensor *old;           /* [prompts, k] log π(y|x) at the start of this step: the values of
                              `logprob` in the first epoch, constant */
-    RgTensor *length;     /* [prompts, k] tokens of y; for an episode, steps; at least 1 */
-    const int32_t *order; /* [prompts, k] the best response first, as preferred or ranked */
-    RgTensor *on_policy;  /* [prompts] 1: responses and labels have the algorithm's own
+    RgTensor *length;        /* [prompts, k] tokens of y; for an episode, steps; at least 1 */
+    const int32_t *order;    /* [prompts, k] the best response first, as preferred or ranked */
+    RgTensor *on_policy;     /* [prompts] 1: responses and labels have the algorithm's own
                              distribution; 0: offline data */
-    RgTensor *reward;     /* [prompts, k] for groups, by the judge; NULL if it only compares */
-    const double *judged; /* [prompts, k] `reward` in double as given by the judge */
-    RgTensor *win_rate;   /* [prompts, k] with rewards: mean over the other responses y' of the
+    RgTensor *reward;        /* [prompts, k] for groups, by the judge; NULL if it only compares */
+    const double *judged;    /* [prompts, k] `reward` in double as given by the judge */
+    RgTensor *win_rate;      /* [prompts, k] with rewards: mean over the other responses y' of the
                              probability P(y ≻ y') that the judge prefers y */
     RgSide chosen, rejected; /* for pairs: first and last of `order` */
     RgSide third;            /* if the recipe has one; for RG_FROM_OTHERS both, [2·prompts] */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The reference policy itself, as a contender: it takes no step, so that its row in a table is what
- * every other method started from. */
+/* The reference policy itself as a method: it takes no steps. Its row in a table is the starting
+ * point of every other method. */
 #include "algorithms/algorithm.h"
 
 const RgAlgorithm rg_algorithm_base = {

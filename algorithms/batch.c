@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The measures that preference losses are written in. No loss lives here, and no sampling. */
+/* Measures that preference losses are built from. This file contains no loss and no sampling. */
 #include "algorithms/algorithm.h"
 
 RgTensor *rg_log_ratio_margin(RgTape *t, const RgBatch *batch) {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* Best of n: no training. Each response of an evaluation is the best, by the judge, of n that the
- * reference gives; the KL divergence is at most log n − (n−1)/n (Stiennon et al. 2020,
- * arXiv:2009.01325). What training has to beat, at the cost of n responses for each that is used;
- * that cost, which no other method has, is paid in evaluation and is not metered. */
+/* Best of n: no training. Each response of an evaluation is the best, by the judge, of n samples of
+ * the reference; the KL divergence is at most log n − (n−1)/n (Stiennon et al. 2020,
+ * arXiv:2009.01325). It is the baseline that training has to beat, at the cost of n samples per
+ * response. Only this method has this cost; it arises in evaluation and is not metered. */
 #include "algorithms/algorithm.h"
 
 typedef struct BestOfOptions {

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* Conservative DPO: each label is wrong with a known probability ε, so that the margin has a finite
+/* Conservative DPO: each label is wrong with a known probability ε, so the margin has a finite
  * target.
  *
  *     L = E[ −(1 − ε)·log σ(β·Δ) − ε·log σ(−β·Δ) ]      Mitchell 2023, "A note on DPO with noisy
  *                                                       preferences"
  *
- * Some trainers have an option of this name that their default loss ignores; this is the loss. */
+ * Some trainers have an option of this name that their default loss ignores. This is the loss. */
 #include "algorithms/algorithm.h"
 
 typedef struct CdpoOptions {

@@ -1,19 +1,18 @@
 /* SPDX-License-Identifier: MIT */
-/* χPO: DPO whose link is that of the χ²-divergence and the KL-divergence together, so that a policy
- * pays for what the data do not cover, which the logarithm alone lets pass.
+/* χPO: DPO with the link of the χ²-divergence plus the KL divergence. It penalises responses that
+ * the data do not cover, which the logarithm alone does not.
  *
  *     L = −E[ log σ( clip_{2R}( β·φ(π(y_w)/π_ref(y_w)) − β·φ(π(y_l)/π_ref(y_l)) ) ) ]
  *     φ(z) = z + log z                        Huang et al. 2024, arXiv:2407.13399, Algorithm 1
  *
- * clip_{2R} holds the margin within ±2R, where R (`reward_limit`) bounds the judge's rewards over
- * the temperature of its labels: beyond, a pair has no gradient.
+ * clip_{2R} clips the margin to ±2R, where R (`reward_limit`) bounds the judge's rewards divided by
+ * the temperature of its labels. Beyond it a pair has no gradient.
  *
- * From memory, nothing was held against the paper or its code. z = exp h is of a whole response, so
- * that it overflows: h above 20 counts as 20 in it (as the authors' experiments have it, by
- * memory), where β·e^20 is far beyond any 2R; log z is not held. Below, e^h ends in 0 by itself.
+ * This is from memory and not verified against the paper or its code. z = exp h is of a whole
+ * response and would overflow: h above 20 counts as 20 in z (as in the authors' experiments, from
+ * memory), where β·e^20 is far beyond any 2R; log z is not clipped. For small h, e^h goes to 0.
  *
- * Optimum: β·φ(π/π_ref) is the reward but for a constant of each prompt, π = π_ref·W(e^((r−λ)/β)).
- */
+ * Optimum: β·φ(π/π_ref) is the reward up to a constant per prompt, π = π_ref·W(e^((r−λ)/β)). */
 #include "algorithms/algorithm.h"
 
 #include <math.h>

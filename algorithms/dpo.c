@@ -1,13 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* DPO and online DPO: the same loss on offline pairs, or on fresh pairs of the policy that the
- * judge labels.
+/* DPO and online DPO: the same loss on offline pairs, or on on-policy pairs that the judge labels.
  *
  *     L = −E[ log σ(β·Δ) ]      Rafailov et al. 2023, arXiv:2305.18290, eq. 7
  *
- * Online DPO (Guo et al. 2024, arXiv:2402.04792) treats its samples as data: the dependence of
- * their distribution on the policy is dropped, which is what SAIL's score term adds back. Between
- * the two it is semi-online (Lanchantin et al. 2025, arXiv:2506.21495): the policy that is sampled
- * from is brought up to date every `sampler_steps`, an option that other methods share. */
+ * Online DPO (Guo et al. 2024, arXiv:2402.04792) treats its samples as data: it drops the
+ * dependence of their distribution on the policy. SAIL's score term restores it. Semi-online DPO
+ * (Lanchantin et al. 2025, arXiv:2506.21495) is between the two: the sampling policy is updated
+ * every `sampler_steps`, an option that other methods share. */
 #include "algorithms/algorithm.h"
 
 typedef struct DpoOptions {

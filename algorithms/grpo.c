@@ -1,25 +1,25 @@
 /* SPDX-License-Identifier: MIT */
-/* GRPO: PPO's clipped surrogate with no value network. The advantage of a response is its reward
- * beside the others' of its group, the same for all of its tokens; the divergence from the
- * reference is a term of the loss.
+/* GRPO: PPO's clipped surrogate without a value network. The advantage of a response is its reward
+ * relative to its group, the same for all of its tokens. The divergence from the reference is a
+ * term of the loss.
  *
  *     L = −E[ 1/k Σ_i 1/|y_i| Σ_t ( min(ρ·A_i, clip(ρ, 1 ± ε)·A_i) − β·(e^−h − 1 + h) ) ]
  *     A_i = (r_i − mean r)/std r,   ρ = π/π_old and h = log π − log π_ref of one token
  *                                              Shao et al. 2024, arXiv:2402.03300, eq. 3 and 4
  *
  * Without both normalisations it is Dr. GRPO (Liu et al. 2025, arXiv:2503.20783): A_i = r_i − mean
- * r, and the most tokens that a response may have in place of |y_i|, so that neither long responses
- * nor groups of nearly equal rewards weigh more than others.
+ * r, and the longest length allowed instead of |y_i|. Then neither long responses nor groups of
+ * nearly equal rewards have more weight than others.
  *
- * The equations are from memory; held against public trainers are the divergence (called k3) and
- * Dr. GRPO's constant. Here std has k − 1 in its denominator and 1e-4 added, as those trainers
- * have it, where the paper does not say; `group_size` is 8, the paper's 64. Two things to know:
- * where π_old is π, the gradient of k3 is that of KL(π_ref ‖ π), not of the KL(π ‖ π_ref) that its
- * value estimates; and with `sampler_steps` of 2 and more, ρ is still over the policy at the step's
- * beginning: what was sampled by an earlier one is not reweighted.
+ * The equations are from memory. The divergence (called k3) and Dr. GRPO's constant were verified
+ * against public trainers. std has the denominator k − 1, and 1e-4 is added, as in those trainers;
+ * the paper does not specify either. `group_size` is 8, the paper's 64. Note two things. Where
+ * π_old is π, the gradient of k3 is that of KL(π_ref ‖ π), not of the KL(π ‖ π_ref) that its value
+ * estimates. With `sampler_steps` of 2 or more, ρ is still relative to the policy at the start of
+ * the step: samples of an earlier policy are not reweighted.
  *
- * Limit: in one epoch, with β of 0 and without normalisations, the gradient is that of RLOO but for
- * the factor (k − 1)/k, of a baseline that the response is part of, over the most tokens. */
+ * Limit: in one epoch, with β = 0 and without normalisations, the gradient is that of RLOO times
+ * (k − 1)/k, because the baseline includes the response itself, divided by the longest length. */
 #include "algorithms/ppo.h"
 
 #include "algorithms/algorithm.h"
@@ -51,7 +51,7 @@ static const RgOption grpo_options[] = {
     RG_OPTION_END,
 };
 
-/* Of k numbers, with k − 1 in the denominator. */
+/* Standard deviation of k numbers, with denominator k − 1. */
 static double deviation(const RgReal *x, int64_t k, double *mean) {
     double squares = 0;
     *mean = 0;
@@ -62,8 +62,8 @@ static double deviation(const RgReal *x, int64_t k, double *mean) {
     return sqrt(squares / (double)(k - 1));
 }
 
-/* [prompts·k]; their spread, the mean over groups of their standard deviation, is logged: 0 where
- * all responses of all groups are alike to the judge, and there is nothing to learn. */
+/* Advantages, [prompts·k]. Logs their spread: the mean over groups of their standard deviation. It
+ * is 0 if the judge gives equal rewards within each group: there is nothing to learn. */
 static RgTensor *advantages(RgStep *step, const GrpoOptions *o, const RgBatch *batch) {
     int64_t n = batch->prompts, k = batch->k;
     RgTensor *advantage = rg_filled(step->tape, RG_SHAPE(n * k), 0);
@@ -80,8 +80,8 @@ static RgTensor *advantages(RgStep *step, const GrpoOptions *o, const RgBatch *b
     return advantage;
 }
 
-/* Means over responses of what their tokens come to: the share of those whose ratio is held, and
- * the divergence from π_old, ρ − 1 − log ρ. */
+/* Log means over responses of the means over their tokens: the share of clipped ratios, and the
+ * divergence from π_old, ρ − 1 − log ρ. */
 static void log_ratios(RgStep *step, const GrpoOptions *o, const RgBatch *batch,
                        const RgTensor *advantage) {
     const RgSteps *s = &batch->steps;

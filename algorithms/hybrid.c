@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: MIT */
-/* HyPO: DPO on offline pairs, and the divergence from the reference where the policy itself goes,
- * on responses that it samples. Nobody is asked for labels of these.
+/* HyPO: DPO on offline pairs, plus the divergence from the reference on responses that the policy
+ * samples. These need no labels.
  *
  *     L = −E[ log σ(β·Δ) ] + λ·E[ sg[h(y)]·log π(y) ],   y ~ π     Song et al. 2024,
  *                                                                  arXiv:2406.01462, Algorithm 1
  *
- * The gradient of the second term is that of λ·KL(π ‖ π_ref), since E[∇log π] is 0. DPO's own
- * divergence is felt on the data set's responses alone, which is what bounds it where these cover
- * little.
+ * The gradient of the second term is that of λ·KL(π ‖ π_ref), since E[∇log π] is 0. DPO alone
+ * bounds the divergence only on the data set's responses; the second term bounds it where these
+ * cover little.
  *
- * The algorithm is from memory; the paper and its code could not be had to hold it against. It has
- * no baseline, and the default of λ is this program's. One response is sampled to the prompt of
- * each pair.
+ * The algorithm is from memory; the paper and its code were not available to verify it. It has no
+ * baseline, and the default of λ is this program's. One response is sampled to the prompt of each
+ * pair.
  *
  * Limit: λ = 0 is DPO, to the bit, and samples nothing. */
 #include "algorithms/algorithm.h"

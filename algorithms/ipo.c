@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* IPO: a squared loss that pulls the margin to a finite target, where DPO's keeps growing on labels
+/* IPO: a squared loss with a finite target of the margin; DPO's margin keeps growing on labels
  * without noise.
  *
  *     L = E[ (Δ − 1/(2β))² ]      Azar et al. 2023, arXiv:2310.12036, eq. 17 (their τ is β here)
  *
- * Δ is of log-probabilities summed over the response's tokens, as in the equation; some trainers
- * divide by the length first (`logprob = "mean"`), so that the same β does not mean the same there.
- */
+ * Δ is of log-probabilities summed over the response's tokens, as in the equation. Some trainers
+ * divide by the length first (`logprob = "mean"`); the same β has another meaning then. */
 #include "algorithms/algorithm.h"
 
 static const char *const logprobs[] = {"sum", "mean", NULL};

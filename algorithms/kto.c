@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: MIT */
-/* KTO: responses are desirable or undesirable by themselves, and worth what prospect theory says.
+/* KTO: single responses are desirable or undesirable, with a value from prospect theory.
  *
  *     L = E[ λ_D·(1 − σ(β·h(y_w) − z)) + λ_U·(1 − σ(z − β·h(y_l))) ] / 2
  *     z = max(0, β·E[h(y')])      Ethayarajh et al. 2024, arXiv:2402.01306
  *
- * Each offline pair gives a desirable and an undesirable response. z stands for the divergence from
- * the reference; it is estimated from the batch's mismatched prompts and responses, and no gradient
- * goes through it. The authors' code gives the prompt of each example the response of the next
- * one, desirable or not: here y' are both responses of the next pair (kl_responses = "all"), so
- * that each example has one. With "chosen" they are its chosen response alone. */
+ * Each offline pair gives a desirable and an undesirable response. z is an estimate of the
+ * divergence from the reference, from mismatched prompts and responses of the batch, and has no
+ * gradient. The authors' code combines the prompt of each example with the response of the next
+ * example, desirable or not. Here y' are both responses of the next pair (kl_responses = "all"), so
+ * that each example has one. With "chosen" they are only its chosen response. */
 #include "algorithms/algorithm.h"
 
 #include <math.h>

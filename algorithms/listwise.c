@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* Listwise DPO: the judge ranks k responses of the policy, and their implicit rewards are fitted to
- * the ranking under the Plackett-Luce model.
+/* Listwise DPO: the judge ranks k responses of the policy, and the Plackett-Luce model fits their
+ * implicit rewards to the ranking.
  *
  *     L = −E[ Σ_{j<k} log( exp(β·h(y_j)) / Σ_{l≥j} exp(β·h(y_l)) ) ],   y_1 the best
  *                                              Rafailov et al. 2023, arXiv:2305.18290, eq. 20
  *
- * Rankings are drawn from the same model of the judge's rewards. With k = 2 it is online DPO. */
+ * Rankings are sampled from the same model of the judge's rewards. k = 2 is online DPO. */
 #include "algorithms/algorithm.h"
 
 typedef struct ListwiseOptions {
@@ -20,8 +20,8 @@ static const RgOption listwise_options[] = {
     RG_OPTION_END,
 };
 
-/* How likely each group's response of this place is chosen of those without one: [groups]. It has
- * one then, so that its number in `taken` is far below 0. */
+/* Log-probability that each group's response at this place is chosen among those not yet chosen:
+ * [groups]. Marks it as chosen: its number in `taken` becomes far below 0. */
 static RgTensor *choose(RgTape *t, const RgBatch *b, RgTensor *reward, int64_t place,
                         RgTensor **taken) {
     int32_t *at = RG_ARENA_ARRAY(rg_tape_arena(t), int32_t, b->prompts);

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* Nash-MD: the equilibrium of the game of preferences, by policy gradient against the geometric
+/* Nash-MD: the Nash equilibrium of the preference game, by policy gradient against the geometric
  * mixture of policy and reference.
  *
  *     ∇ = E[ ∇log π(y)·(z − 1/2 − β·h(y)) ],   y ~ π,   y' ~ π^(1−c)·π_ref^c
- *     z = 1 where y is preferred to y', else 0      Munos et al. 2023, arXiv:2312.00886
+ *     z = 1 if y is preferred to y', else 0         Munos et al. 2023, arXiv:2312.00886
  *
- * c is the reference's share. z is the label that was drawn, whose mean is the probability in the
- * paper; β·h is that of the whole response, not of each token by itself. */
+ * c is the reference's share. z is the sampled label, whose mean is the probability in the paper;
+ * β·h is of the whole response, not of single tokens. */
 #include "algorithms/algorithm.h"
 
 typedef struct NashOptions {

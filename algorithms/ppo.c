@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* PPO on the judge's reward, token by token, with a value of states and a penalty on the
+/* PPO on the judge's reward, token by token, with a value network and a penalty on the
  * divergence.
  *
  *     r_t = −β·(log π_old − log π_ref)_t, and the judge's reward at the last step
@@ -9,11 +9,11 @@
  *     Schulman et al. 2017, arXiv:1707.06347; with language models Ziegler et al. 2019,
  *     arXiv:1909.08593, and Ouyang et al. 2022, arXiv:2203.02155
  *
- * R = A + V_old before whitening. V is a network of its own, with one hidden layer, over what the
- * frozen reference knows before the step (its hidden state; of a process, the state or what is
- * observed), so that no gradient of V moves the policy. A step samples one response to each prompt
- * and goes over them `epochs` times, in whole batches. `loss` in the log is all of L, `policy_loss`
- * its first term, `value_loss` the second without c. */
+ * R = A + V_old before whitening. V is a separate network with one hidden layer. Its input is the
+ * frozen reference's features before the step (its hidden state; in an MDP, the state or its
+ * observation), so no gradient of V reaches the policy. A step samples one response to each prompt
+ * and passes over them `epochs` times, in whole batches. In the log, `loss` is all of L,
+ * `policy_loss` its first term, `value_loss` the second without c. */
 #include "algorithms/ppo.h"
 
 #include "algorithms/training/trainer.h"
@@ -70,7 +70,7 @@ bool rg_ppo_clips(double ratio, double advantage, double clip) {
     return (advantage > 0 && ratio > 1 + clip) || (advantage < 0 && ratio < 1 - clip);
 }
 
-/* To mean 0 and deviation 1. */
+/* Scale to mean 0 and standard deviation 1. */
 static void whiten(double *x, int64_t count) {
     double mean = 0, square = 0;
     for (int64_t i = 0; i < count; i++)
@@ -126,14 +126,14 @@ static RgTensor *value_of(const RgStep *step, RgTensor *features) {
 
 /* ---- before the first epoch ---- */
 
-/* What the policy and its value were when the batch was sampled, [steps] each. */
+/* Quantities of policy and value network at sampling, [steps] each. */
 typedef struct Prepared {
     RgTensor *value;     /* V_old */
     RgTensor *advantage; /* A */
     RgTensor *target;    /* R */
 } Prepared;
 
-/* The judge's reward at the last step of each response, less the penalty at all of them. */
+/* The judge's reward at the last step of each response, minus the penalty at all steps. */
 static void reward_steps(const RgBatch *batch, double beta, double *reward) {
     const RgSteps *s = &batch->steps;
     for (int64_t i = 0; i < batch->prompts; i++) {
@@ -145,7 +145,7 @@ static void reward_steps(const RgBatch *batch, double beta, double *reward) {
     }
 }
 
-/* Sums and means in double. */
+/* Sums and means are computed in double. */
 static const void *ppo_prepare(RgStep *step, const void *options, const RgBatch *batch) {
     const PpoOptions *o = options;
     const RgSteps *s = &batch->steps;
@@ -172,7 +172,7 @@ static const void *ppo_prepare(RgStep *step, const void *options, const RgBatch 
 
 /* ---- the loss ---- */
 
-/* 0 where no response has a step. */
+/* The mean over steps; 0 without steps. */
 static RgTensor *mean_over_steps(RgTape *t, RgTensor *x) {
     return x->count > 0 ? rg_mean(t, x) : rg_scalar(t, 0);
 }
@@ -189,7 +189,7 @@ static RgTensor *value_loss(const RgStep *step, const PpoOptions *o, RgTensor *f
     return rg_scale(t, mean_over_steps(t, larger), (RgReal)0.5);
 }
 
-/* Share of the steps beyond whose ratio nothing is gained. */
+/* Share of steps with a clipped ratio. */
 static double clip_fraction(const RgSteps *s, const RgTensor *advantage, double clip) {
     double clipped = 0;
     for (int64_t k = 0; k < s->count; k++) {

@@ -5,7 +5,7 @@
  *     L = E[ (−(1 − ε)·log σ(β·Δ) + ε·log σ(−β·Δ)) / (1 − 2ε) ]      Chowdhury et al. 2024,
  *                                                                    arXiv:2403.00409
  *
- * Where conservative DPO adds, this subtracts, and may be negative. */
+ * Conservative DPO adds the second term; this subtracts it, and may be negative. */
 #include "algorithms/algorithm.h"
 
 typedef struct RdpoOptions {

@@ -1,19 +1,19 @@
 /* SPDX-License-Identifier: MIT */
-/* REBEL: policy gradient as regression. What the policy changes in the log-odds of two responses is
+/* REBEL: policy gradient as regression. The policy's change in the log-odds of two responses is
  * fitted to the difference of their rewards.
  *
  *     L = E[ ( log π(y)/π_t(y) − log π(y')/π_t(y') − η·(R(y) − R(y')) )² ],   y, y' ~ π_t
  *     R = r − β·log π_t/π_ref                       Gao et al. 2024, arXiv:2404.16767, Algorithm 1
  *
- * π_t is the policy that the step began with; `epochs` steps of the optimiser are taken towards the
- * regression's solution, π_t·exp(η·R)/Z. The paper divides the log-ratios by η in place of
- * multiplying the rewards, which is this loss over η². The form here, the reward less the
- * divergence, and the defaults of η and β are those of the authors' code for summaries (their
- * `kl_coef`; held against it). That code takes mini-batches of the batch in each epoch and
- * anneals the learning rate; here an epoch is one step on the whole batch.
+ * π_t is the policy at the start of the step; `epochs` optimiser steps move towards the
+ * regression's solution, π_t·exp(η·R)/Z. The paper divides the log-ratios by η instead of
+ * multiplying the rewards, which is this loss over η². This form, the reward minus the divergence,
+ * and the defaults of η and β are those of the authors' code for summaries (their `kl_coef`;
+ * verified against it). That code uses mini-batches in each epoch and anneals the learning rate;
+ * here an epoch is one step on the whole batch.
  *
  * Limit: in the first epoch the gradient is 4η times that of RLOO with two responses. With η > 0
- * and β > 0 what stays where it is is the optimum of the penalised reward, π_ref·exp(r/β)/Z. */
+ * and β > 0 the fixed point is the optimum of the penalised reward, π_ref·exp(r/β)/Z. */
 #include "algorithms/algorithm.h"
 
 typedef struct RebelOptions {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Algorithms by name, and what each must have. */
+/* Algorithms by name, and the requirements of a descriptor. */
 #include "algorithms/training/recipe.h"
 
 #include <stdlib.h>
@@ -12,7 +12,7 @@ const RgAlgorithm *rg_algorithm_find(const char *name) {
     return (const RgAlgorithm *)rg_find(RG_ALGORITHM, name);
 }
 
-/* A recipe hangs on the options: here it is that of the defaults. The trainer looks again. */
+/* A recipe depends on the options: this checks that of the defaults. The trainer checks again. */
 static RgStatus check_recipe(const RgAlgorithm *a, RgError *error) {
     RgSettings *none = rg_settings_create();
     void *options = rg_allocate(1, a->about.options_size);

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* RLOO: REINFORCE on the judge's reward less the KL penalty, with the mean of the other responses
- * to the prompt as baseline.
+/* RLOO: REINFORCE on the judge's reward minus the KL penalty. The baseline is the mean of the other
+ * responses to the prompt.
  *
  *     ∇ = E[ 1/k Σ_i (R_i − 1/(k−1) Σ_{j≠i} R_j)·∇log π(y_i) ],   R = r − β·h
- *                                                   Ahmadian et al. 2024, arXiv:2402.14740, eq. 8
- */
+ *                                                   Ahmadian et al. 2024, arXiv:2402.14740, eq.
+ * 8 */
 #include "algorithms/algorithm.h"
 
 typedef struct RlooOptions {
@@ -24,7 +24,7 @@ static RgTensor *rloo_loss(RgStep *step, const void *options, const RgBatch *bat
     RgTape *t = step->tape;
     RgTensor *penalty = rg_scale(t, rg_stop_gradient(t, batch->log_ratio), (RgReal)o->beta);
     RgTensor *gain = rg_sub(t, batch->reward, penalty);
-    /* R_i less the others' mean is k/(k − 1) of R_i less the mean of all */
+    /* R_i minus the others' mean is k/(k − 1) times R_i minus the mean of all */
     RgReal others = (RgReal)batch->k / (RgReal)(batch->k - 1);
     RgTensor *advantage = rg_scale(t, rg_sub(t, gain, rg_mean_last(t, gain)), others);
     return rg_negate(t, rg_mean(t, rg_mul(t, advantage, batch->logprob)));

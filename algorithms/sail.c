@@ -1,19 +1,19 @@
 /* SPDX-License-Identifier: MIT */
 /* SAIL: the bilevel problem of online alignment, reduced to a single level.
  *
- * The objective is J(θ) = E[F], F = log σ(β·Δ), where responses, labels or both are drawn from the
+ * The objective is J(θ) = E[F], F = log σ(β·Δ), with responses, labels or both sampled from the
  * policy (arXiv:2406.15567). Besides DPO's own E[∇F], its gradient has a score term for each
  * distribution that depends on θ:
  *
  *     responses from the policy:  E[ F · (∇log π(y_w) + ∇log π(y_l)) ]
  *     labels from the policy:     E[ F · ∇F ]      since log p_θ(label) = F,  F·∇F = ½∇F²
  *
- * so that the loss to minimise, on the pairs of the algorithm's own distribution, is
+ * So the loss to minimise, on the pairs of the algorithm's own distribution, is
  *
  *     L = −F − c·sg[F]·(log π(y_w) + log π(y_l)) − (c/2)·F²
  *
- * with the second term where the policy responds, the third where the policy labels, and c the
- * exploration coefficient. Offline pairs of the mixture contribute −F alone.
+ * with the second term if the policy responds, the third if the policy labels; c is the exploration
+ * coefficient. Offline pairs of the mixture contribute only −F.
  *
  *     variant   responses   labels    published mixture, coefficient
  *     SAIL-DP   data set    policy    r = 0.4, ρ = 0.2
@@ -21,12 +21,12 @@
  *     SAIL-PR   policy      judge     g = 0.3, γ = 0.3
  *
  * SAIL-RevKL adds a penalty to SAIL-PR's loss, c·mean(log π_ref − log π) over the tokens of each
- * response, that keeps the policy's likelihood of them from falling; its paper proves that this
- * makes the problem well behaved (arXiv:2606.31524). The mean over tokens and the coefficient are
- * those of a public implementation.
+ * response. It keeps the policy's likelihood of them from falling; its paper proves that this makes
+ * the problem well behaved (arXiv:2606.31524). The mean over tokens and the coefficient are those
+ * of a public implementation.
  *
- * Limits: mixture 0 is DPO; SAIL-PR with mixture 1 and exploration 0 is online DPO; both to the
- * bit. */
+ * Limits, both to the bit: mixture 0 is DPO; SAIL-PR with mixture 1 and exploration 0 is online
+ * DPO. */
 #include "algorithms/algorithm.h"
 
 typedef enum ScoreTerm { SCORE_EXACT, SCORE_BASELINE, SCORE_RELEASED, SCORE_NONE } ScoreTerm;
@@ -37,8 +37,8 @@ typedef struct SailOptions {
     double mixture;
     double exploration;
     int score_term;
-    int64_t sampler_steps; /* where the policy responds */
-    double reverse_kl;     /* SAIL-RevKL alone */
+    int64_t sampler_steps; /* if the policy responds */
+    double reverse_kl;     /* only SAIL-RevKL */
 } SailOptions;
 
 #define SAIL_OPTIONS(table, default_mixture, mixture_letter, default_exploration,                  \
@@ -64,9 +64,9 @@ SAIL_OPTIONS(sail_revkl_options, "0.3", "g", "0.3", "γ", RG_SAMPLER_STEPS(SailO
              RG_OPTION_REAL(SailOptions, reverse_kl, "0.02", 0, 1e3,
                             "coefficient of the reverse-KL penalty; 0 is SAIL-PR"), );
 
-/* Mean of the others' F among the fresh pairs, [pairs]; 0 where there are no others. It does not
- * depend on the pair itself, so subtracting it leaves the expectation of the score term as it was.
- */
+/* For each on-policy pair, the mean F of the other on-policy pairs, [pairs]; 0 without others. It
+ * does not depend on the pair itself, so subtracting it does not change the expectation of the
+ * score term. */
 static RgTensor *leave_one_out(RgTape *t, const RgTensor *fit, const RgTensor *fresh) {
     RgTensor *baseline = rg_filled(t, fit->shape, 0);
     double sum = 0, count = 0;
@@ -86,11 +86,10 @@ static RgTensor *response_score(RgTape *t, RgTensor *weight, const RgBatch *batc
     return rg_mul(t, weight, both);
 }
 
-/* What the authors' published code adds instead: it divides F by the log-probability, of which the
- * formula knows nothing. As both are negative, the term raises both log-probabilities, where the
- * formula lowers them. (That code also leaves out the division by the batch size of one device and
- * by the accumulated batches; here the term is a mean like all others, and the coefficient scales
- * it.) */
+/* The term of the authors' published code. It divides F by the log-probability, which the formula
+ * does not. As both are negative, the term raises both log-probabilities, while the formula lowers
+ * them. (That code also omits the division by the batch size of one device and by the accumulated
+ * batches. Here the term is a mean like all others, scaled by the coefficient.) */
 static RgTensor *released_score(RgTape *t, RgTensor *fit, const RgBatch *batch) {
     RgTensor *constant = rg_stop_gradient(t, fit);
     RgTensor *chosen = rg_div(t, constant, rg_stop_gradient(t, batch->chosen.logprob));
@@ -134,7 +133,7 @@ static RgTensor *sail_pr_loss(RgStep *step, const void *options, const RgBatch *
     return sail_loss(step->tape, options, batch, true, false);
 }
 
-/* log π_ref − log π of a response's token, on average, [pairs]. */
+/* Mean over a response's tokens of log π_ref − log π, [pairs]. */
 static RgTensor *mean_reverse(RgTape *t, const RgSide *side) {
     return rg_div(t, rg_negate(t, side->log_ratio), side->length);
 }
@@ -154,7 +153,7 @@ static RgTensor *sail_revkl_loss(RgStep *step, const void *options, const RgBatc
 static void take_options(const SailOptions *o, RgRecipe *recipe) {
     recipe->on_policy = o->mixture;
     recipe->beta = o->beta;
-    /* a baseline is made of the other pairs */
+    /* a baseline depends on the other pairs */
     recipe->couples = o->score_term == SCORE_BASELINE && o->exploration != 0;
 }
 

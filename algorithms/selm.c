@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
-/* SELM: self-exploring language models. The likeliest response of the model that the round started
- * from competes with the data set's two; best and worst are the pair, and the likelihood of that
- * response is lowered, so that the policy looks elsewhere.
+/* SELM: self-exploring language models. The most likely response of the policy at the start of the
+ * round competes with the data set's two; the best and the worst are the pair. The likelihood of
+ * that response is lowered, so that the policy explores elsewhere.
  *
  *     L = E[ −log σ(β·Δ) ] + α·E[ h(y') ],   y' greedy of π_ref      Zhang et al. 2024,
  *                                                                    arXiv:2405.19332
  *
- * α is `exploration`: the paper's α times β, the unit that XPO has. (Theirs is 10⁻³ or 10⁻⁴ at β =
- * 0.01.) */
+ * α is `exploration`: the paper's α times β, the same unit as in XPO. (The paper's is 10⁻³ or 10⁻⁴
+ * at β = 0.01.) */
 #include "algorithms/algorithm.h"
 
 typedef struct SelmOptions {
@@ -49,7 +49,7 @@ static void selm_recipe(const void *options, RgRecipe *recipe) {
     recipe->beta = o->beta;
     recipe->third_temperature = o->calibration_temperature;
     recipe->reference_steps = o->reference_steps;
-    recipe->rewards = true; /* to tell the best and the worst of three */
+    recipe->rewards = true; /* for the best and the worst of three */
 }
 
 const RgAlgorithm rg_algorithm_selm = {

@@ -3,7 +3,7 @@
  *
  *     L = −(1/tokens) Σ log π(y|x)
  *
- * Makes base policies; as a contender it is 'preferred fine-tuning'. */
+ * It trains base policies; as a method to compare it is 'preferred fine-tuning'. */
 #include "algorithms/algorithm.h"
 
 static RgTensor *sft_loss(RgStep *step, const void *options, const RgBatch *batch) {

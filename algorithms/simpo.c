@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* SimPO: the mean log-probability of a token as reward, with a target margin and no reference.
+/* SimPO: the mean log-probability of a token is the reward, with a target margin and no reference.
  *
  *     L = −E[ log σ( β·(log π(y_w)/|y_w| − log π(y_l)/|y_l|) − γ ) ]      Meng et al. 2024,
- *                                                                         arXiv:2405.14734, eq. 6
- */
+ *                                                                     arXiv:2405.14734, eq. 6 */
 #include "algorithms/algorithm.h"
 
 typedef struct SimpoOptions {

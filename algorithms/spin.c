@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* SPIN: self-play. Demonstrations are preferred to what the policy of the iteration before would
- * have said, which is the reference as well; then the policy takes its place.
+/* SPIN: self-play. Demonstrations are preferred to responses of the previous iteration's policy,
+ * which is also the reference; then the current policy replaces it.
  *
  *     L = −E[ log σ(λ·Δ) ],   y_w a demonstration, y_l ~ π_ref = π of the last iteration
  *                                                    Chen et al. 2024, arXiv:2401.01335, eq. 4.7
  *
- * λ is `beta` here. Nobody's preferences are asked for. */
+ * λ is `beta` here. No judge is needed. */
 #include "algorithms/algorithm.h"
 
 typedef struct SpinOptions {

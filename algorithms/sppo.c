@@ -1,21 +1,20 @@
 /* SPDX-License-Identifier: MIT */
-/* SPPO: self-play towards the equilibrium of preferences. The log-ratio of a response to the policy
- * of the iteration before is fitted to how often that response beats those of that policy.
+/* SPPO: self-play towards the equilibrium of preferences. The log-ratio of a response to the
+ * previous iteration's policy is fitted to the response's win rate against that policy.
  *
  *     L = E[ 1/k Σ_i ( log π(y_i)/π_t(y_i) − η·(P(y_i ≻ π_t) − 1/2) )² ],   y_i ~ π_t
- *                                                       Wu et al. 2024, arXiv:2405.00675, Algorithm
- * 1
+ *                                           Wu et al. 2024, arXiv:2405.00675, Algorithm 1
  *
- * π_t is the reference here: the policy takes its place every `reference_steps`. 1/2 stands for the
- * logarithm of the normalising constant over η, which it is where the win rates of π_t are around
- * 1/2. P is the mean over the other responses of the group of the judge's probability.
+ * π_t is the reference here: the policy replaces it every `reference_steps`. 1/2 approximates the
+ * logarithm of the normalising constant over η, and is exact if the win rates of π_t are near 1/2.
+ * P is the judge's probability, averaged over the other responses of the group.
  *
- * Equation and 1/2 are from memory; the loss of the authors' code, with η of 1000 and the two
- * responses of best and worst win rate out of five, was seen in copies of it alone. Here all
- * responses of a group are fitted, a response is not compared to itself (which would pull its win
- * rate to 1/2), and the default of η is 1/β of the other methods here: 1000 is as far as never. The
- * paper samples from π_t, as `sampler_steps` equal to `reference_steps` does; with 1 each step's
- * policy is sampled from instead. */
+ * The equation and the 1/2 are from memory. The loss of the authors' code, with η of 1000 and the
+ * responses of best and worst win rate out of five, was verified only in copies of it. Here all
+ * responses of a group are fitted, and a response is not compared to itself, which would pull its
+ * win rate to 1/2. The default of η is the 1/β of the other methods here; 1000 is never reached.
+ * The paper samples from π_t, as with `sampler_steps` equal to `reference_steps`; with 1 the
+ * responses are sampled from each step's policy. */
 #include "algorithms/algorithm.h"
 
 typedef struct SppoOptions {

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* VPO: online DPO with a value that is optimistic: the reward is calibrated on responses of the
- * reference, whose likelihood is lowered.
+/* VPO: online DPO with an optimistic value: the reward is calibrated on responses of the reference,
+ * and their likelihood is lowered.
  *
  *     L = E[ −log σ(β·Δ) ] + α·E[ h(y) ],   y ~ π_cal = π_ref      Cen et al. 2024,
  *                                                                  arXiv:2405.19320
  *
- * α is `exploration`: the paper's α times β, the unit that XPO has. Its offline method, which is
- * pessimistic, has the other sign. */
+ * α is `exploration`: the paper's α times β, the same unit as in XPO. The paper's offline method is
+ * pessimistic: it has the other sign. */
 #include "algorithms/algorithm.h"
 
 typedef struct VpoOptions {

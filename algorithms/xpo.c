@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* XPO: online DPO between a response of the policy and one of the reference, made optimistic: the
- * likelihood of the reference's is lowered.
+/* XPO: online DPO between a response of the policy and one of the reference. It is optimistic: the
+ * likelihood of the reference's response is lowered.
  *
  *     L = E[ −log σ(β·Δ) + α·log π(ỹ) ],   ỹ ~ π_ref      Xie et al. 2024, arXiv:2405.21046,
  *                                                         Algorithm 1
  *
- * α is `exploration`, whose unit SELM and VPO share here: their papers' α times β. log π is summed
- * over tokens, so that the term grows with the response's length; nothing bounds it. */
+ * α is `exploration`, in the same unit as in SELM and VPO here: their papers' α times β. log π is
+ * summed over tokens, so the term grows with the response's length, without bound. */
 #include "algorithms/algorithm.h"
 
 typedef struct XpoOptions {

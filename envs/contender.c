@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* Best of n, drawn and in closed form. */
+/* Best of n, sampled and in closed form. */
 #include "envs/contender.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-/* Of each run of n candidates the one with the largest reward; the first of equals. */
+/* Of each n successive candidates, keep the one with the largest reward; the first of equals. */
 static void keep_best(int64_t n, const RgSequences *candidates, const double *candidate_logprob,
                       const double *reward, RgSequences *out, double *logprob) {
     rg_sequences_clear(out);
@@ -42,7 +42,7 @@ RgStatus rg_contender_sample(const RgContender *contender, const RgTask *task,
     return status;
 }
 
-/* The responses of one reward have F(≤)ⁿ − F(<)ⁿ among them, in proportion to what they had. */
+/* Responses of equal reward share the probability F(≤)ⁿ − F(<)ⁿ in proportion to their own. */
 void rg_contender_table(const RgContender *contender, const double *reward, int64_t contexts,
                         int64_t responses, double *logprob) {
     if (contender->best_of <= 1)

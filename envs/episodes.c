@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
-/* Sampling episodes, and pairs of them that a teacher labelled. What episodes are worth is the
- * environments' affair. */
+/* Sampling episodes, and pairs of them labelled by a teacher. Environments define the rewards of
+ * episodes. */
 #include "envs/episodes.h"
 
 #include <stdlib.h>
 
 enum {
-    BATCH = 512,     /* pairs drawn at once: bounds the memory that skipped ones take */
-    LEAST_SHARE = 50 /* a teacher who labels fewer than one in so many pairs is an error */
+    BATCH = 512,     /* pairs sampled at once: bounds the memory of skipped ones */
+    LEAST_SHARE = 50 /* RG_E_RANGE if a teacher labels fewer than one pair in this many */
 };
 
 RgSequences *rg_episode_prompts(int32_t first, int64_t count) {
@@ -51,7 +51,7 @@ void rg_episodes_sample(const RgSimulator *simulator, RgPolicy *policy, const Rg
     rg_policy_sample(policy, prompts, copies, &sampling, random, out, logprob);
 }
 
-/* Training prompts number first … first + count − 1, again from the first after the last. */
+/* Training prompts number first … first + count − 1, cyclically. */
 static RgSequences *prompts_in_turn(const RgTask *task, int64_t first, int64_t count) {
     RgSequences *prompts = rg_sequences_create();
     for (int64_t i = first; i < first + count; i++)

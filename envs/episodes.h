@@ -19,8 +19,7 @@ RgStatus rg_episodes_check_policy(const RgPolicy *policy, const RgSimulator *sim
 void rg_episodes_sample(const RgSimulator *simulator, RgPolicy *policy, const RgSequences *prompts,
                         int64_t copies, RgRandom random, RgSequences *out, double *logprob);
 
-/* One episode of the contender from each prompt, in the task's simulator; as rg_contender_sample.
- */
+/* One episode of the contender from each prompt in the task's simulator, as rg_contender_sample. */
 RgStatus rg_episodes_contend(const RgTask *task, const RgContender *contender,
                              const RgSequences *prompts, RgRandom random, RgSequences *out,
                              double *logprob, RgError *error);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Environments by name, and their life. */
+/* Environments by name: creation, checks and calls. */
 #include "envs/environment.h"
 
 #include <stdlib.h>

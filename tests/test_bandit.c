@@ -232,9 +232,9 @@ Test(bandit, bad_reward_files_are_refused_with_file_and_line, .init = scratch_be
         {"1 2 3\n4 five 6\n", "r.txt:2: \"five\" is not a finite number"},
         {"1 2 3\n4 nan 6\n", "r.txt:2: \"nan\" is not a finite number"},
         {"1 2 3\n\n4 5\n", "r.txt:3: 2 numbers, expected 3"},
-        {"1 2 3 4\n5 6 7\n", "r.txt:1: more than the 3 numbers expected"},
+        {"1 2 3 4\n5 6 7\n", "r.txt:1: more than the expected 3 numbers"},
         {"1 2 3\n", "the file ends after 1 rows, expected 2"},
-        {"1 2 3\n4 5 6\n7 8 9\n", "r.txt:3: more than the 2 rows expected"},
+        {"1 2 3\n4 5 6\n7 8 9\n", "r.txt:3: more than the expected 2 rows"},
         {"", "the file ends after 0 rows, expected 2"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
@@ -282,7 +282,7 @@ Test(bandit, a_policy_of_another_size_is_refused) {
     cr_expect_eq(
         rg_environment_prepare(large.environment, small.reference, rg_random_root(1), &error),
         RG_E_USAGE);
-    cr_expect(strstr(error.text, "8 contexts of 12"), "%s", error.text);
+    cr_expect(strstr(error.text, "8 contexts with 12"), "%s", error.text);
     world_end(small);
     world_end(large);
 }

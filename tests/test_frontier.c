@@ -190,7 +190,7 @@ Test(budget, a_method_without_a_curve_is_named) {
         .store = path, .x = "judge_queries", .out = open_memstream(&text, &size)};
     fixture_check(rg_budget(&options, &error), &error);
     fclose(options.out);
-    cr_assert(strstr(text, "no curve of reward over judge_queries: DPO\n"), "%s", text);
+    cr_assert(strstr(text, "without a curve of reward over judge_queries: DPO\n"), "%s", text);
     cr_assert(strstr(text, "\n3 seeds: the spread over seeds is hardly known"), "%s", text);
     free(text);
     free(path);
@@ -213,7 +213,7 @@ Test(budget, what_has_no_common_spending_is_refused) {
     rg_results_close(results);
     write_statement(path, "UPDATE readings SET flops = flops + 1e15 WHERE trial <= 4");
     results = open_results(path);
-    refused(results, "flops", "reward", "in common");
+    refused(results, "flops", "reward", "no common range");
     rg_results_close(results);
     free(path);
 }

@@ -190,7 +190,7 @@ Test(judge_endpoint, what_cannot_work_is_refused_before_anything_is_sent) {
         {"http://host", RG_ENDPOINT_QUERY, "[1]", "", "extra: expected a JSON object"},
         {"http://host", RG_ENDPOINT_QUERY, "{", "", "extra: expected a JSON object"},
         {"http://host", RG_ENDPOINT_QUERY, "", "RG_TEST_NONE",
-         "key_variable: the environment has no RG_TEST_NONE"},
+         "key_variable: the environment has no variable RG_TEST_NONE"},
         {"http://host", RG_ENDPOINT_QUERY, "", "RG_TEST_KEY",
          "key_variable: RG_TEST_KEY does not hold a key"},
     };

@@ -269,11 +269,12 @@ Test(reward_model, what_it_cannot_learn_from_is_refused) {
     RgJudgeShare share = share_of(few), texts = share_of(pairs);
     refuse(&share, NULL, RG_E_RANGE, "at least 20 pairs to learn from, found 5");
     texts.sequences = NULL;
-    refuse(&texts, NULL, RG_E_USAGE, "reads tokens");
+    refuse(&texts, NULL, RG_E_USAGE, "needs tokens");
     share = share_of(pairs);
     const char *path = scratch("base.safetensors");
     rg_policy_destroy(written_transformer(path, VOCABULARY - 1));
-    refuse(&share, WITH("weights", path), RG_E_USAGE, "knows 11 tokens, expected at least the 12");
+    refuse(&share, WITH("weights", path), RG_E_USAGE,
+           "has a vocabulary of 11 tokens, expected at least the 12");
     refuse(&share, WITH("weights", "/nowhere.safetensors"), RG_E_FILE, "/nowhere.safetensors");
     refuse(&share, WITH("save", "/nowhere/x.safetensors", "epochs", "1"), RG_E_FILE, "/nowhere/x");
     RgJudge *judge = judge_of(pairs, WITH("epochs", "1"));

@@ -203,7 +203,7 @@ Test(tournament, methods_that_share_no_seed_do_not_meet) {
         cr_assert_eq((bool)isnan(t->methods[i].win_rate), dpo);
         cr_assert(!dpo || i == 1, "between the two that met");
     }
-    cr_assert(has_note(t, "they did not meet"));
+    cr_assert(has_note(t, "were not compared"));
     release(opened);
     free(path);
 }

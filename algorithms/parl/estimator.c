@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* What holds for every estimator: no gradient, no implicit term; and when a solution is one. */
+/* Shared by all estimators: without a gradient there is no implicit term; when a solution counts as
+ * converged. */
 #include "algorithms/parl/estimator.h"
 
 #include "core/tensor/vector_ops.h"

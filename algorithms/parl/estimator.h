@@ -42,9 +42,9 @@ typedef struct RgBilevel {
 } RgBilevel;
 
 typedef struct RgEstimatorOptions {
-    double damping;     /* added to the diagonal of −∇²V */
-    int64_t iterations; /* limit of CG; terms of the series; unrolled or penalised steps */
-    double tolerance;   /* relative residual at which CG and the penalised solution stop */
+    double damping;        /* added to the diagonal of −∇²V */
+    int64_t iterations;    /* limit of CG; terms of the series; unrolled or penalised steps */
+    double tolerance;      /* relative residual at which CG and the penalised solution stop */
     double residual_limit; /* relative residual above which a solution counts as not converged; 0:
                               not checked */
     double rounding;       /* rounding error of |∂_θG|: a norm up to this counts as 0 */

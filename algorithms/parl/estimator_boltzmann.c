@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
-/* The closed form of a lower level that is regularised by the KL divergence or the entropy: its
- * optimum is a Boltzmann distribution, whose dependence on ν is known, so that no derivative of V
- * is needed but that of the reward.
+/* The closed form of a lower level regularised by the KL divergence or the entropy. Its optimum is
+ * a Boltzmann distribution with a known dependence on ν, so that only derivatives of the reward are
+ * needed, none of V.
  *
  *     responses:  ∂_ν log π*(y|x) = (∂_ν r(x,y) − E_π*[∂_ν r]) / β
- *     processes:  ∂_ν log π*(a|s) = (∂_ν Q(s,a) − ∂_ν v(s)) / β
+ *     MDPs:       ∂_ν log π*(a|s) = (∂_ν Q(s,a) − ∂_ν v(s)) / β
  *
- * HPGD (Thoma et al. 2024, arXiv:2406.01575) and SoBiRL (Yang et al. 2025, arXiv:2405.19697) rest
- * on it. It is right only at the optimum. */
+ * HPGD (Thoma et al. 2024, arXiv:2406.01575) and SoBiRL (Yang et al. 2025, arXiv:2405.19697) are
+ * based on it. It is exact only at the optimum. */
 #include "algorithms/parl/estimator.h"
 
 static void boltzmann(const RgBilevel *problem, const RgEstimatorOptions *options,
@@ -17,7 +17,7 @@ static void boltzmann(const RgBilevel *problem, const RgEstimatorOptions *option
     problem->closed_form(problem->context, upper_gradient, w);
 }
 
-/* The derivatives of the reward alone, which are small. */
+/* Only derivatives of the reward, which are cheap. */
 static void boltzmann_work(const RgEstimatorOptions *options, int64_t lower, RgEstimateWork *work) {
     (void)options;
     (void)lower;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Estimators that solve (−∇²V + damping)·u = ∂_θG for u, one way or another, and have the implicit
- * term from it: w = ∇²_{νθ}V·u. */
+/* Estimators that solve (−∇²V + damping)·u = ∂_θG for u, each in its own way. The implicit term is
+ * w = ∇²_{νθ}V·u. */
 #include "algorithms/parl/hypergradient.h"
 #include "core/tensor/vector_ops.h"
 
@@ -37,7 +37,7 @@ static void neumann(const RgBilevel *problem, const RgEstimatorOptions *options,
     by_second_derivatives(problem, options, upper_gradient, w, report, rg_inverse_neumann);
 }
 
-/* u = η·∂_θG: as if −∇²V were the identity times 1/η. */
+/* u = η·∂_θG: −∇²V is approximated by the identity times 1/η. */
 static void by_scalar(const RgCurvature *curvature, const RgEstimatorOptions *options,
                       const RgReal *b, RgReal *u, int64_t *products, RgEstimateReport *report) {
     (void)products;
@@ -64,12 +64,12 @@ static void none(const RgBilevel *problem, const RgEstimatorOptions *options,
 typedef struct Differences {
     const RgBilevel *problem;
     double relative;         /* step relative to 1 + |θ| */
-    RgReal *at, *high, *low; /* [lower]: θ, and gradients on either side of it */
+    RgReal *at, *high, *low; /* [lower]: θ, and the gradients at both sides of it */
     RgReal *above, *below;   /* [upper] */
     RgEstimateReport *report;
 } Differences;
 
-/* Gradients of V at θ ± step·v, whichever are asked for. Returns the step, 0 where v is 0. */
+/* Gradients of V at θ ± step·v, the requested ones. Returns the step, 0 if v is 0. */
 static double gradients_around(const Differences *d, const RgReal *v, bool by_lower,
                                bool by_upper) {
     const RgBilevel *p = d->problem;
@@ -89,7 +89,7 @@ static double gradients_around(const Differences *d, const RgReal *v, bool by_lo
     return step;
 }
 
-/* out = scale·(high − low), zeros where the step was 0. */
+/* out = scale·(high − low), zeros if the step was 0. */
 static void divide(int64_t n, const RgReal *high, const RgReal *low, double step, double sign,
                    RgReal *out) {
     for (int64_t i = 0; i < n; i++)
@@ -106,7 +106,7 @@ static void finite_difference(const RgBilevel *problem, const RgEstimatorOptions
                               const RgReal *upper_gradient, RgReal *w, RgEstimateReport *report) {
     size_t lower = (size_t)problem->lower->count * sizeof(RgReal);
     size_t upper = (size_t)problem->upper->count * sizeof(RgReal);
-    /* Where the errors of rounding and of the next order are alike. */
+    /* Rounding errors and the error of the next order are equally large here. */
     double usual = cbrt(RG_REAL_EPSILON);
     Differences d = {problem,
                      options->difference > 0 ? options->difference : usual,
@@ -131,9 +131,9 @@ static void finite_difference(const RgBilevel *problem, const RgEstimatorOptions
     free(u);
 }
 
-/* ---- what they cost at most ---- */
+/* ---- upper bounds of their costs ---- */
 
-/* One more product tells the residual, and a mixed one the implicit term. */
+/* One more product for the residual, and a mixed one for the implicit term. */
 static void exact_work(const RgEstimatorOptions *options, int64_t lower, RgEstimateWork *work) {
     (void)options;
     double n = (double)lower, doubles = (double)sizeof(double) / (double)sizeof(RgReal);
@@ -162,7 +162,7 @@ static void no_work(const RgEstimatorOptions *options, int64_t lower, RgEstimate
     *work = (RgEstimateWork){0};
 }
 
-/* Two gradients in place of each product. */
+/* Two gradients instead of each product. */
 static void finite_difference_work(const RgEstimatorOptions *options, int64_t lower,
                                    RgEstimateWork *work) {
     *work = (RgEstimateWork){.value_gradients = 2 * ((double)options->iterations + 1),

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The value-function penalty (Shen, Yang and Chen 2024, arXiv:2402.06886; Kwon et al. 2023,
- * arXiv:2301.10945): first order, at the price of one more solution of the lower level.
+ * arXiv:2301.10945): first order, at the cost of one more solution of the lower level.
  *
  *     min_ν,θ' G(ν, θ') + λ (max_θ V(ν, θ) − V(ν, θ'))
  *
@@ -8,9 +8,9 @@
  *
  *     ∂_νG(θ_λ) + λ (∂_νV(θ*) − ∂_νV(θ_λ))    →  dG/dν  as 1/λ → 0, with an error of order 1/λ.
  *
- * θ_λ maximises V − G/λ, found by gradient steps of Barzilai and Borwein's length from θ*. Where
- * the given θ is no optimum, V is tilted by −∇V(θ)·θ' so that it is one, as the implicit function
- * theorem, too, takes it to be. */
+ * θ_λ maximises V − G/λ; it is found by gradient steps of Barzilai and Borwein's length from θ*. If
+ * the given θ is not an optimum, V is tilted by −∇V(θ)·θ' to make it one. The implicit function
+ * theorem makes the same assumption. */
 #include "algorithms/parl/estimator.h"
 #include "core/tensor/vector_ops.h"
 
@@ -26,7 +26,7 @@ typedef struct Penalised {
     RgEstimateReport *report;
 } Penalised;
 
-/* ∇(V − G/λ) − tilt at the present θ: out [lower]. */
+/* ∇(V − G/λ) − tilt at the current θ: out [lower]. */
 static void gradient(const Penalised *q, RgReal *out) {
     const RgBilevel *p = q->problem;
     int64_t n = p->lower->count;
@@ -37,8 +37,8 @@ static void gradient(const Penalised *q, RgReal *out) {
     q->report->gradients += 2;
 }
 
-/* From θ to θ_λ, left in the policy. Returns |gradient| relative to what it was at θ; of the steps
- * the best is kept, since the lengths make for no monotone descent. */
+/* Ascend from θ to θ_λ, and leave it in the policy. Returns |gradient| relative to its value at θ.
+ * The best of all steps is kept, because the ascent is not monotone with these lengths. */
 static double climb(const Penalised *q, const RgEstimatorOptions *options) {
     RgParameters *lower = q->problem->lower;
     int64_t n = lower->count;
@@ -47,8 +47,8 @@ static double climb(const Penalised *q, const RgEstimatorOptions *options) {
            *best = rg_allocate(1, bytes);
     gradient(q, now);
     double start = sqrt(rg_dot(n, now, now)), length = start, least = start;
-    /* a first step so small that a long response's probability hardly moves; the lengths take over
-     * from there */
+    /* a first step small enough that the probability of a long response hardly changes; then the
+     * lengths take over */
     const double relative = 1e-5;
     double reach = relative * (1 + sqrt(rg_dot(n, lower->value, lower->value)));
     double step = start > 0 ? reach / start : 0;
@@ -78,7 +78,7 @@ static double climb(const Penalised *q, const RgEstimatorOptions *options) {
 
 static void penalty(const RgBilevel *p, const RgEstimatorOptions *options,
                     const RgReal *upper_gradient, RgReal *w, RgEstimateReport *report) {
-    (void)upper_gradient; /* it is asked for as θ moves */
+    (void)upper_gradient; /* computed again as θ moves */
     int64_t n = p->lower->count, m = p->upper->count;
     size_t lower = (size_t)n * sizeof(RgReal), upper = (size_t)m * sizeof(RgReal);
     RgReal *solution = rg_allocate(1, lower), *value = rg_allocate(1, upper);
@@ -104,7 +104,7 @@ static void penalty(const RgBilevel *p, const RgEstimatorOptions *options,
     free(q.scratch);
 }
 
-/* Of both levels: at θ, where the climb begins, after each of its steps, and where it ends. */
+/* Gradients of both levels: at the start, after each step, and at the end. */
 static void penalty_work(const RgEstimatorOptions *options, int64_t lower, RgEstimateWork *work) {
     work->value_gradients = work->objective_gradients = (double)options->iterations + 3;
     work->numbers = 6 * (double)lower;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What an estimator of the hypergradient must have. */
+/* Requirements of an estimator of the hypergradient. */
 #include "algorithms/parl/estimator.h"
 
 RgStatus rg_estimator_check(const RgEstimator *e, RgError *error) {

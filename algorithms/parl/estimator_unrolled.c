@@ -4,12 +4,12 @@
  *
  *     θ_{k+1} = θ_k + η ∇_θV(ν, θ_k)
  *
- * and goes back through them from b_K = ∂_θG(θ_K):
+ * and differentiates through them, starting from b_K = ∂_θG(θ_K):
  *
  *     w += η ∇²_{νθ}V(θ_k)·b_{k+1},     b_k = b_{k+1} + η ∇²_{θθ}V(θ_k)·b_{k+1}
  *
- * At an optimum the steps stay where they are, and w is the Neumann series of K terms. Memory is K
- * times the policy. */
+ * At an optimum the steps stay in place, and w is the Neumann series of K terms. The memory is K
+ * times that of the policy. */
 #include "algorithms/parl/hypergradient.h"
 #include "core/tensor/vector_ops.h"
 
@@ -17,8 +17,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* K steps from θ, whose points go to path [K, n]; θ_K is left in the policy. False when a gradient
- * is not finite. */
+/* K steps from θ; their points are stored in path [K, n], and θ_K is left in the policy. False if a
+ * gradient is not finite. */
 static bool go_forward(const RgBilevel *p, int64_t steps, double step, RgReal *path,
                        RgReal *gradient, RgEstimateReport *report) {
     int64_t n = p->lower->count;
@@ -33,7 +33,7 @@ static bool go_forward(const RgBilevel *p, int64_t steps, double step, RgReal *p
     return true;
 }
 
-/* b [n] is b_K and becomes b_0; w is added to. */
+/* b [n] is b_K on entry and b_0 on return; adds to w. */
 static void go_back(const RgBilevel *p, int64_t steps, double step, const RgReal *path, RgReal *b,
                     RgReal *w, RgEstimateReport *report) {
     int64_t n = p->lower->count, m = p->upper->count;
@@ -67,7 +67,7 @@ static void unrolled(const RgBilevel *p, const RgEstimatorOptions *options,
         rg_inverse_step(&curvature, options, upper_gradient, &report->hessian_products, report);
     p->objective_gradients(p->context, NULL, direct);
     if (go_forward(p, steps, step, path, b, report)) {
-        /* G is that of the last point, and so is its direct dependence on ν */
+        /* G, and its direct dependence on ν, are those of the last point */
         p->objective_gradients(p->context, b, w);
         report->gradients += 2;
         rg_axpy(m, -1, direct, w);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Solvers for the inverse-curvature product. */
+/* Solvers of the inverse-Hessian product. */
 #include "algorithms/parl/hypergradient.h"
 
 #include "core/tensor/lapack.h"
@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Products with H + damping, counted. */
+/* A solver that counts products with H + damping. */
 typedef struct Solver {
     const RgCurvature *curvature;
     double damping;
@@ -37,13 +37,13 @@ static double norm(int64_t n, const RgReal *v) {
     return sqrt(rg_dot(n, v, v));
 }
 
-/* Nothing to solve: u = 0. */
+/* Whether b is 0: then u = 0 is the solution. */
 static bool starts_at_solution(int64_t n, const RgReal *b, RgReal *u) {
     memset(u, 0, (size_t)n * sizeof *u);
     return norm(n, b) == 0;
 }
 
-/* |(H + damping)·u − b| / |b| by one more product. */
+/* |(H + damping)·u − b| / |b|, by one more product. */
 static double true_residual(const Solver *s, const RgReal *b, const RgReal *u) {
     RgReal *r = vector(s->n);
     apply(s, u, r);
@@ -53,7 +53,7 @@ static double true_residual(const Solver *s, const RgReal *b, const RgReal *u) {
     return residual;
 }
 
-/* H + damping, column by column: dense [n, n]. Rounding leaves it a little asymmetric. */
+/* H + damping, column by column: dense [n, n]. Rounding makes it slightly asymmetric. */
 static void fill_dense(const Solver *s, double *dense) {
     int64_t n = s->n;
     RgReal *unit = vector(n), *column = vector(n);
@@ -71,8 +71,8 @@ static void fill_dense(const Solver *s, double *dense) {
     free(column);
 }
 
-/* Directions in which H is flat (a softmax table has one per context) carry no gradient either, so
- * the minimum-norm solution is the answer whatever the parametrisation of them. */
+/* The gradient is 0 in directions in which H is flat (a softmax table has one per context), so the
+ * minimum-norm solution is correct for any parametrisation of them. */
 void rg_inverse_exact(const RgCurvature *curvature, const RgEstimatorOptions *options,
                       const RgReal *b, RgReal *u, int64_t *products, RgEstimateReport *report) {
     Solver s = solver_of(curvature, options, products);
@@ -156,14 +156,14 @@ double rg_inverse_step(const RgCurvature *curvature, const RgEstimatorOptions *o
                        const RgReal *b, int64_t *products, RgEstimateReport *report) {
     if (options->step > 0)
         return options->step;
-    /* power iteration comes from below: stay clear of 2/λ */
+    /* power iteration approaches from below: keep a distance from 2/λ */
     const double margin = 1.1;
     Solver s = solver_of(curvature, options, products);
     report->curvature = largest_eigenvalue(&s, b);
     return report->curvature > 0 ? 1 / (margin * report->curvature) : 1;
 }
 
-/* The term of the series is the residual itself: term_k = (1 − ηH)ᵏ b = b − H·u_k. */
+/* The term of the series equals the residual: term_k = (1 − ηH)ᵏ b = b − H·u_k. */
 void rg_inverse_neumann(const RgCurvature *curvature, const RgEstimatorOptions *options,
                         const RgReal *b, RgReal *u, int64_t *products, RgEstimateReport *report) {
     Solver s = solver_of(curvature, options, products);

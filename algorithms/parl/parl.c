@@ -8,10 +8,9 @@
  *
  *     dG/dν = ∂_ν G + ∇²_{νθ}V · (−∇²_{θθ}V)⁻¹ · ∂_θ G        (implicit function theorem)
  *
- * Here are the rounds: the lower level, the hypergradient, the upper step, and what is done when
- * one of them fails. The levels themselves are in parl_enumerated.c, parl_mdp.c and
- * parl_sampled.c, the ways to the second term in estimator_*.c, the reward in reward.c. See
- * doc/bilevel.md. */
+ * This file has the rounds: the lower level, the hypergradient, the upper step, and the reaction to
+ * failures. The levels are in parl_enumerated.c, parl_mdp.c and parl_sampled.c, the estimators of
+ * the second term in estimator_*.c, the reward in reward.c. See doc/bilevel.md. */
 #include "algorithms/parl/parl_levels.h"
 #include "core/tensor/vector_ops.h"
 
@@ -114,7 +113,7 @@ RgTensor *rg_parl_log_reference(const RgParl *parl, RgTape *tape, RgTensor *log_
     return rg_stop_gradient(tape, log_reference);
 }
 
-/* Derivatives of what is on the trainer's tape, which ends; into arrays that may be NULL. */
+/* Derivatives of a scalar on the trainer's tape, which is then reset; into arrays or NULL. */
 static void take_gradients(RgParl *parl, RgTensor *y, RgReal *by_lower, RgReal *by_upper) {
     RgParameters *lower = parl->trainer->policy->parameters, *upper = parl->reward.parameters;
     rg_parameters_zero_gradient(lower);
@@ -196,8 +195,7 @@ static bool all_finite(int64_t n, const RgReal *v) {
     return isfinite(rg_dot(n, v, v));
 }
 
-/* Where the terms of ∂_θG cancel, as at a reward that knows no difference, what is left of them is
- * rounding. */
+/* If the terms of ∂_θG cancel, as for a constant reward, the remainder is rounding error. */
 static double rounding_of_gradient(const RgParl *parl) {
     const double units = 8;
     return units * RG_REAL_EPSILON * fabs(parl->upper);
@@ -213,7 +211,7 @@ RgEstimatorOptions rg_parl_estimator_options(const RgParlOptions *o, double damp
                                 .difference = o->difference};
 }
 
-/* One estimate of the implicit term; what it took is added to the report. */
+/* One estimate of the implicit term; its cost is added to the report. */
 static void estimate(RgParl *parl, double damping, RgEstimateReport *report) {
     RgEstimateReport own;
     RgEstimatorOptions options = rg_parl_estimator_options(parl->options, damping);
@@ -233,8 +231,8 @@ static void estimate(RgParl *parl, double damping, RgEstimateReport *report) {
     *report = own;
 }
 
-/* The implicit term with as much damping as it takes: at first what the options say, then ten times
- * as much each time, from a thousandth of the curvature on. */
+/* The implicit term with as much damping as needed: first the option's value, then ten times as
+ * much each time, starting at a thousandth of the curvature. */
 static void estimate_damped(RgParl *parl, RgEstimateReport *report) {
     const double least = 1e-3, growth = 10;
     parl->damping = parl->options->damping;
@@ -247,14 +245,14 @@ static void estimate_damped(RgParl *parl, RgEstimateReport *report) {
     }
 }
 
-/* The second-order tape has a counter of its own, of which a step charges what it has grown by: in
- * a process it counts thirds of operations, whose sum hangs on their order in the last bits, and
- * readings in results stores are of this order. */
+/* The second-order tape has its own counter; a step is charged its increase. In an MDP it counts
+ * thirds of operations, so the last bits of their sum depend on the order, and the readings in
+ * results stores have this order. */
 static double flops_so_far(const RgParl *parl) {
     return parl->trainer->flops + rg_tape_flops(parl->second_order);
 }
 
-/* ∂_θG, ∂_νG and w, for batches drawn for `draw`. */
+/* ∂_θG, ∂_νG and w, for the batches of index `draw`. */
 static RgStatus hypergradient(RgParl *parl, int64_t draw, RgEstimateReport *report,
                               RgError *error) {
     *report = (RgEstimateReport){0};
@@ -264,7 +262,7 @@ static RgStatus hypergradient(RgParl *parl, int64_t draw, RgEstimateReport *repo
     objective_gradients(parl, parl->upper_gradient, parl->direct);
     double upper = parl->upper;
     estimate_damped(parl, report);
-    parl->upper = upper; /* estimators look elsewhere, too */
+    parl->upper = upper; /* estimators evaluate it elsewhere, too */
     report->flops = flops_so_far(parl) - flops;
     parl->trainer->meter.hessian_products += report->hessian_products;
     return RG_OK;
@@ -306,7 +304,7 @@ bool rg_parl_solve_lower(void *state) {
     return parl->trainer->task->mdp ? rg_parl_solve_mdp(parl) : rg_parl_solve_enumerated(parl);
 }
 
-/* Solve the lower level. Returns NULL, or what went wrong; the last gradient's norm in *norm. */
+/* Solve the lower level. Returns NULL, or the failure; *norm out is the last gradient's norm. */
 static const char *lower_level(RgParl *parl, double *norm) {
     const RgParlOptions *o = parl->options;
     bool again = o->on_failure == RG_PARL_DAMP && o->lower_tolerance > 0;
@@ -364,14 +362,14 @@ static void note_metrics(RgParl *parl, double lower_norm, double norm, bool skip
     rg_trainer_metric(trainer, "upper_skipped", skipped ? 1 : 0);
 }
 
-/* What a failure means for this round: whether the trial goes on. It is named in the log. */
+/* Handle a failure in this round, and log it. Returns whether the trial continues. */
 static bool goes_on(RgParl *parl, const char *failure) {
     bool stops = parl->options->on_failure == RG_PARL_STOP;
     (stops ? rg_trainer_diverged : rg_trainer_notice)(parl->trainer, failure);
     return !stops;
 }
 
-/* The upper level's part of a round, for a reward that the policy has followed. */
+/* The upper level's part of a round, after the lower level was solved for the reward. */
 static RgStatus upper_level(RgParl *parl, const char *failure, double lower_norm, RgError *error) {
     RgTrainer *trainer = parl->trainer;
     RgEstimateReport report = {0};
@@ -461,7 +459,7 @@ static const RgParlLevels *levels_for(const RgParl *parl) {
     return parl->trainer->task->mdp ? &rg_parl_mdp : &rg_parl_enumerated;
 }
 
-/* The closed form of the optimum is that of a table's logits. */
+/* The closed form of the optimum sets the logits of a table. */
 static RgStatus check_solution(RgParl *parl, RgError *error) {
     const RgParlOptions *o = parl->options;
     bool closed = estimator_of(parl)->by_closed_form && o->expectation == RG_PARL_EXACT;

@@ -49,8 +49,8 @@ static RgTensor *judge_labels(RgParl *parl, RgTape *t) {
     return label;
 }
 
-/* −(1/C) Σ_x Σ_{a,b} π_a π_b · 2 p*(a ≻ b) · log σ(r_a − r_b): both orders of a pair are summed, so
- * that each label's probability is taken twice. */
+/* −(1/C) Σ_x Σ_{a,b} π_a π_b · 2 p*(a ≻ b) · log σ(r_a − r_b): the sum has both orders of a pair,
+ * so each label's probability counts twice. */
 static RgTensor *preference_loss(RgParl *parl, RgTape *t, RgTensor *probability) {
     const Enumerated *e = parl->enumeration;
     int64_t c = e->contexts, r = e->responses;
@@ -77,7 +77,7 @@ static RgTensor *objective(RgParl *parl, RgTape *t, double *number) {
     return y;
 }
 
-/* The optimum's logits are log π_ref + r_ν/β, and ∂_θG is the gradient in logits. */
+/* The optimum's logits are log π_ref + r_ν/β; ∂_θG is the gradient by logits. */
 static void closed_form(RgParl *parl, const RgReal *upper_gradient, RgReal *w) {
     RgTape *t = parl->trainer->tape;
     RgTensor *reward = reward_table(parl, t);

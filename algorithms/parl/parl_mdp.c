@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* PARL's levels in a tabular process that is known: values are solutions of linear systems, the
- * lower level's optimum is that of the soft Bellman equation. The policy is a table of logits
- * [states, actions]. */
+/* PARL's levels in a known tabular MDP: values are solutions of linear systems, the lower level's
+ * optimum is that of the soft Bellman equation. The policy is a table of logits [states,
+ * actions]. */
 #include "algorithms/parl/parl_levels.h"
 
 #include <string.h>
@@ -18,7 +18,7 @@ static RgTensor *logits_of(const RgPolicy *policy, RgTape *t) {
     return rg_parameter(t, policy->parameters, 0);
 }
 
-/* NULL for the entropy, as process.h takes it. */
+/* NULL for entropy, as mdp.h requires. */
 static RgTensor *log_reference(const RgParl *parl, RgTape *t) {
     if (parl->options->regularizer == RG_PARL_ENTROPY)
         return NULL;
@@ -44,8 +44,8 @@ static RgTensor *objective(RgParl *parl, RgTape *t, double *number) {
     return y;
 }
 
-/* (1/β) Σ g(s,a) ∂_νQ(s,a), g the gradient in the optimum's logits. By the envelope theorem Q's
- * derivative is that with the policy held fixed. */
+/* (1/β) Σ g(s,a) ∂_νQ(s,a), g the gradient by the optimum's logits. By the envelope theorem Q's
+ * derivative is that for a fixed policy. */
 static void closed_form(RgParl *parl, const RgReal *upper_gradient, RgReal *w) {
     RgTape *t = parl->trainer->tape;
     RgTensor *logits = rg_stop_gradient(t, logits_of(parl->trainer->policy, t));

@@ -1,21 +1,20 @@
 /* SPDX-License-Identifier: MIT */
-/* PARL's levels from samples: two responses of each prompt, next to each other.
+/* PARL's levels from samples: two adjacent responses to each prompt.
  *
- * Each sample carries the weight π_θ/π_drawn, which is 1 where it was drawn, with derivatives of
- * every order those of the expectation: differentiating the scalars twice gives an unbiased
- * Hessian, the outer product of scores included, and elsewhere in θ the same samples, reweighted,
- * stand for that θ's. */
+ * Each sample has the weight π_θ/π_sampled. It is 1 at the θ of sampling, and its derivatives of
+ * every order are those of the expectation. So differentiating the scalars twice gives an unbiased
+ * Hessian, the outer product of scores included. At another θ the same samples are reweighted. */
 #include "algorithms/parl/parl_levels.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-/* Responses that were drawn from the policy, with what does not change as θ and ν move. */
+/* Responses sampled from the policy, with quantities that are constant in θ and ν. */
 typedef struct Batch {
     RgSequences *sequences;
     double *reference; /* [count], or of all steps, log π_ref; of a lower batch */
-    double *drawn;     /* as many, log π when they were drawn; NULL until it is first known */
+    double *drawn;     /* the same size, log π at sampling; NULL until first computed */
     RgRewardInput input;
     uint8_t *preferred; /* [count / 2] of an upper batch under upper = preferences */
     double *judged;     /* [count] of an upper batch under upper = utility */
@@ -23,7 +22,7 @@ typedef struct Batch {
 
 typedef struct Sampled {
     Batch lower, upper;
-    Batch others; /* of the upper batch's prompts, for the closed form */
+    Batch others; /* other responses to the upper batch's prompts, for the closed form */
 } Sampled;
 
 static void batch_clear(Batch *batch) {
@@ -42,13 +41,13 @@ static RgTensor *of_pairs(RgTape *t, RgTensor *x, int64_t which) {
     return rg_slice(t, rg_reshape(t, x, RG_SHAPE(x->count / 2, 2)), 1, which, 1);
 }
 
-/* The other response's number, as the baseline of each: leave-one-out with two samples. */
+/* The other response's number, as baseline of each response: leave-one-out with two samples. */
 static RgTensor *swap_pairs(RgTape *t, RgTensor *x) {
     RgTensor *swapped[] = {of_pairs(t, x, 1), of_pairs(t, x, 0)};
     return rg_reshape(t, rg_concatenate(t, 1, swapped, 2), x->shape);
 }
 
-/* The mean of the others, of each number. */
+/* For each number, the mean of the others. */
 static RgTensor *leave_one_out(RgTape *t, const RgTensor *x) {
     RgTensor *baseline = rg_filled(t, x->shape, 0);
     double sum = 0;
@@ -72,8 +71,8 @@ static RgTensor *numbers(RgTape *t, const double *value, int64_t count) {
     return rg_constant_from_double(t, RG_SHAPE(count), value);
 }
 
-/* log π_θ of the batch, or of all its steps; what it was when drawn is noted at the first call,
- * which comes before θ moves. */
+/* log π_θ of the batch, or of all its steps. The first call, before θ moves, stores the values at
+ * sampling. */
 static RgTensor *logprob_of(RgParl *parl, RgTape *t, Batch *batch, bool by_step) {
     RgTensor *logprob = (by_step ? rg_policy_step_logprob
                                  : rg_policy_logprob)(t, parl->trainer->policy, batch->sequences);
@@ -92,9 +91,9 @@ static RgTensor *log_weight(RgTape *t, RgTensor *logprob, const Batch *batch) {
 
 /* ---- the levels ---- */
 
-/* What a response, or a step of weight γ^t, is worth to the lower level, [count]: `gain` for the
- * policy as it is, `drawn` for the one that it was drawn from, which is what baselines are made of:
- * they do not depend on the sample that they are taken from, and are free in expectation. */
+/* The value of a response, or of a step of weight γ^t, to the lower level, [count]: `gain` under
+ * the current policy, `drawn` under the sampling policy. Baselines are made of the latter: they do
+ * not depend on the sample that they are subtracted from, and do not change the expectation. */
 static void gains(RgParl *parl, RgTape *t, const Batch *batch, RgTensor *logprob, RgTensor *reward,
                   RgTensor *discount, RgTensor **gain, RgTensor **drawn) {
     int64_t n = logprob->count;
@@ -119,7 +118,7 @@ static RgTensor *value_by_response(RgParl *parl, RgTape *t) {
     return rg_mean(t, rg_mul(t, weight, rg_sub(t, gain, swap_pairs(t, drawn))));
 }
 
-/* Numbers of all steps in a row as [episodes, most steps]; where an episode has ended, 0. */
+/* Numbers of all steps, concatenated, as [episodes, most steps]; 0 after the end of an episode. */
 static RgTensor *by_time(RgTape *t, RgTensor *x, const int64_t *offsets, int64_t episodes) {
     int64_t most = 0;
     int32_t *place = RG_ARENA_ARRAY(rg_tape_arena(t), int32_t, x->count);
@@ -133,7 +132,7 @@ static RgTensor *by_time(RgTape *t, RgTensor *x, const int64_t *offsets, int64_t
     return rg_reshape(t, spread, RG_SHAPE(episodes, most));
 }
 
-/* [n, n]: 1 from the diagonal on to the right, so that x·it is a running sum. */
+/* [n, n]: 1 on and right of the diagonal, so that x·it is a cumulative sum. */
 static RgTensor *up_to_here(RgTape *t, int64_t n) {
     RgTensor *y = rg_filled(t, RG_SHAPE(n, n), 0);
     for (int64_t i = 0; i < n; i++)
@@ -142,7 +141,7 @@ static RgTensor *up_to_here(RgTape *t, int64_t n) {
     return y;
 }
 
-/* [n, n]: the mean of the others. */
+/* [n, n]: the matrix that computes the mean of the others. */
 static RgTensor *mean_of_others(RgTape *t, int64_t n) {
     RgTensor *y = rg_filled(t, RG_SHAPE(n, n), (RgReal)(1.0 / (double)(n - 1)));
     for (int64_t i = 0; i < n; i++)
@@ -150,10 +149,10 @@ static RgTensor *mean_of_others(RgTape *t, int64_t n) {
     return y;
 }
 
-/* A step's worth has the weight of the actions up to it, so that an action answers for what comes
- * after it alone; its baseline is the mean of the other episodes at that time. An episode that has
- * ended goes on with nothing, its weight as it was: had it no baseline from then on, the others'
- * would depend on its length, which depends on its actions. */
+/* A step's value is weighted with the actions up to it, so that an action affects only what
+ * follows. Its baseline is the mean of the other episodes at that time. An episode that has ended
+ * continues with value 0 and constant weight. If it had no baseline from then on, the baselines of
+ * the others would depend on its length, which depends on its actions. */
 static RgTensor *value_by_step(RgParl *parl, RgTape *t) {
     Batch *batch = &((Sampled *)parl->samples)->lower;
     const RgRewardInput *input = &batch->input;
@@ -184,7 +183,8 @@ static RgTensor *preference_loss(RgParl *parl, RgTape *t, const Batch *batch) {
     return rg_reshape(t, loss, RG_SHAPE(loss->count));
 }
 
-/* −U of each response, [count]: the judge's reward, or what the environment's design says. */
+/* −U of each response, [count]: the judge's reward, or the objective of the environment's
+ * design. */
 static RgTensor *negative_utility(RgParl *parl, RgTape *t, const Batch *batch) {
     const RgReward *reward = &parl->reward;
     int64_t n = batch->sequences->count;
@@ -196,7 +196,7 @@ static RgTensor *negative_utility(RgParl *parl, RgTape *t, const Batch *batch) {
     return rg_negate(t, rg_reshape(t, total, RG_SHAPE(n)));
 }
 
-/* The loss of the upper level: of each pair, or of each response. */
+/* The loss of the upper level: per pair, or per response. */
 static RgTensor *losses(RgParl *parl, RgTape *t, const Batch *batch) {
     return parl->options->upper == RG_PARL_PREFERENCES ? preference_loss(parl, t, batch)
                                                        : negative_utility(parl, t, batch);
@@ -206,7 +206,7 @@ static RgTensor *objective(RgParl *parl, RgTape *t, double *number) {
     Batch *batch = &((Sampled *)parl->samples)->upper;
     RgTensor *weight = log_weight(t, logprob_of(parl, t, batch, false), batch);
     RgTensor *loss = losses(parl, t, batch);
-    if (loss->count < weight->count) { /* of pairs */
+    if (loss->count < weight->count) { /* one loss per pair */
         weight = rg_add(t, of_pairs(t, weight, 0), of_pairs(t, weight, 1));
         weight = rg_reshape(t, weight, loss->shape);
     }
@@ -216,8 +216,8 @@ static RgTensor *objective(RgParl *parl, RgTape *t, double *number) {
 
 /* ---- the closed form ---- */
 
-/* (1/β) E[(ℓ − b)·(∂_νr(y) − ∂_νr(y'))], summed over the responses y that ℓ is of; y' are others of
- * the same prompt. */
+/* (1/β) E[(ℓ − b)·(∂_νr(y) − ∂_νr(y'))], summed over the responses y of ℓ; y' are other responses
+ * to the same prompt. */
 static void covariance(RgParl *parl, RgReal *w) {
     const Sampled *s = parl->samples;
     RgTape *t = parl->trainer->tape;
@@ -230,9 +230,9 @@ static void covariance(RgParl *parl, RgReal *w) {
     rg_parl_reward_gradient(parl, rg_scale(t, mean, (RgReal)(1 / parl->options->beta)), w);
 }
 
-/* (1/β) Σ g(s,a) ∂_νQ(s,a), Q's derivative being the mean over all visits of a state and action of
- * the discounted ∂_νr from there on. A table of what each ∂_νr(s,a) counts for [states · actions].
- */
+/* (1/β) Σ g(s,a) ∂_νQ(s,a). Q's derivative is the mean over all visits of a state and action of the
+ * discounted ∂_νr from there on. The result is a table of the weight of each ∂_νr(s,a), [states ·
+ * actions]. */
 static void count_visits(const RgSimulator *d, const RgSequences *s, const RgReal *g,
                          double *table) {
     double *visits = rg_allocate(d->states * d->actions, sizeof *visits);
@@ -266,8 +266,8 @@ static void by_visits(RgParl *parl, const RgReal *upper_gradient, RgReal *w) {
     free(table);
 }
 
-/* In a process, the transitions are not the policy's to choose: its optimum has a closed form step
- * by step, not episode by episode. */
+/* In an MDP the policy does not choose the transitions: the closed form of its optimum is per step,
+ * not per episode. */
 static void closed_form(RgParl *parl, const RgReal *upper_gradient, RgReal *w) {
     if (parl->trainer->task->mdp)
         by_visits(parl, upper_gradient, w);
@@ -275,9 +275,9 @@ static void closed_form(RgParl *parl, const RgReal *upper_gradient, RgReal *w) {
         covariance(parl, w);
 }
 
-/* ---- draws ---- */
+/* ---- sampling ---- */
 
-/* Stream numbers of the batches of one round: K lower steps, the upper level's, the Hessian's. */
+/* Index of the random stream of a batch in a round: K lower steps, the upper level, the Hessian. */
 static int64_t draw_number(const RgParl *parl, int64_t round, int64_t batch) {
     return round * (parl->options->inner_steps + 2) + batch;
 }
@@ -298,7 +298,7 @@ static void draw_value_batch(RgParl *parl, int64_t draw, int64_t prompts, bool s
     batch->reference = rg_allocate(batch->input.rows, sizeof(double));
     if (parl->reward.by_step)
         rg_policy_step_values(reference, sequences, batch->reference);
-    else if (second_order) /* whose products are in fp32 */
+    else if (second_order) /* its products are in fp32 */
         rg_policy_logprob_values(reference, sequences, batch->reference);
     else
         rg_policy_training_values(reference, sequences, batch->reference);
@@ -311,7 +311,7 @@ static void draw_lower(RgParl *parl, int64_t round, int64_t inner) {
     trainer->meter.trained_tokens += rg_policy_count_tokens(trainer->policy, s->lower.sequences);
 }
 
-/* Leave out the pairs that nobody labelled. */
+/* Remove unlabelled pairs. */
 static void keep_labelled(const uint8_t *all, RgSequences **sequences, uint8_t *preferred) {
     RgSequences *kept = rg_sequences_create();
     int64_t pairs = (*sequences)->count / 2, count = 0;
@@ -326,8 +326,8 @@ static void keep_labelled(const uint8_t *all, RgSequences **sequences, uint8_t *
     *sequences = kept;
 }
 
-/* What the judge says of the upper batch: its labels, or its rewards. Pairs without a label, and
- * with them the others of their prompts, are left out. */
+/* The judge's labels or rewards of the upper batch. Unlabelled pairs are removed, together with the
+ * other responses to their prompts. */
 static RgStatus judge(RgParl *parl, int64_t round, RgSequences **sequences, RgSequences **others,
                       uint8_t **preferred, double **judged, RgError *error) {
     RgTrainer *trainer = parl->trainer;
@@ -348,7 +348,7 @@ static RgStatus judge(RgParl *parl, int64_t round, RgSequences **sequences, RgSe
     return status;
 }
 
-/* The first two responses of each prompt, of four; and the other two. */
+/* Of four responses to each prompt, the first two; and the other two. */
 static void split_fours(const RgSequences *fours, RgSequences *pairs, RgSequences *others) {
     for (int64_t i = 0; i < fours->count; i++)
         rg_sequences_append_from(i % 4 < 2 ? pairs : others, fours, i, false);

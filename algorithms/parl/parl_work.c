@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* What a round of PARL costs, told from its options. It follows the levels and the estimators call
- * by call. */
+/* The cost of a round of PARL, computed from its options. It mirrors the calls of the levels and
+ * the estimators. */
 #include "algorithms/parl/parl.h"
 
-/* What is fixed for a trial. */
+/* Constants of a trial. */
 typedef struct Round {
     const RgParlOptions *options;
     const RgEstimator *estimator;
@@ -17,7 +17,7 @@ static double reward_flops(const RgParlOptions *o, int64_t features) {
     return 4 * layer * (double)(features + 2);
 }
 
-/* The reward of as many responses, of which the reference tells the features. */
+/* The reward of these responses; the reference computes their features. */
 static void add_rewards(RgWork *work, const RgParlOptions *o, const RgWorkTerms *terms,
                         double times, int64_t prompts) {
     const int64_t pair = 2;
@@ -25,14 +25,14 @@ static void add_rewards(RgWork *work, const RgParlOptions *o, const RgWorkTerms 
     work->flops += times * (double)(prompts * pair) * reward_flops(o, terms->features);
 }
 
-/* A batch of V: its responses, with what does not change as θ and ν move. */
+/* A batch of V: its responses, with quantities that are constant in θ and ν. */
 static void add_value_batch(const Round *r, double times, int64_t prompts) {
     rg_work_add(r->work, RG_WORK_SAMPLED, times, prompts, 2);
     rg_work_add(r->work, RG_WORK_REFERENCED, times, prompts, 2);
     add_rewards(r->work, r->options, r->terms, times, prompts);
 }
 
-/* Steps of the policy's gradient, each on a batch of its own. */
+/* Steps of policy gradient, each on a new batch. */
 static void add_lower(const Round *r) {
     const RgParlOptions *o = r->options;
     if (o->lower == RG_PARL_SOLVED)
@@ -44,7 +44,7 @@ static void add_lower(const Round *r) {
     r->work->at_most |= again;
 }
 
-/* The batch of G, of four responses to a prompt where the closed form needs others. */
+/* The batch of G: four responses to a prompt if the closed form needs others. */
 static void add_upper_batch(const Round *r) {
     int64_t batch = r->terms->batch;
     bool others = r->estimator->by_closed_form && !r->terms->mdp;
@@ -56,7 +56,7 @@ static void add_upper_batch(const Round *r) {
         add_value_batch(r, 1, r->options->curvature_prompts);
 }
 
-/* The implicit term, which is estimated again with more damping where that may help. */
+/* The implicit term, estimated again with more damping if that may help. */
 static void add_estimate(const Round *r, const RgEstimateWork *estimate) {
     const RgParlOptions *o = r->options;
     bool again = o->on_failure == RG_PARL_DAMP && r->estimator->takes_damping;
@@ -71,7 +71,7 @@ static void add_estimate(const Round *r, const RgEstimateWork *estimate) {
         estimate->value_gradients + estimate->objective_gradients + estimate->products > 0;
 }
 
-/* Exact expectations sample nothing, and have asked the judge of all responses before. */
+/* Exact expectations need no samples; the judge scores all responses before. */
 static void add_enumeration(const Round *r, RgWork *create) {
     if (!r->terms->mdp)
         rg_work_add(create, RG_WORK_JUDGED, 1, r->terms->enumerated, 1);
@@ -91,7 +91,7 @@ bool rg_parl_work(const void *options, const RgWorkTerms *terms, RgWork *create,
         return true;
     }
     add_lower(&r);
-    step->numbers = (double)terms->parameters + estimate.numbers; /* ∂_θG, and to solve with */
+    step->numbers = (double)terms->parameters + estimate.numbers; /* ∂_θG, and the solver's */
     if (o->upper != RG_PARL_FIXED) {
         add_upper_batch(&r);
         add_estimate(&r, &estimate);

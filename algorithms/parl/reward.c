@@ -8,7 +8,7 @@
 
 const char *const rg_reward_names[] = {"linear", "mlp", NULL};
 
-/* Views of the parameters: of linear and design the first alone. */
+/* Views of the parameters; linear and design have only the first. */
 enum { VIEW_OUTER, VIEW_INNER, VIEW_INNER_BIAS, VIEW_OUTER_BIAS };
 
 /* ---- life ---- */
@@ -29,7 +29,7 @@ static void declare(RgReward *reward, int64_t hidden) {
     rg_parameters_allocate(p);
 }
 
-/* Units of the inner layer see numbers of about unit size, whatever their number. */
+/* Scale weights so that units of the inner layer have inputs near 1, for any number of features. */
 static void initialise(RgReward *reward, double deviation, RgRandom random) {
     RgParameters *p = reward->parameters;
     double scale[] = {deviation, 1 / sqrt((double)reward->features)};
@@ -69,7 +69,7 @@ void rg_reward_destroy(RgReward *reward) {
     reward->parameters = NULL;
 }
 
-/* ---- what it is a function of ---- */
+/* ---- its input ---- */
 
 static RgReal *whole_features(const RgReward *reward, RgPolicy *reference,
                               const RgSequences *sequences) {
@@ -83,7 +83,7 @@ static RgReal *whole_features(const RgReward *reward, RgPolicy *reference,
     return features;
 }
 
-/* Rows of the steps, with γ^t. */
+/* Rows of the steps, with γ^t as weight. */
 static void step_rows(const RgReward *reward, RgPolicy *reference, const RgSequences *sequences,
                       RgRewardInput *input) {
     input->offsets = rg_allocate(sequences->count + 1, sizeof *input->offsets);
@@ -143,7 +143,7 @@ static RgTensor *linear(RgTape *t, const RgReward *reward, RgTensor *features) {
     return rg_reshape(t, rg_matmul(t, features, weights), RG_SHAPE(features->shape.size[0]));
 }
 
-/* Of each row of features. */
+/* The reward of each row of features. */
 static RgTensor *of_rows(RgTape *t, const RgReward *reward, const RgRewardInput *input) {
     RgTensor *features = rg_borrow(t, RG_SHAPE(input->rows, reward->features), input->features);
     return reward->type == RG_REWARD_MLP ? mlp(t, reward, features) : linear(t, reward, features);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The gradient of a step's batch: drawn from where the algorithm's recipe says, part by part and
- * shard by shard through policy and reference, to the loss and back. */
+/* The gradient of a step's batch: sampled by the algorithm's recipe, then part by part and shard by
+ * shard through policy and reference to the loss and back. */
 #include "algorithms/training/gradient.h"
 
 #include "core/policy/pair_cache.h"
@@ -11,12 +11,12 @@
 
 /* ---- parts of a batch ---- */
 
-/* Prompts [first, last) of the batch, whose responses are on the tape at the same time. */
+/* Prompts [first, last) of the batch; their responses are on the tape at the same time. */
 typedef struct Part {
     int64_t first, last;
-    bool trains; /* a gradient goes back; else the policy's log-probabilities are constants */
-    bool known;  /* a pass before this one has left in the rollout what it keeps */
-    RgSequences *sequences, *third; /* the latter NULL where there is none */
+    bool trains; /* with gradient; else the policy's log-probabilities are constants */
+    bool known;  /* an earlier pass has stored the kept values in the rollout */
+    RgSequences *sequences, *third; /* `third` is NULL if there is none */
 } Part;
 
 static RgSequences *view_of(RgArena *arena, const RgSequences *all, int64_t first, int64_t last) {
@@ -41,8 +41,8 @@ static Part part_of(RgTrainer *trainer, const RgRollout *rollout, int64_t first,
 
 /* ---- the reference ---- */
 
-/* Ask the reference of the offline pairs of a batch. Those that were sampled for it have no one to
- * share the answer with: they are asked part by part, which bounds the memory. */
+/* Reference log-probabilities of a batch's offline pairs. Sampled pairs are not cached; they are
+ * computed part by part, which bounds the memory. */
 static void ask_of_offline(RgTrainer *trainer, RgRollout *rollout) {
     if (!trainer->reference->type->keeps_values || trainer->recipe.reference_free)
         return;
@@ -70,7 +70,7 @@ static void ask_of_offline(RgTrainer *trainer, RgRollout *rollout) {
     trainer->asked.spent += rg_clock_seconds() - start;
 }
 
-/* log π_ref of those of the part's responses that were sampled: their places in `value`. */
+/* log π_ref of the part's sampled responses, into their places in `value`. */
 static void ask_of_sampled(RgTrainer *trainer, const Part *part, const RgRollout *rollout,
                            double *value) {
     int64_t count = 0;
@@ -86,8 +86,8 @@ static void ask_of_sampled(RgTrainer *trainer, const Part *part, const RgRollout
     rg_sequences_destroy(sampled);
 }
 
-/* What does not change from one pass to the next is in `kept`, from the place of the part on: it
- * is read there once it is known, by the first pass, which writes it. NULL: there is one pass. */
+/* Values that are constant over passes are in `kept`, from the place of the part on. The first pass
+ * writes them; later passes read them (`known`). NULL: there is one pass. */
 static bool take_kept(const double *kept, bool known, int64_t count, double *value) {
     if (kept && known)
         memcpy(value, kept, (size_t)count * sizeof *value);
@@ -103,7 +103,7 @@ static double *place(double *kept, int64_t first) {
     return kept ? kept + first : NULL;
 }
 
-/* log π_ref of the part's responses, 0 where the method has no reference: [n·k]. */
+/* log π_ref of the part's responses, 0 if the method has no reference: [n·k]. */
 static RgTensor *reference_of_part(RgTrainer *trainer, const Part *part, const RgRollout *rollout) {
     int64_t count = part->sequences->count, first = part->first * rollout->k;
     if (trainer->recipe.reference_free)
@@ -144,7 +144,7 @@ static RgTensor *step_logprob_of(RgTrainer *trainer, const RgSequences *sequence
 
 /* ---- pairs and groups ---- */
 
-/* Labels drawn from the policy's own preference model: P(first preferred) = σ(β·(h_first −
+/* Labels sampled from the policy's own preference model: P(first preferred) = σ(β·(h_first −
  * h_second)). `log_ratio` is [2·pairs of the part]. */
 static void label_by_policy(RgTrainer *trainer, int64_t step, const RgTensor *log_ratio,
                             const Part *part, RgRollout *rollout) {
@@ -162,13 +162,13 @@ static void label_by_policy(RgTrainer *trainer, int64_t step, const RgTensor *lo
     }
 }
 
-/* Words that one unit of length takes: a token, of an episode a step. */
+/* Number of words in a unit of length: a token; for an episode, a step. */
 static int64_t unit_of_length(const RgTrainer *trainer) {
     const RgSimulator *simulator = trainer->task->simulator;
     return simulator ? rg_simulator_step_words(simulator) : 1;
 }
 
-/* Tokens of each response, of an episode steps; at least 1. */
+/* Tokens of each response; for an episode, steps; at least 1. */
 static RgTensor *lengths(RgTrainer *trainer, const RgSequences *sequences) {
     int64_t words = unit_of_length(trainer);
     RgTensor *length = rg_filled(trainer->tape, RG_SHAPE(sequences->count), 1);
@@ -186,7 +186,7 @@ static RgSide side_of(RgTape *t, RgTensor *logprob, RgTensor *reference, RgTenso
                     .length = length};
 }
 
-/* The responses at one place of the order of each pair. */
+/* The responses at one place of each pair's order. */
 static RgSide pick_side(RgTape *t, const RgBatch *batch, int64_t at) {
     int32_t *index = RG_ARENA_ARRAY(rg_tape_arena(t), int32_t, batch->prompts);
     for (int64_t i = 0; i < batch->prompts; i++)
@@ -195,7 +195,7 @@ static RgSide pick_side(RgTape *t, const RgBatch *batch, int64_t at) {
                    rg_gather(t, batch->length, index));
 }
 
-/* The third responses: sampled ones, or those of other pairs, which no gradient goes through. */
+/* The third responses: sampled ones, or those of other pairs; without gradient. */
 static RgSide third_side(RgTrainer *trainer, const Part *part, const RgRollout *rollout) {
     RgTape *t = trainer->tape;
     int64_t count = part->third->count, first = part->first * third_of_prompt(trainer, rollout);
@@ -214,7 +214,7 @@ static RgSide third_side(RgTrainer *trainer, const Part *part, const RgRollout *
     return side_of(t, logprob, reference, lengths(trainer, part->third));
 }
 
-/* x as a constant, as it was in the first pass. */
+/* x as a constant, with its value in the first pass. */
 static RgTensor *old_of(RgTape *t, RgTensor *x, bool known, double *kept) {
     if (!kept)
         return rg_stop_gradient(t, x);
@@ -227,7 +227,7 @@ static int64_t feature_count(const RgTrainer *trainer) {
     return trainer->reference->type->state_feature_count(trainer->reference);
 }
 
-/* Log-probabilities of single steps: those of the policy, of the reference, and as they were. */
+/* Log-probabilities of single steps: of the policy, of the reference, and of the first pass. */
 static RgSteps steps_of(RgTrainer *trainer, const Part *part, const RgRollout *rollout) {
     RgTape *t = trainer->tape;
     RgArena *arena = rg_tape_arena(t);
@@ -306,11 +306,11 @@ static RgBatch demonstration_batch(RgTrainer *trainer, const Part *part) {
 
 /* ---- metrics ---- */
 
-/* Means over the batch, added up part by part. */
+/* Means over the batch, summed part by part. */
 typedef struct BatchMeans {
     double chosen, rejected, right, logp_chosen, logp_rejected; /* of pairs */
     double reward;                                              /* of groups */
-    double kl, own; /* sum of h over the policy's own responses, and their number */
+    double kl, own; /* sum of h over the policy's own responses, and their count */
 } BatchMeans;
 
 static void add_pair_means(RgTrainer *trainer, const RgBatch *batch, BatchMeans *means) {
@@ -342,7 +342,7 @@ static void note_pair_means(RgTrainer *trainer, const BatchMeans *means) {
         rg_trainer_metric(trainer, "kl", means->kl / means->own);
 }
 
-/* What is to be had of groups: the judge's reward, the divergence from the reference. */
+/* Metrics of groups: the judge's reward, the divergence from the reference. */
 static void add_group_means(RgTrainer *trainer, const RgBatch *batch, BatchMeans *means) {
     double each = 1 / ((double)trainer->training.batch * (double)batch->k);
     for (int64_t i = 0; i < batch->prompts * batch->k; i++) {
@@ -358,7 +358,7 @@ static void note_group_means(RgTrainer *trainer, const BatchMeans *means, bool r
     rg_trainer_metric(trainer, "kl", means->kl / means->own);
 }
 
-/* Why the metric will not do, or NULL. */
+/* Why the metric is invalid, or NULL. */
 static const char *metric_fault(const RgStep *step, int at, const char *name) {
     static const char letters[] =
         "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-./";
@@ -395,7 +395,7 @@ void rg_step_metric(RgStep *step, const char *name, double value) {
     step->sum[at] += step->share * value;
 }
 
-/* After a loss: all that was logged of the part before is logged of this. */
+/* After a loss: check that all metrics of the previous part are logged for this one. */
 static void end_part(RgStep *step) {
     if (!step->fault && step->next_metric < step->metric_count)
         step->fault =
@@ -405,8 +405,8 @@ static void end_part(RgStep *step) {
 
 /* ---- a part's gradient ---- */
 
-/* The part's term of the loss, with its gradient: a loss is a mean over prompts, or over the tokens
- * of demonstrations, so that a part counts by its share of these. */
+/* The part's term of the loss, with its gradient. A loss is a mean over prompts, or over the tokens
+ * of demonstrations; a part is weighted by its share of these. */
 static double part_gradient(RgTrainer *trainer, int64_t step, const Part *part, RgRollout *rollout,
                             BatchMeans *means) {
     RgBatch batch;
@@ -437,7 +437,7 @@ static double part_gradient(RgTrainer *trainer, int64_t step, const Part *part, 
 
 /* ---- shards ---- */
 
-/* What a shard comes to besides its gradient. */
+/* The results of a shard besides its gradient. */
 typedef struct ShardResult {
     double loss, flops;
     BatchMeans means;
@@ -462,7 +462,7 @@ static void add_result(ShardResult *sum, const ShardResult *part) {
         sum->logged[i] += part->logged[i];
 }
 
-/* Drop-out in a shard hangs on its number, not on what ran before it. */
+/* Dropout in a shard depends on its index, not on earlier work. */
 static void drop_in_shard(RgTrainer *trainer, RgRandom step, int64_t number) {
     RgRandom stream = rg_random_at(rg_random_named(step, "shard"), (uint64_t)number);
     if (trainer->policy->drops)
@@ -492,8 +492,8 @@ static ShardResult run_shard(RgTrainer *trainer, int64_t step, int64_t epoch, in
     return result;
 }
 
-/* The same for all ranks to add up: what the shard spends is counted from 0 and told in its result,
- * so that the step's sum is over the shards in their order, whichever rank ran them. */
+/* As run_shard, for summation over ranks. The shard's FLOPs are counted from 0 and returned in its
+ * result, so that the step's sum is over the shards in their order, whichever rank ran them. */
 static ShardResult run_shared(RgTrainer *trainer, int64_t step, int64_t epoch, int64_t shard,
                               RgRollout *rollout) {
     double before = trainer->flops;
@@ -504,7 +504,7 @@ static ShardResult run_shared(RgTrainer *trainer, int64_t step, int64_t epoch, i
     return result;
 }
 
-/* Ranks that made no shard have not seen what the loss logs: the first one tells them the names. */
+/* Ranks without a shard do not know which metrics the loss logs: the first rank sends the names. */
 static void share_metric_names(RgTrainer *trainer) {
     RgProcessGroup *process_group = trainer->task->process_group;
     RgStep *now = &trainer->now;
@@ -522,7 +522,7 @@ static void share_metric_names(RgTrainer *trainer) {
     now->metric_count = (int)count;
 }
 
-/* The gradients of all shards, a round of as many as there are ranks at a time. */
+/* The gradients of all shards, in rounds of one shard per rank. */
 static ShardResult run_shards(RgTrainer *trainer, int64_t step, int64_t epoch, RgRollout *rollout) {
     RgProcessGroup *process_group = trainer->task->process_group;
     int64_t shards = trainer->training.shards, rank = rg_process_group_rank(process_group);
@@ -555,8 +555,8 @@ static ShardResult run_shards(RgTrainer *trainer, int64_t step, int64_t epoch, R
 
 /* ---- a batch and its gradients ---- */
 
-/* Ranks that draw other batches or have other weights do not train one policy: of these, the hash
- * of some numbers is taken. */
+/* Check that all ranks have the same batch and weights, else they do not train one policy. A hash
+ * of some of the numbers is compared. */
 static RgStatus check_alike(RgTrainer *trainer, const RgRollout *rollout, RgError *error) {
     enum { LOOKED_AT = 4096 };
     RgProcessGroup *process_group = trainer->task->process_group;
@@ -579,7 +579,7 @@ static RgStatus check_alike(RgTrainer *trainer, const RgRollout *rollout, RgErro
     return rg_process_group_reduce_status(process_group, status, error);
 }
 
-/* Where single steps of each response begin, in a row of all. */
+/* Offsets of each response's single steps. */
 static void find_steps(RgTrainer *trainer, RgRollout *rollout) {
     const RgSequences *s = rollout->sequences;
     rollout->step_start = RG_ARENA_ARRAY(rg_tape_arena(trainer->tape), int64_t, s->count + 1);
@@ -595,7 +595,7 @@ static void find_features(RgTrainer *trainer, RgRollout *rollout) {
     rg_policy_state_values(trainer->reference, rollout->sequences, rollout->features);
 }
 
-/* Room for what later passes read. */
+/* Allocate the values that later passes read. */
 static void make_room(RgTrainer *trainer, RgRollout *rollout) {
     RgArena *arena = rg_tape_arena(trainer->tape);
     int64_t count = rollout->sequences->count;
@@ -611,8 +611,8 @@ static void make_room(RgTrainer *trainer, RgRollout *rollout) {
     rollout->step_reference = RG_ARENA_ARRAY(arena, double, rollout->step_start[count]);
 }
 
-/* The pass before the first epoch, over the whole batch: it leaves in the rollout what others read,
- * and what it makes on the tape is there for all of them. */
+/* The pass before the first epoch, over the whole batch. It stores in the rollout what later passes
+ * read; its results on the tape remain for all of them. */
 static void prepare(RgTrainer *trainer, int64_t step, RgRollout *rollout) {
     bool recording = rg_tape_record(trainer->tape, false);
     Part whole = part_of(trainer, rollout, 0, trainer->training.batch);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What is asked of a recipe, and what it costs. */
+/* Checks and costs of a recipe. */
 #include "algorithms/training/recipe.h"
 
 #include <string.h>
@@ -89,7 +89,7 @@ bool rg_algorithm_work(const RgAlgorithm *algorithm, const void *options, const 
     return algorithm->step && algorithm->work && algorithm->work(options, terms, create, step);
 }
 
-/* ---- what a recipe lacks ---- */
+/* ---- completeness ---- */
 
 static bool is_one_of(RgSource source, RgSource a, RgSource b, RgSource c) {
     return source == a || source == b || source == c;
@@ -130,7 +130,7 @@ RgStatus rg_recipe_check(const RgAlgorithm *a, const RgRecipe *r, RgError *error
                                sizeof requirements / sizeof *requirements, error);
 }
 
-/* ---- what a task or a policy lacks ---- */
+/* ---- requirements on task and policy ---- */
 
 static bool empty(const RgSequences *sequences) {
     return !sequences || sequences->count == 0;
@@ -167,7 +167,7 @@ RgStatus rg_recipe_check_rewards(const RgAlgorithm *a, const RgRecipe *r, bool r
     return RG_OK;
 }
 
-/* A judge that only compares will not do for all, nor one that leaves pairs without a label. */
+/* Some recipes need a judge with rewards, some a label for every pair. */
 static RgStatus check_judge(const RgAlgorithm *a, const RgRecipe *r, const RgTask *task,
                             RgError *error) {
     RG_TRY(rg_recipe_check_rewards(a, r, task->judge != NULL, error));

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Where the responses and labels of a batch come from. Random numbers are those of the step: the
- * same step draws the same batch. No log-probabilities are taken here. */
+/* The sources of a batch's responses and labels. All random numbers are those of the step: the same
+ * step gives the same batch. No log-probabilities are computed here. */
 #include "algorithms/training/rollout.h"
 
 #include "core/tensor/profile.h"
@@ -27,7 +27,7 @@ static RgRandom stream(const RgTrainer *trainer, const char *name, int64_t draw)
     return rg_random_at(rg_random_named(trainer->random, name), (uint64_t)draw);
 }
 
-/* Responses to `prompts`, counted. */
+/* Responses to `prompts`, metered. */
 static void sample(RgTrainer *trainer, RgPolicy *policy, const RgSampling *sampling,
                    const char *name, int64_t draw, const RgSequences *prompts, int64_t copies,
                    RgSequences *out) {
@@ -70,7 +70,7 @@ static void sample_opponents(RgTrainer *trainer, int64_t step, const RgSequences
 
 /* ---- pairs ---- */
 
-/* Pairs of the first sequences and the second. */
+/* Pairs of a sequence of `first` and one of `second`. */
 static void interleave(const RgSequences *first, const RgSequences *second, RgSequences *out) {
     rg_sequences_clear(out);
     for (int64_t i = 0; i < first->count; i++) {
@@ -79,7 +79,7 @@ static void interleave(const RgSequences *first, const RgSequences *second, RgSe
     }
 }
 
-/* `count` on-policy pairs with at least one response that is sampled. */
+/* `count` on-policy pairs; at least one response of each is sampled. */
 static void sample_pairs(RgTrainer *trainer, int64_t step, int64_t count, RgSequences *out) {
     const RgRecipe *r = &trainer->recipe;
     if (r->opponents == RG_FROM_NOWHERE) {
@@ -104,8 +104,7 @@ static bool samples_pairs(const RgRecipe *r) {
     return r->responses == RG_FROM_POLICY || r->opponents != RG_FROM_NOWHERE;
 }
 
-/* Which pairs of the step are of the algorithm's own distribution: each with probability
- * `on_policy`, independently. */
+/* Choose the on-policy pairs of the step: each independently with probability `on_policy`. */
 static int64_t draw_routes(RgTrainer *trainer, int64_t step, RgReal *on_policy) {
     RgRandom route = stream(trainer, "mixture", step);
     int64_t count = 0;
@@ -135,7 +134,7 @@ RgStatus rg_trainer_label(RgTrainer *trainer, const RgSequences *sequences, RgRa
     return status;
 }
 
-/* The judge's labels; zeros, where the first response is preferred to begin with. */
+/* The judge's labels; zeros if the first response is always preferred. */
 static RgStatus label(RgTrainer *trainer, int64_t step, const RgSequences *pairs,
                       uint8_t *preferred, RgError *error) {
     memset(preferred, 0, (size_t)(pairs->count / 2));
@@ -157,8 +156,7 @@ static void set_order(RgRollout *rollout, int64_t pair, int64_t preferred) {
     rollout->order[2 * pair + 1] = (int32_t)(1 - preferred);
 }
 
-/* Fill the batch with on-policy pairs, of which those that are `sampled` have labels, and offline
- * ones. */
+/* Fill the batch with offline pairs and on-policy pairs; those in `sampled` have labels. */
 static void take_pairs(RgTrainer *trainer, int64_t step, const RgSequences *sampled,
                        const uint8_t *labels, RgRollout *rollout) {
     const RgTask *task = trainer->task;
@@ -167,7 +165,7 @@ static void take_pairs(RgTrainer *trainer, int64_t step, const RgSequences *samp
     for (int64_t i = 0; i < n; i++) {
         bool own = rollout->on_policy[i] != 0 && samples;
         if (own && labels[next_sample] == RG_UNLABELLED) {
-            own = false; /* an offline pair in place of one that nobody labels */
+            own = false; /* an offline pair replaces an unlabelled one */
             rollout->on_policy[i] = 0;
             next_sample++;
         }
@@ -201,7 +199,7 @@ static RgStatus draw_pairs(RgTrainer *trainer, int64_t step, RgRollout *rollout,
 
 /* ---- the third responses ---- */
 
-/* The prompt of each pair with the responses of the next, or with the chosen one alone. */
+/* The prompt of each pair with the responses of the next pair, or with only the chosen one. */
 static void pair_with_others(const RgRollout *rollout, int64_t n, bool chosen, RgSequences *out) {
     const RgSequences *s = rollout->sequences;
     for (int64_t i = 0; i < n; i++)
@@ -231,7 +229,7 @@ static void draw_third(RgTrainer *trainer, int64_t step, RgRollout *rollout) {
     rg_sequences_destroy(prompts);
 }
 
-/* On-policy pairs become the best and the worst of a trio each, by its rewards. */
+/* Replace each on-policy pair by the best and the worst of its trio, by rewards. */
 static void take_winners(const RgTrainer *trainer, const RgSequences *trio, const double *reward,
                          RgRollout *rollout) {
     int64_t n = trainer->training.batch, own = 0;
@@ -245,7 +243,7 @@ static void take_winners(const RgTrainer *trainer, const RgSequences *trio, cons
         int64_t best = 0, worst = 0;
         for (int64_t k = 1; k < 3; k++) {
             best = r[k] > r[best] ? k : best;
-            worst = r[k] <= r[worst] ? k : worst; /* another one, though all are equal */
+            worst = r[k] <= r[worst] ? k : worst; /* differs from the best, even if all are equal */
         }
         rg_sequences_append_from(pairs, trio, 3 * own + best, false);
         rg_sequences_append_from(pairs, trio, 3 * own + worst, false);
@@ -257,7 +255,7 @@ static void take_winners(const RgTrainer *trainer, const RgSequences *trio, cons
     rollout->sequences = pairs;
 }
 
-/* On-policy pairs become the best and the worst, by the judge, of themselves and the third
+/* Replace each on-policy pair by the best and the worst, by the judge, of the pair and the third
  * response. */
 static RgStatus compete(RgTrainer *trainer, RgRollout *rollout, RgError *error) {
     RgSequences *trio = rg_sequences_create();
@@ -278,8 +276,8 @@ static RgStatus compete(RgTrainer *trainer, RgRollout *rollout, RgError *error) 
 
 /* ---- groups ---- */
 
-/* A ranking drawn from the Plackett-Luce model of the judge's rewards: in the order of reward /
- * temperature plus Gumbel noise; reversed with the probability that a label is flipped. */
+/* A ranking sampled from the Plackett-Luce model of the judge's rewards: in the order of reward /
+ * temperature plus Gumbel noise; reversed with the probability of a flipped label. */
 static void rank(const RgTask *task, RgRandom random, const double *reward, int64_t k,
                  int32_t *order) {
     double *key = rg_allocate(k, sizeof *key);
@@ -302,7 +300,7 @@ static void rank(const RgTask *task, RgRandom random, const double *reward, int6
     }
 }
 
-/* Of each response, the mean probability that the judge prefers it to one of the others. */
+/* For each response, the mean probability that the judge prefers it to another of the group. */
 static void rate_wins(const RgTask *task, const double *reward, int64_t k, double *win_rate) {
     for (int64_t i = 0; i < k; i++) {
         double sum = 0;
@@ -312,7 +310,7 @@ static void rate_wins(const RgTask *task, const double *reward, int64_t k, doubl
     }
 }
 
-/* Two responses are labelled as pairs are, by a judge that may do no more than compare. */
+/* Two responses are labelled like a pair, so the judge needs no rewards. */
 static RgStatus rank_pairs(RgTrainer *trainer, int64_t step, RgRollout *rollout, RgError *error) {
     int64_t n = trainer->training.batch;
     uint8_t *preferred = rg_arena_allocate(rg_tape_arena(trainer->tape), (size_t)n);
@@ -326,7 +324,7 @@ static RgStatus rank_pairs(RgTrainer *trainer, int64_t step, RgRollout *rollout,
     return RG_OK;
 }
 
-/* The judge's rewards, where it gives any, and its order; asked once for both, to the meter. */
+/* The judge's rewards, if it gives rewards, and its ranking; metered as one query per response. */
 static RgStatus rank_groups(RgTrainer *trainer, int64_t step, RgRollout *rollout, RgError *error) {
     const RgTask *task = trainer->task;
     int64_t k = rollout->k, n = trainer->training.batch;

@@ -20,10 +20,10 @@ typedef struct RgRollout {
     int64_t *step_start;       /* [batch·k + 1] first single step, if the recipe has `steps` */
     RgReal *features;          /* [all steps, n] if the recipe has `features` */
     /* Computed once for all passes; NULL if there is one pass. */
-    double *reference;       /* [batch·k] log π_ref */
-    bool offline_known;      /* `reference` already holds the values of offline pairs */
-    double *old;             /* [batch·k] log π */
-    double *third_reference; /* [third->count] */
+    double *reference;                 /* [batch·k] log π_ref */
+    bool offline_known;                /* `reference` already holds the values of offline pairs */
+    double *old;                       /* [batch·k] log π */
+    double *third_reference;           /* [third->count] */
     double *step_reference, *step_old; /* [all steps] */
 } RgRollout;
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The trainer: its life, what it refuses, and one step, of which the gradient is made in
- * gradient.c. No algorithm is known by name here. */
+/* The trainer: creation, checks, and one step (its gradient is in gradient.c). It knows no
+ * algorithm by name. */
 #include "algorithms/training/gradient.h"
 
 #include "core/train/gradient_sum.h"
@@ -52,7 +52,8 @@ int64_t rg_shuffle_at(RgShuffle *shuffle, int64_t position) {
 
 /* ---- life ---- */
 
-/* Gradients of parts add up where the loss is a mean over the batch. `key` asks for parts. */
+/* Gradients of parts add up only if the loss is a mean over the batch. `key` is the option that
+ * splits it. */
 static RgStatus check_parts(const RgAlgorithm *algorithm, const RgRecipe *recipe, const char *key,
                             int64_t expected, RgError *error) {
     if (algorithm->step)
@@ -89,7 +90,7 @@ static int64_t sequence_count(const RgSequences *sequences) {
     return sequences ? sequences->count : 0;
 }
 
-/* Of `pairs_read`. */
+/* Number of words of `pairs_read`. */
 static size_t pair_words(const RgTrainer *trainer) {
     return (size_t)(trainer->pairs.count / 64 + 1);
 }
@@ -102,8 +103,8 @@ void rg_trainer_charge(RgTrainer *trainer, bool on) {
     trainer->reference->flops = flops;
 }
 
-/* What a method computes before its first step, such as a reward fitted to the offline pairs, is
- * charged like a step. */
+/* Computations of a method before its first step, such as fitting a reward to the offline pairs,
+ * are charged like a step. */
 static RgStatus create_state(RgTrainer *trainer, RgError *error) {
     const RgAlgorithm *a = trainer->algorithm;
     if (!a->create)
@@ -132,7 +133,7 @@ static RgStatus check_all(const RgAlgorithm *algorithm, const RgRecipe *recipe,
     return rg_training_check(algorithm, recipe, training, error);
 }
 
-/* Policies that follow the one that is trained, some steps behind. */
+/* Create copies of the policy that follow it with a delay. */
 static void create_followers(RgTrainer *trainer) {
     trainer->sampler = trainer->policy;
     if (trainer->recipe.reference_steps > 0)
@@ -260,8 +261,8 @@ double rg_trainer_step_policy(RgTrainer *trainer) {
     return rg_optimizer_step_at(trainer->optimizer, trainer->policy->parameters, trainer->step);
 }
 
-/* Step the policy and what the algorithm trains beside it. Returns the norm of the policy's
- * gradient, which is not finite where either's is not. */
+/* Step the policy and the algorithm's own parameters. Returns the norm of the policy's gradient; it
+ * is not finite if either gradient is not. */
 static double step_parameters(RgTrainer *trainer) {
     double own = 0, norm;
     if (trainer->own.parameters)
@@ -270,7 +271,7 @@ static double step_parameters(RgTrainer *trainer) {
     return isfinite(own) ? norm : own;
 }
 
-/* Whether the trainer logs a metric of that name itself, in this step or in others. */
+/* Whether the trainer itself logs a metric of this name, in any step. */
 static bool is_own_metric(const RgTrainer *trainer, const char *name) {
     const RgOutcome *outcome = &trainer->outcome;
     bool own = strcmp(name, "learning_rate") == 0 || strcmp(name, "failed_episodes") == 0;
@@ -279,8 +280,8 @@ static bool is_own_metric(const RgTrainer *trainer, const char *name) {
     return own;
 }
 
-/* What is wrong with the loss, or with what it logs: an author's mistake, which ends the trial by
- * the algorithm's name. */
+/* A mistake in the loss or in its metrics: it ends the trial with an error that names the
+ * algorithm. */
 static RgStatus check_loss(RgTrainer *trainer, RgError *error) {
     const RgStep *now = &trainer->now;
     RgProcessGroup *process_group =
@@ -292,7 +293,7 @@ static RgStatus check_loss(RgTrainer *trainer, RgError *error) {
     return rg_process_group_reduce_status(process_group, status, error);
 }
 
-/* Loss and the norm of its gradient: of several epochs, the mean over them and the last one. */
+/* Log the loss and its gradient's norm: for several epochs, the mean loss and the last norm. */
 static RgStatus note_loss(RgTrainer *trainer, double loss, double norm, int64_t epochs,
                           RgError *error) {
     const RgStep *now = &trainer->now;
@@ -329,7 +330,7 @@ static RgStatus loss_step(RgTrainer *trainer, RgError *error) {
     return status;
 }
 
-/* What went by, but for what the reference says of offline pairs, which is charged as it cost. */
+/* Elapsed seconds, with the reference's work on offline pairs charged at its recorded cost. */
 static double seconds_spent(const RgTrainer *trainer) {
     return rg_clock_seconds() - trainer->asked.spent + trainer->asked.seconds;
 }
@@ -347,7 +348,7 @@ static void note_failed_episodes(RgTrainer *trainer) {
         rg_trainer_notice(trainer, rg_trainer_failure(trainer));
 }
 
-/* After every so many steps, 0 for never, a follower becomes what the policy is. */
+/* Every `steps` steps (0: never), copy the policy to a follower. */
 static void follow(const RgTrainer *trainer, RgPolicy *follower, int64_t steps) {
     const RgParameters *from = trainer->policy->parameters;
     if (follower && steps > 0 && (trainer->step + 1) % steps == 0)

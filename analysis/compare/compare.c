@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Is one method better than another? Pairs by seed and prompt, and the mean of what each pair says.
- * Writing it is the business of compare_write.c. */
+/* Comparing two methods: values paired by seed and prompt, and the mean of their differences.
+ * compare_write.c writes the result. */
 #include "analysis/compare/compare.h"
 #include "analysis/statistics/robust.h"
 
@@ -24,8 +24,8 @@ int rg_pair_trials(const RgGroup *a, const RgGroup *b, const RgTrial **from_a,
     return count;
 }
 
-/* The two may differ in items, as one of them may have answered fewer prompts: narrow to those that
- * both have, in place. */
+/* The two may differ in items, because one of them may have fewer prompts: narrow to the common
+ * ones, in place. */
 static void narrow(double *values, int rows, int64_t from, int64_t to) {
     for (int row = 0; row < rows; row++)
         memmove(values + row * to, values + row * from, (size_t)to * sizeof *values);
@@ -63,7 +63,7 @@ double rg_outcome(double a, double b) {
     return isnan(a) || isnan(b) ? NAN : a > b ? 1 : a < b ? 0 : 0.5;
 }
 
-/* Chance of improvement over seeds, from their means over the prompts that both answered. */
+/* Probability of improvement over seeds, from their means over the common prompts. */
 static RgEstimate improve(const RgPairing *p) {
     double *means = rg_allocate(2 * (size_t)p->seeds, sizeof *means);
     double *of_b = means + p->seeds;
@@ -84,7 +84,7 @@ static RgEstimate improve(const RgPairing *p) {
     return improvement;
 }
 
-/* Turn the values of A into outcomes against B, or differences, and count wins. */
+/* Convert the values of A into outcomes against B, or differences, and count wins. */
 static void judge_pairs(RgComparison *c, RgPairing *p) {
     for (int64_t i = 0; i < p->seeds * p->items; i++) {
         double outcome = rg_outcome(p->a[i], p->b[i]);
@@ -122,7 +122,7 @@ RgStatus rg_results_item_metric(const RgResults *results, const char *name, RgEr
     return rg_unknown_name(error, "per-item metric", name, results->columns);
 }
 
-/* The per-item metric that is asked for. */
+/* The requested per-item metric. */
 static RgStatus choose_metric(const RgResults *results, const RgCompareOptions *options, bool *win,
                               const char **metric, RgError *error) {
     *win = !options->metric || strcmp(options->metric, "win") == 0;
@@ -171,7 +171,7 @@ static void add_pair(const RgResults *results, const RgGroup *a, const RgGroup *
                                           a->name, b->name, metric));
 }
 
-/* By the comparison with the fewest. */
+/* A note from the comparison with the fewest seeds. */
 static void note_seeds(RgFamily *family) {
     int64_t least = RG_SEEDS_TO_COMPARE;
     for (int i = 0; i < family->count; i++)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Comparisons in sentences, as a table of a family, and as records. */
+/* Writing comparisons: as sentences, as a table of a family, and as records. */
 #include "analysis/compare/compare.h"
 #include "analysis/compare/format.h"
 
@@ -49,7 +49,7 @@ static RgRecords *make_records(const RgComparison *comparisons, int count) {
 
 static void write_improvement(const RgComparison *c, FILE *out) {
     RgEstimate chances = c->improvement;
-    chances.standard_error = NAN; /* no ± beside the interval */
+    chances.standard_error = NAN; /* no ± next to the interval */
     char *chance = estimate_text(&chances, RG_UNIT_PERCENT);
     fprintf(out, "P(a seed of %s has a larger mean than one of %s), %%:  %s\n", c->a->name,
             c->b->name, chance);

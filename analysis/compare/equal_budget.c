@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Curves at equal spending: each trial's evaluations become a line of metric over cost, read off at
+/* Curves at equal cost: each trial's evaluations form a line of metric over cost, interpolated at
  * points that all lines span. */
 #include "analysis/compare/equal_budget.h"
 #include "analysis/compare/format.h"
@@ -21,7 +21,7 @@ double rg_interpolate(const double *x, const double *y, int64_t count, double at
     return y[after - 1] + share * (y[after] - y[after - 1]);
 }
 
-/* One trial's spending and metric at the steps where both are known. */
+/* One trial's cost and metric at the steps where both are known. */
 typedef struct Line {
     const RgTrial *trial;
     int64_t *step;
@@ -76,7 +76,7 @@ static void lines_free(Lines *lines) {
     free(lines->at);
 }
 
-/* Does every trial spend, from its first evaluation to its last? */
+/* Whether the cost of every trial increases from its first evaluation to its last. */
 static bool spends(const Lines *lines) {
     for (int i = 0; i < lines->count; i++) {
         const Line *line = &lines->at[i];
@@ -86,7 +86,7 @@ static bool spends(const Lines *lines) {
     return lines->count > 0;
 }
 
-/* Spread the points over what all lines have in common; false where that is nothing. */
+/* Space the points evenly over the common range of all lines; false if it is empty. */
 static bool place_points(RgBudget *budget, const Lines *lines) {
     double low = -INFINITY, high = INFINITY;
     for (int row = 0; row < budget->row_count; row++)
@@ -96,14 +96,14 @@ static bool place_points(RgBudget *budget, const Lines *lines) {
             high = fmin(high, line->x[line->count - 1]);
         }
     budget->spent = rg_allocate(budget->points, sizeof *budget->spent);
-    for (int64_t p = 0; p < budget->points; p++) /* the last one exactly at the end */
+    for (int64_t p = 0; p < budget->points; p++) /* the last one is exactly the end */
         budget->spent[p] = p == budget->points - 1
                                ? high
                                : low + (high - low) * (double)p / (double)(budget->points - 1);
     return low < high;
 }
 
-/* Between the evaluations on either side of a spending; as rg_interpolate. */
+/* The reading between the evaluations on both sides of a cost; as rg_interpolate. */
 static RgReading read_line(const Line *line, double spent) {
     RgReading reading = {.trial = line->trial,
                          .value = rg_interpolate(line->x, line->y, line->count, spent)};
@@ -207,7 +207,7 @@ static RgRecords *make_records(const RgBudget *budget) {
     return records;
 }
 
-/* A row for each method, a column for each spending point. */
+/* A row for each method, a column for each point. */
 static RgGrid make_grid(const RgBudget *budget) {
     RgGrid grid = {.rows = budget->row_count + 1, .columns = (int)budget->points + 1, .names = 1};
     grid.cells = rg_allocate(grid.rows * grid.columns, sizeof *grid.cells);
@@ -233,7 +233,7 @@ static bool has_row(const RgBudget *budget, const RgGroup *group) {
     return found;
 }
 
-/* The sentence that names the methods without a row; NULL where all have one. */
+/* The sentence that lists the methods without a row; NULL if there are none. */
 static char *left_out(const RgBudget *budget) {
     char *names = NULL;
     for (int g = 0; g < budget->results->group_count; g++) {
@@ -250,7 +250,7 @@ static char *left_out(const RgBudget *budget) {
     return names;
 }
 
-/* By the cell of the fewest. */
+/* The note of the cell with the fewest seeds. */
 static char *few_seeds(const RgBudget *budget) {
     int64_t least = RG_SEEDS_TO_COMPARE;
     for (int64_t i = 0; i < budget->row_count * budget->points; i++) {

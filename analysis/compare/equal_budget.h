@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: MIT */
-/* Methods at equal spending: a metric's curve over a cost, interpolated at spending points that all
- * methods share. Linear between evaluations, never beyond a curve's ends. `rg_budget` is the whole
- * command; the curves as data serve figures too. */
+/* Methods at equal cost: a metric's curve over a cost, interpolated at points that all methods
+ * share. Interpolation is linear between evaluations, without extrapolation. `rg_budget` is the
+ * whole command; figures use the curves as data. */
 #ifndef RG_ANALYSIS_COMPARE_EQUAL_BUDGET_H
 #define RG_ANALYSIS_COMPARE_EQUAL_BUDGET_H
 
 #include "analysis/compare/mean.h"
 #include "analysis/compare/table.h"
 
-/* y at x = `at` on the line through points [count] with x not falling; where several points have
- * that x, the last one's y. NaN outside the first and last x. */
+/* y at x = `at` by linear interpolation of points [count] with nondecreasing x; if several points
+ * have this x, the last one's y. NaN outside the first and last x. */
 double rg_interpolate(const double *x, const double *y, int64_t count, double at);
 
 typedef struct RgBudget {
@@ -17,16 +17,15 @@ typedef struct RgBudget {
     RgMeasure cost, metric;
     double *spent; /* [points], ascending */
     int64_t points;
-    const RgGroup **rows; /* [row_count] methods that spend any of this cost */
+    const RgGroup **rows; /* [row_count] methods with a nonzero cost */
     int row_count;
-    RgMean *cells; /* [row_count, points]: over the method's trials; without a value where one of
-                      them has none, so that a curve does not change seeds on its way */
+    RgMean *cells; /* [row_count, points]: over the method's trials; no value if one of them has
+                      none, so that all points of a curve have the same seeds */
 } RgBudget;
 
-/* By name of a cost and a metric. `points` spending points, at least 2, are spread evenly over what
- * all trials of the rows have in common: from the largest first spending to the smallest last one.
- * RG_E_USAGE for unknown names, a cost that no method spends, and trials that have no spending in
- * common. */
+/* From names of a cost and a metric. The `points` costs (at least 2) are evenly spaced over the
+ * range common to all trials of the rows: from the largest first cost to the smallest last one.
+ * RG_E_USAGE for unknown names, a cost that is 0 for every method, and an empty common range. */
 RgStatus rg_budget_create(const RgResults *results, const char *cost, const char *metric,
                           int64_t points, RgBudget **budget, RgError *error);
 void rg_budget_destroy(RgBudget *budget);

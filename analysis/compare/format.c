@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Numbers and text as people read them, and escaping. No knowledge of tables or pages here. */
+/* Formatting of numbers and text for people, and escaping, independent of tables and pages. */
 #include "analysis/compare/format.h"
 
 #include "core/utf8.h"
@@ -13,7 +13,7 @@ typedef struct Scale {
     const char *suffix;
 } Scale;
 
-/* The power of a thousand under which `value` is shown. */
+/* The power of a thousand for showing `value`. */
 static Scale scale_of(double value, RgUnit unit) {
     static const Scale scales[] = {
         {1e15, " P"}, {1e12, " T"}, {1e9, " G"}, {1e6, " M"}, {1e3, " k"}};
@@ -28,7 +28,7 @@ static Scale scale_of(double value, RgUnit unit) {
 
 /* Decimals that show `spread` with two significant digits. */
 static int decimals_for(double spread) {
-    if (!isfinite(spread)) /* numbers near the largest have an infinite one */
+    if (!isfinite(spread)) /* infinite for numbers near the largest */
         return 0;
     int decimals = 1 - (int)floor(log10(spread));
     return decimals < 0 ? 0 : decimals > 6 ? 6 : decimals;
@@ -48,7 +48,7 @@ static const char *unit_suffix(RgUnit unit, const Scale *scale) {
 
 char *rg_format_fixed(double value, int decimals) {
     char *text = fabs(value) < 1e15 ? rg_string_format("%.*f", decimals, value)
-                                    : rg_string_format("%.4g", value); /* not 300 digits */
+                                    : rg_string_format("%.4g", value); /* avoids 300 digits */
     if (text[0] != '-')
         return text;
     bool zero = strspn(text + 1, "0.") == strlen(text + 1);
@@ -57,7 +57,7 @@ char *rg_format_fixed(double value, int decimals) {
     return better;
 }
 
-/* "32.500" → "32.5", "2.000" → "2": zeros tell of digits only where a standard error is given. */
+/* "32.500" → "32.5", "2.000" → "2": without a standard error, zeros would suggest precision. */
 static void trim_zeros(char *number) {
     if (!strchr(number, '.'))
         return;
@@ -80,7 +80,7 @@ char *rg_format_value(double value, double standard_error, RgUnit unit) {
         standard_error > 1e-12 * fabs(value) /* more than rounding */ && isfinite(standard_error);
     int alone = decimals_alone(value, scale.factor > 1);
     if (unit == RG_UNIT_COUNT ||
-        unit == RG_UNIT_BYTES) /* a spread beyond the fourth digit is noise */
+        unit == RG_UNIT_BYTES) /* a spread below the fourth digit is noise */
         spread = spread && decimals_for(standard_error) <= alone + 1;
     int decimals = spread ? decimals_for(standard_error) : alone;
     if (unit == RG_UNIT_PERCENT)
@@ -122,7 +122,7 @@ char *rg_format_p(double p_value) {
 
 typedef const char *(*Escape)(unsigned char character);
 
-/* Copy with some ASCII characters replaced; what no escaping makes valid becomes U+FFFD. */
+/* Copy with some ASCII characters replaced; text that no escaping makes valid becomes U+FFFD. */
 static void write_escaped(FILE *out, const char *text, Escape escape) {
     size_t size = text ? strlen(text) : 0;
     for (size_t at = 0; at < size;) {
@@ -181,7 +181,7 @@ static const char *escape_latex(unsigned char character) {
         return "\\textasciicircum{}";
     case '~':
         return "\\textasciitilde{}";
-    case '[': /* which, like *, is an argument where a row begins with it */
+    case '[': /* like *, an argument at the start of a row */
         return "{[}";
     case '*':
         return "{*}";
@@ -244,8 +244,8 @@ static bool is_number(const char *text) {
     return *text && *end == '\0' && strspn(text, "+-.0123456789eE") == strlen(text);
 }
 
-/* Blanks in front of a formula are taken off by some programs, and full-width signs, which Asian
- * keyboards give, count as the plain ones. */
+/* Some programs remove spaces before a formula, and treat full-width signs (from Asian keyboards)
+ * like the plain ones. */
 static bool is_formula(const char *text) {
     static const char *const signs[] = {"=", "+", "-", "@", "＝", "＋", "－", "＠"};
     const char *start = text + rg_utf8_white_at_start(text, strlen(text));

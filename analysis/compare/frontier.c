@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The frontier: means over seeds of two metrics at every evaluation of every method, and which of
- * them nothing beats. */
+ * them are Pareto-optimal. */
 #include "analysis/compare/frontier.h"
 #include "analysis/compare/format.h"
 
@@ -15,7 +15,7 @@ void rg_pareto(const double *x, const double *y, int64_t count, bool *optimal) {
     }
 }
 
-/* Over all trials at a step; a mean of nothing where one of them has none. */
+/* Over all trials at a step; an empty mean if one of them has no value. */
 static RgMean mean_at(const RgFrontier *frontier, const RgTrial **trials, int count,
                       const RgMeasure *measure, int64_t step) {
     RgReading *readings = rg_allocate(count, sizeof *readings);
@@ -132,7 +132,7 @@ static RgGrid make_grid(const RgFrontier *frontier) {
     return grid;
 }
 
-/* By the point of the fewest. */
+/* The note of the point with the fewest seeds. */
 static char *few_seeds(const RgFrontier *frontier) {
     int64_t least = RG_SEEDS_TO_COMPARE;
     for (int64_t i = 0; i < frontier->count; i++) {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* How much reward for how much divergence? Every evaluation of every method as a point, with
- * intervals over seeds, and which points no other beats on both counts. `rg_frontier` is the whole
- * command; the points as data serve figures too. */
+/* Reward against divergence: every evaluation of every method as a point, with intervals over
+ * seeds, and which points are Pareto-optimal. `rg_frontier` is the whole command; figures use the
+ * points as data. */
 #ifndef RG_ANALYSIS_COMPARE_FRONTIER_H
 #define RG_ANALYSIS_COMPARE_FRONTIER_H
 
@@ -11,8 +11,8 @@
 typedef struct RgFrontierPoint {
     const RgGroup *group;
     int64_t step;
-    RgMean x, y;  /* over the method's trials; only where all of them were evaluated at the step */
-    bool last;    /* the method's last */
+    RgMean x, y;  /* over the method's trials; only at steps where all of them were evaluated */
+    bool last;    /* the method's last point */
     bool optimal; /* no other point has less x and no less y, or more y and no more x */
 } RgFrontierPoint;
 
@@ -23,11 +23,11 @@ typedef struct RgFrontier {
     int64_t count;
 } RgFrontier;
 
-/* Which of the points are Pareto-optimal, small x and large y being good. Equal points do not beat
- * each other; one with a NaN is not optimal. */
+/* Which points are Pareto-optimal for small x and large y: optimal [count] out. Equal points do not
+ * dominate each other; a point with a NaN is not optimal. */
 void rg_pareto(const double *x, const double *y, int64_t count, bool *optimal);
 
-/* x and y by name; NULL: "kl" and "reward". RG_E_USAGE when the experiment lacks one. */
+/* From names of x and y; NULL: "kl" and "reward". RG_E_USAGE if the experiment lacks one. */
 RgStatus rg_frontier_create(const RgResults *results, const char *x, const char *y,
                             RgFrontier **frontier, RgError *error);
 void rg_frontier_destroy(RgFrontier *frontier);

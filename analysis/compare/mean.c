@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Means over seeds: from the values by prompt where there are any, else from the seeds' own. */
+/* Means over seeds: from values by prompt if there are any, else from the seeds' own values. */
 #include "analysis/compare/mean.h"
 
 #include <math.h>
@@ -18,7 +18,7 @@ RgReading rg_reading_at(const RgResults *results, const RgTrial *trial, const Rg
                        .next = step};
 }
 
-/* Values by prompt of one reading; none where there is no such column. The caller frees. */
+/* Values by prompt of one reading; none if there is no such column. The caller frees. */
 static int64_t load_items(const RgResults *results, const RgReading *reading, const char *name,
                           double **values) {
     double *next;
@@ -33,8 +33,8 @@ static int64_t load_items(const RgResults *results, const RgReading *reading, co
     return count;
 }
 
-/* [count, items], what is missing NaN; 0 items where one of the readings has none by prompt, so
- * that all seeds are known alike. The caller frees. */
+/* [count, items], missing values NaN; 0 items if one of the readings has no values by prompt, so
+ * that all seeds are treated alike. The caller frees. */
 static int64_t load_matrix(const RgResults *results, const RgReading *readings, int count,
                            const RgMeasure *measure, double **matrix) {
     double **rows = rg_allocate(count, sizeof *rows);

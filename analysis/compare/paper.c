@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Reported figures beside one's own. Where they are read from is not known here. */
+/* Reported figures next to an experiment's own, independent of where they come from. */
 #include "analysis/compare/paper.h"
 
 #include "analysis/compare/format.h"
@@ -23,7 +23,7 @@ static bool meets(const RgGroup *group, const RgReported *reported) {
     return true;
 }
 
-/* The group with that label or, failing that, of that algorithm; −1. */
+/* Index of the group with that label, else with that algorithm; else −1. */
 static int group_of(const RgResults *results, const RgReported *reported) {
     int found = -1;
     for (int i = results->group_count - 1; i >= 0; i--) {
@@ -38,7 +38,7 @@ static int group_of(const RgResults *results, const RgReported *reported) {
     return found;
 }
 
-/* The experiment's own figure, malloc'd; a dash where there is none. */
+/* The experiment's own figure, malloc'd; a dash if there is none. */
 static char *own_figure(const RgResults *results, const RgReported *reported) {
     RgMeasure measure;
     RgTable *table;

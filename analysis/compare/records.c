@@ -11,7 +11,7 @@
 typedef struct Field {
     char *text; /* NULL: a number */
     double number;
-    bool low; /* of an interval, whose high end follows */
+    bool low; /* low end of an interval; its high end follows */
 } Field;
 
 struct RgRecords {
@@ -19,7 +19,7 @@ struct RgRecords {
     Field *fields; /* [rows, columns], row by row */
     size_t columns, count;
     size_t column; /* of the next field */
-    size_t rows;   /* ended */
+    size_t rows;   /* complete ones */
 };
 
 RgRecords *rg_records_create(void) {
@@ -75,7 +75,7 @@ void rg_record_end(RgRecords *records) {
 
 void rg_records_write_csv(const RgRecords *records, bool safe, FILE *out) {
     void (*write_text)(FILE *, const char *) = safe ? rg_write_safe_csv : rg_write_csv;
-    if (records->rows == 0) /* nothing that the columns could be named by */
+    if (records->rows == 0) /* the columns have no names */
         return;
     for (size_t i = 0; i < records->columns; i++) {
         fputs(i ? "," : "", out);
@@ -95,7 +95,7 @@ void rg_records_write_csv(const RgRecords *records, bool safe, FILE *out) {
     }
 }
 
-/* Whole numbers without a point, as counts are. */
+/* Integers without a point. */
 static json_t *json_field(const Field *field) {
     double number = field->number;
     if (field->text)
@@ -106,7 +106,7 @@ static json_t *json_field(const Field *field) {
                                                            : json_real(number);
 }
 
-/* "x_low" and the field after it as "x_95": [low, high]. */
+/* "x_low" and the following field as "x_95": [low, high]. */
 static void set_interval(json_t *object, const char *low_name, const Field *low) {
     char *name = rg_string_format("%.*s_95", (int)(strlen(low_name) - strlen("_low")), low_name);
     json_t *interval = json_array();

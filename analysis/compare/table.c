@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The table of an experiment as data: which columns, the cell of each method, and the notes that
- * tell how to read it. Writing it in a format is the business of table_write.c. */
+/* The table of an experiment as data: its columns, the cell of each method, and its notes.
+ * table_write.c writes it in a format. */
 #include "analysis/compare/table.h"
 #include "analysis/compare/compare.h"
 #include "analysis/compare/format.h"
@@ -39,7 +39,7 @@ static const char *const ratio_names[] = {"seconds", "peak_memory", NULL};
 
 /* Cells. */
 
-/* The interquartile mean in place of the mean. */
+/* Replace the mean by the interquartile mean. */
 static void take_middle(RgCell *cell, const RgMeasure *measure, const double *values, int count) {
     RgEstimate middle = rg_estimate_interquartile_mean(values, count);
     cell->summary.mean = middle.value;
@@ -65,7 +65,7 @@ static RgCell make_cell(const RgTable *table, const RgTrial **trials, int count,
     return cell;
 }
 
-/* The DPO row that a group is measured against: the one that shares most swept values. */
+/* The DPO row that a group is compared with: the one with most common swept values. */
 static int baseline_of(const RgResults *results, int group) {
     int best = -1, most = -1;
     for (int i = 0; i < results->group_count; i++) {
@@ -90,7 +90,7 @@ static RgCell *cell_at(const RgTable *table, int group, int column) {
     return &table->cells[group * table->column_count + column];
 }
 
-/* Ratios need every row's mean first: the columns that they are taken from come before them. */
+/* Ratios need every row's mean first, so the columns that they use come before them. */
 static void fill_ratios(RgTable *table, int column) {
     const RgColumn *ratio = &table->columns[column];
     int from = 0;
@@ -128,8 +128,8 @@ static RgEstimate compare_middles(const RgTable *table, const RgGroup *a, const 
     return estimate;
 }
 
-/* The p-value of one row against the other, as its column's figures are made, and of how many
- * seeds; NaN where they cannot be compared: means need a column that the store has by prompt. */
+/* The p-value of one row against the other, with the statistic of its column, and the number of
+ * seeds; NaN if they cannot be compared: means need a column with values by prompt. */
 static double test_row(const RgTable *table, const RgGroup *row, const RgMeasure *measure,
                        int64_t *seeds) {
     RgComparison c;
@@ -144,7 +144,7 @@ static double test_row(const RgTable *table, const RgGroup *row, const RgMeasure
     return compared ? c.estimate.p_value : NAN;
 }
 
-/* Each row against one; one family of tests. */
+/* Test each row against one; the tests are one family. */
 static void test_column(RgTable *table, int column) {
     const RgResults *results = table->results;
     double *p = rg_allocate(2 * (size_t)results->group_count, sizeof *p);
@@ -225,7 +225,7 @@ static bool column_is_empty(const RgTable *table, int column) {
     return true;
 }
 
-/* Take out the columns that no row has: no value, or a cost that nothing ever incurred. */
+/* Remove columns without any value, and costs that are 0 for every row. */
 static void drop_empty_columns(RgTable *table) {
     int kept = 0, columns = table->column_count, results = table->result_columns;
     RgCell *cells = rg_allocate(table->results->group_count * columns, sizeof *cells);
@@ -299,8 +299,8 @@ static void note_definitions(RgTable *table) {
                             middle ? "" : " Columns without values by prompt are not tested."));
 }
 
-/* Prompts (or episodes, or contexts) that each evaluation is over: the fewest and the most of a
- * trial of each row. */
+/* Number of prompts (or episodes, or contexts) of an evaluation: the smallest and the largest over
+ * the trials of all rows. */
 static void note_prompts(RgTable *table) {
     const RgResults *results = table->results;
     int64_t fewest = INT64_MAX, most = 0;
@@ -324,7 +324,7 @@ static void note_prompts(RgTable *table) {
                  rg_string_format("An evaluation is over %lld test prompts.", (long long)most));
 }
 
-/* A win rate of the base against itself that is not one half is noise of sampling. */
+/* A win rate of the base against itself differs from one half only by sampling noise. */
 static void note_base(RgTable *table) {
     const RgResults *results = table->results;
     for (int i = 0; i < results->group_count * table->column_count; i++) {
@@ -340,7 +340,7 @@ static void note_base(RgTable *table) {
     }
 }
 
-/* Rows of fewer seeds than a figure draws a band of. */
+/* Rows with fewer seeds than a figure's band needs. */
 static void note_few_seeds(RgTable *table) {
     char *rows = NULL, *few = table->least_seeds ? rg_few_seeds(table->least_seeds) : NULL;
     for (int g = 0; g < table->results->group_count; g++) {
@@ -361,7 +361,7 @@ static void note_few_seeds(RgTable *table) {
     free(rows);
 }
 
-/* Means of a metric for every row, NaN where absent; false when the experiment lacks it. */
+/* Means of a metric for every row, NaN if missing; false if the experiment lacks it. */
 static bool row_means(const RgTable *table, const char *name, double *means) {
     for (int column = 0; column < table->column_count; column++) {
         if (table->columns[column].ratio || strcmp(table->columns[column].measure.name, name) != 0)
@@ -373,7 +373,7 @@ static bool row_means(const RgTable *table, const char *name, double *means) {
     return false;
 }
 
-/* Does the judge that no method trained on rank the methods alike? */
+/* Whether the independent judge ranks the methods alike. */
 static void note_agreement(RgTable *table, const char *by, const char *gold_name,
                            const char *independent_name) {
     const RgResults *results = table->results;
@@ -413,7 +413,7 @@ static char *append(char *text, int64_t number) {
     return longer;
 }
 
-/* A trial that ended before its first reading was at none. */
+/* Append the step; a trial that ended before its first reading has none. */
 static char *append_step(char *text, int64_t step) {
     if (step >= 0)
         return append(text, step);
@@ -426,7 +426,7 @@ static bool same_end(const RgTrial *a, const RgTrial *b) {
     return a->status == b->status && strcmp(rg_trial_reason(a), rg_trial_reason(b)) == 0;
 }
 
-/* One sentence for all trials of a group that ended as its trial `first` did. */
+/* One sentence for all trials of a group with the same outcome as its trial `first`. */
 static void note_end(RgTable *table, const RgGroup *group, int first) {
     const RgTrial *trial = group->trials[first];
     char *seeds = rg_string_copy(""), *steps = rg_string_copy("");
@@ -435,7 +435,7 @@ static void note_end(RgTable *table, const RgGroup *group, int first) {
     for (int i = 0; i < group->count; i++) {
         if (!same_end(group->trials[i], trial))
             continue;
-        if (i < first) { /* told already */
+        if (i < first) { /* already listed */
             free(seeds);
             free(steps);
             return;
@@ -455,8 +455,8 @@ static void note_end(RgTable *table, const RgGroup *group, int first) {
     free(steps);
 }
 
-/* "kl of DPO, seeds 1, 3": the finished trials of a row that lack what others of the row have; NULL
- * where none does. */
+/* "kl of DPO, seeds 1, 3": the finished trials of a row that lack a value which others of the row
+ * have; NULL if there are none. */
 static char *missing_in(const RgTable *table, const RgColumn *column, int group) {
     const RgResults *results = table->results;
     const RgGroup *row = &results->groups[group];
@@ -477,7 +477,7 @@ static char *missing_in(const RgTable *table, const RgColumn *column, int group)
     return text;
 }
 
-/* A mean over fewer seeds than its neighbours' is told, as nothing in its cell shows it. */
+/* Note means over fewer seeds than their neighbours', because their cells do not show it. */
 static void note_missing(RgTable *table) {
     char *all = NULL;
     for (int column = 0; column < table->column_count; column++)

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* A table of results in the formats that people paste: aligned text, Markdown, LaTeX, CSV, JSON.
- * The first three share one grid of formatted cells, which the report's HTML takes too; the last
- * two give the raw numbers. */
+/* Writing a table of results: aligned text, Markdown, LaTeX, CSV, JSON. The first three, and the
+ * report's HTML, share one grid of formatted cells; the last two have the raw numbers. */
 #include "analysis/compare/format.h"
 #include "analysis/compare/mean.h"
 #include "analysis/compare/table.h"
@@ -162,8 +161,7 @@ static void rule(FILE *out, size_t width) {
     putc('\n', out);
 }
 
-/* Columns of a line that a person reads `out` on; SIZE_MAX where nobody does, or as wide as it is.
- */
+/* Width in columns of the terminal `out`; SIZE_MAX if it is not a terminal, or unlimited. */
 static size_t line_width(FILE *out) {
     struct winsize window;
     const char *columns = getenv("COLUMNS");
@@ -185,7 +183,7 @@ typedef struct Block {
     int from, to;
 } Block;
 
-/* The column at `place` of the block's; −1 after the last. */
+/* The column at `place` of the block; −1 after the last. */
 static int block_column(const Block *b, int place) {
     int keys = key_columns(b->grid), column = place < keys ? place : b->from + place - keys;
     return column < b->to ? column : -1;
@@ -215,7 +213,7 @@ static void write_block(const Block *b, FILE *out) {
     }
 }
 
-/* A table that is wider than the terminal comes in blocks, each with the keys of its rows. */
+/* A table wider than the terminal is split into blocks, each with the keys of its rows. */
 static void write_text(const RgGrid *grid, FILE *out) {
     size_t *width = rg_allocate(grid->columns, sizeof *width), limit = line_width(out);
     int keys = key_columns(grid);
@@ -255,7 +253,7 @@ static void write_markdown(const RgGrid *grid, FILE *out) {
     }
 }
 
-/* "±" and the like are letters to LaTeX's modern engines, not to all: write the macros. */
+/* "±" and similar characters are letters only to LaTeX's modern engines: write the macros. */
 static void write_latex_cell(FILE *out, const char *cell) {
     static const char *const macros[][2] = {
         {"±", "$\\pm$"}, {"×", "$\\times$"},      {"\u2212", "$-$"},
@@ -316,7 +314,7 @@ static void record_cell(RgRecords *records, const RgTable *table, const RgColumn
     }
 }
 
-/* The table unrounded. */
+/* The table with unrounded numbers. */
 static RgRecords *make_records(const RgTable *table) {
     const RgResults *results = table->results;
     RgRecords *records = rg_records_create();
@@ -340,7 +338,7 @@ static RgRecords *make_records(const RgTable *table) {
     return records;
 }
 
-/* Cells as they are; a table's own CSV has raw numbers in their place. */
+/* Write cells unchanged. (A table's own CSV has raw numbers instead.) */
 static void write_cells(const RgGrid *grid, void (*write)(FILE *, const char *), FILE *out) {
     for (int i = 0; i < grid->rows * grid->columns; i++) {
         write(out, grid->cells[i]);
@@ -356,7 +354,7 @@ static void write_grid_safe_csv(const RgGrid *grid, FILE *out) {
     write_cells(grid, rg_write_safe_csv, out);
 }
 
-/* One object a row, with the headings as keys. */
+/* One object per row, with the headings as keys. */
 static void write_grid_json(const RgGrid *grid, FILE *out) {
     RgRecords *records = rg_records_create();
     for (int i = grid->columns; i < grid->rows * grid->columns; i++) {

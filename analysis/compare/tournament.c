@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The tournament as data: who meets whom, win rates, ratings. Writing it in a format is the
- * business of tournament_write.c. */
+/* The tournament as data: its pairs, win rates, ratings. tournament_write.c writes it in a
+ * format. */
 #include "analysis/compare/tournament.h"
 #include "analysis/statistics/length_control.h"
 
@@ -13,7 +13,7 @@ static void add_note(RgTournament *t, char *note) {
     t->notes[t->note_count++] = note;
 }
 
-/* ---- who takes part ---- */
+/* ---- participants ---- */
 
 /* Finished trials that have a per-item metric. */
 static int count_finished(const RgResults *results, const RgGroup *group, const char *column) {
@@ -74,7 +74,7 @@ static RgStatus admit_methods(RgTournament *t, RgError *error) {
 typedef struct Games {
     int count;            /* methods */
     int64_t *seed, seeds; /* every seed that some method finished */
-    int64_t items;        /* the most that any pair shares */
+    int64_t items;        /* largest number of common items of a pair */
     RgGames *pairs;       /* [count, count], row's method against column's */
 } Games;
 
@@ -97,7 +97,7 @@ static void collect_seeds(const RgTournament *t, Games *games) {
 }
 
 /* Rows [pairing->seeds, pairing->items] moved to their seeds' places in [games->seeds,
- * games->items]; what is not there is NaN. The caller frees. */
+ * games->items]; missing values are NaN. The caller frees. */
 static double *spread(const Games *games, const RgPairing *pairing, const double *values) {
     double *wide = rg_allocate(games->seeds * games->items, sizeof *wide);
     for (int64_t i = 0; i < games->seeds * games->items; i++)
@@ -108,8 +108,8 @@ static double *spread(const Games *games, const RgPairing *pairing, const double
     return wide;
 }
 
-/* Difference in length on the seeds and prompts of a pairing by another metric; NaN where a length
- * is missing. The caller frees. */
+/* Difference in length on the seeds and prompts of another metric's pairing; NaN if a length is
+ * missing. The caller frees. */
 static double *length_differences(const RgResults *results, const RgGroup *a, const RgGroup *b,
                                   const RgPairing *pairing) {
     RgPairing lengths = rg_pairing_make(results, a, b, "length");
@@ -124,7 +124,7 @@ static double *length_differences(const RgResults *results, const RgGroup *a, co
     return differences;
 }
 
-/* At equal length the column's method wins what the row's does not; length is worth the same. */
+/* At equal length the column's win rate is 1 minus the row's; the slope is the same. */
 static void mirror(const RgMeeting *meeting, RgMeeting *other) {
     const RgEstimate *rate = &meeting->win_rate;
     other->win_rate = *rate;
@@ -133,7 +133,7 @@ static void mirror(const RgMeeting *meeting, RgMeeting *other) {
     other->length_slope = meeting->length_slope;
 }
 
-/* Each cell of plain games adds to the wins what it is above the share. */
+/* Each cell of plain games has weight outcome − share. */
 static RgGames plain_games(double *outcomes, int64_t cells) {
     RgSummary all = rg_summarize(outcomes, cells);
     for (int64_t i = 0; i < cells; i++)
@@ -141,7 +141,7 @@ static RgGames plain_games(double *outcomes, int64_t cells) {
     return (RgGames){.share = all.mean, .games = (double)all.count, .cells = outcomes};
 }
 
-/* At equal length, wins are the share that the fit gives of the games. */
+/* At equal length, wins are the fitted share of the games. */
 static RgGames equal_games(const RgTournament *t, const Games *games, RgMeeting *meeting,
                            const RgPairing *pairing, double *outcomes) {
     double *differences =
@@ -179,8 +179,8 @@ static void play(RgTournament *t, Games *games, int i, int j) {
     rg_pairing_free(&pairing);
 }
 
-/* Every two meet, in both orders: what is said of A against B is then to the last bit what `regatta
- * compare A B` says. */
+/* Compare every two in both orders, so that the result of A against B has the same bits as `regatta
+ * compare A B`. */
 static Games play_all(RgTournament *t) {
     size_t cells = (size_t)(t->count * t->count);
     Games games = {.count = t->count};
@@ -242,7 +242,7 @@ static int by_rating(const void *a, const void *b, void *methods) {
     return (x > y) - (x < y);
 }
 
-/* The strongest first, in rows and columns. */
+/* Sort rows and columns by rating, the highest first. */
 static void sort_methods(RgTournament *t) {
     int n = t->count, *order = rg_allocate(n, sizeof *order);
     RgTournamentMethod *methods = rg_allocate(n, sizeof *methods);
@@ -301,7 +301,7 @@ static void note_definitions(RgTournament *t) {
                                  RG_TOURNAMENT_PRIOR));
 }
 
-/* By the two that share the fewest. */
+/* The note of the two methods with the fewest common seeds. */
 static void note_seeds(RgTournament *t) {
     int64_t least = RG_SEEDS_TO_COMPARE;
     for (int i = 0; i < t->count * t->count; i++)
@@ -312,7 +312,7 @@ static void note_seeds(RgTournament *t) {
         add_note(t, few);
 }
 
-/* ---- all of it ---- */
+/* ---- the whole tournament ---- */
 
 RgStatus rg_tournament_create(const RgResults *results, const RgTournamentOptions *options,
                               RgTournament **result, RgError *error) {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* A round-robin of all methods: every two meet on the prompts and seeds that both answered, and the
- * larger value of a per-prompt metric wins. Win rates are those of compare.h, from the same code;
- * ratings are Bradley–Terry's. `rg_tournament` is the whole command; the tournament as data serves
- * the report too. */
+/* A round-robin tournament of all methods: every two are compared on the prompts and seeds that
+ * both have, and the larger value of a per-prompt metric wins. Win rates are computed by compare.h;
+ * ratings are Bradley–Terry's. `rg_tournament` is the whole command; the report uses the tournament
+ * as data. */
 #ifndef RG_ANALYSIS_COMPARE_TOURNAMENT_H
 #define RG_ANALYSIS_COMPARE_TOURNAMENT_H
 
@@ -10,9 +10,9 @@
 #include "analysis/compare/table.h"
 #include "analysis/statistics/ratings.h"
 
-/* Tied games that every two methods are taken to have played besides, where ratings and
- * length-controlled win rates are fitted: they are then finite for a method that always wins. Plain
- * win rates are without. */
+/* The prior of ratings and length-controlled win rates: this number of tied games is added to every
+ * pair of methods, so that estimates are finite for a method that always wins. Plain win rates have
+ * no prior. */
 #define RG_TOURNAMENT_PRIOR 1.0
 
 typedef struct RgTournamentOptions {
@@ -24,7 +24,7 @@ typedef struct RgTournamentOptions {
     FILE *out;
 } RgTournamentOptions;
 
-/* RG_E_USAGE where fewer than two methods have finished a trial with such values. */
+/* RG_E_USAGE if fewer than two methods have finished a trial with such values. */
 RgStatus rg_tournament(const RgTournamentOptions *options, RgError *error);
 
 /* The tournament as data. */
@@ -33,15 +33,15 @@ typedef struct RgTournamentMethod {
     const RgGroup *group;
     int seeds;         /* finished */
     RgEstimate rating; /* nats; the mean of all methods is 0. On Elo's scale: rg_elo_estimate */
-    double win_rate;   /* mean over the opponents that it met */
-    double length;     /* mean over prompts and seeds; NaN where the store has none */
+    double win_rate;   /* mean over the opponents it was compared with */
+    double length;     /* mean over prompts and seeds; NaN if not in the store */
 } RgTournamentMethod;
 
-/* Row's method against column's. */
+/* The row's method against the column's. */
 typedef struct RgMeeting {
-    bool met;                /* false on the diagonal, and for two that share no seed or prompt */
-    RgComparison comparison; /* as `regatta compare` has it: plain win rate, wins, ties, losses */
-    RgEstimate win_rate;     /* plain or length-controlled, as asked for */
+    bool met;                /* false on the diagonal, and for two without common seed or prompt */
+    RgComparison comparison; /* as in `regatta compare`: plain win rate, wins, ties, losses */
+    RgEstimate win_rate;     /* plain or length-controlled, as requested */
     double length_slope;     /* nats (length_control.h); NaN unless length-controlled */
 } RgMeeting;
 
@@ -50,9 +50,9 @@ typedef struct RgTournament {
     const char *metric;
     bool length_controlled;
     int count;
-    RgTournamentMethod *methods; /* [count], the strongest first */
+    RgTournamentMethod *methods; /* [count], by rating, the highest first */
     RgMeeting *meetings;         /* [count, count], in the same order */
-    char **notes;                /* sentences to stand under it */
+    char **notes;                /* sentences printed below it */
     int note_count;
 } RgTournament;
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* A tournament for people, as two grids, and for programs, as records. */
+/* Writing a tournament: for people as two grids, for programs as records. */
 #include "analysis/compare/format.h"
 #include "analysis/compare/tournament.h"
 
@@ -106,7 +106,7 @@ static void record_meeting(RgRecords *records, const RgTournament *t, int i, int
     rg_record_end(records);
 }
 
-/* One record for each two that met, in both orders. */
+/* One record for each two that were compared, in both orders. */
 static RgRecords *meeting_records(const RgTournament *t) {
     RgRecords *records = rg_records_create();
     for (int i = 0; i < t->count; i++)

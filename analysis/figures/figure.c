@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Drawing a figure of curves: the data file and gnuplot's script. */
+/* Plotting a figure of curves: the data file and gnuplot's script. */
 #include "analysis/figures/figure.h"
 #include "analysis/compare/format.h"
 #include "analysis/figures/figure_matrix.h"
@@ -83,8 +83,8 @@ static void write_point(const RgFigure *figure, const RgFigureCurve *curve,
     putc('\n', out);
 }
 
-/* Curves are parted by two blank lines, gnuplot's mark of a new data set. Where x is the place of a
- * category, there is a column for that, too. */
+/* Curves are separated by two blank lines, gnuplot's mark of a new data set. If x is the index of a
+ * category, a column has its name, too. */
 static void write_data(const RgFigure *figure, FILE *out) {
     fprintf(out, "x\tmean\tlow\thigh\tseeds%s%s\tcurve\n",
             is_scattered(figure) ? "\tx_low\tx_high" : "",
@@ -109,15 +109,15 @@ static void widen(Range *range, double value) {
 
 static const double LOG_MARGIN = 1.25;
 
-/* What can be a frame: gnuplot knows no infinity, and computes with both ends. */
+/* Limit a range to finite values: gnuplot cannot handle infinity, and computes with both ends. */
 static Range scaled(Range range, double factor) {
     const double most = 1e300;
     Range frame = {fmax(range.low * factor, -most), fmin(range.high * factor, most)};
     return frame.low < frame.high ? frame : (Range){-most, most};
 }
 
-/* The y range shows all means, and all of the bands unless these would dwarf the curves: with two
- * seeds Student's quantile is 12.7, and the band would leave nothing to see. */
+/* The y range includes all means. It includes all bands unless they would dwarf the curves: with
+ * two seeds Student's quantile is 12.7, and curves would be flattened. */
 static Range y_range(const RgFigure *figure) {
     Range means = {NAN, NAN}, bands = {NAN, NAN};
     for (int i = 0; i < figure->curve_count; i++)
@@ -135,11 +135,11 @@ static Range y_range(const RgFigure *figure) {
     if (span == 0)
         span = means.high != 0 ? fabs(means.high) : 1;
     Range range = {means.low - 0.05 * span, means.high + 0.05 * span};
-    if (!isnan(bands.low)) { /* fmax and fmin would pass over it */
+    if (!isnan(bands.low)) { /* fmax and fmin would ignore NaN */
         range.low = fmin(range.low, fmax(bands.low, means.low - span));
         range.high = fmax(range.high, fmin(bands.high, means.high + span));
     }
-    if (figure->share) { /* a little more than 1, so that a curve along the edge is seen whole */
+    if (figure->share) { /* slightly more than 1, so that a curve along the edge is visible */
         range.low = fmax(range.low, -0.01);
         range.high = fmin(range.high, 1.01);
     }
@@ -182,8 +182,8 @@ static int longest_entry(const RgFigure *figure) {
     return (int)longest;
 }
 
-/* How many columns of the legend fit. gnuplot counts for itself, so this is no more than it finds:
- * it is held to as many, and the height is for as many rows. */
+/* Number of columns of the legend. gnuplot counts for itself; this is a lower bound of its count.
+ * It is limited to this number, and the height allows for the resulting rows. */
 static int legend_columns(const RgFigure *figure, int width) {
     int columns = (width - 20) / (50 + 8 * longest_entry(figure));
     return columns > 0 ? columns : 1;
@@ -205,21 +205,21 @@ static int legend_entries(const RgFigure *figure) {
     return entries;
 }
 
-/* Horizontal labels are read without turning the head: the y label stands on top of its axis. */
+/* The y label is horizontal above its axis, for easier reading. */
 static void write_frame(const RgFigure *figure, int columns, FILE *out) {
     Range y = y_range(figure);
     rg_figure_write_looks(out);
     rg_figure_write_title(out, figure->title);
     fputs("set xlabel ", out);
     rg_gnuplot_quote(out, figure->x_label);
-    fputs(".\"\\n\" textcolor rgb '#222222'\n", out); /* a line's room above the key */
+    fputs(".\"\\n\" textcolor rgb '#222222'\n", out); /* leaves a line above the key */
     fputs("set grid ytics linetype 1 linewidth 0.6*lw linecolor rgb '#DDDDDD'\n"
           "set rmargin 2.5\n",
           out);
     fprintf(out,
             "set key below Left reverse maxcols %d samplen 2.5 spacing 1.15 width %d "
             "textcolor rgb '#222222'\n",
-            columns, -longest_entry(figure) / 6); /* gnuplot takes letters to be wider */
+            columns, -longest_entry(figure) / 6); /* gnuplot overestimates letters' width */
     if (figure->y_log)
         fputs("set logscale y\nset format y '%g'\n", out);
     fprintf(out, "set yrange [%.10g:%.10g]\n", y.low, y.high);
@@ -232,7 +232,7 @@ static void write_frame(const RgFigure *figure, int columns, FILE *out) {
 static void write_style(const RgFigure *figure, const RgFigureCurve *curve, FILE *out) {
     int shape = curve->style + curve->style / RG_FIGURE_COLORS;
     const char *dash = dashes[shape % DASH_COUNT];
-    if (figure->measures[0]) /* the dash tells the measure, the point the method */
+    if (figure->measures[0]) /* the dash shows the measure, the point the method */
         dash = curve->second ? "(4,4)" : "1";
     if (curve->form == RG_CURVE_STEPS) {
         fputs("linecolor rgb '#BBBBBB' linewidth 4*lw", out);
@@ -260,8 +260,8 @@ static bool has_band(const RgFigureCurve *curve) {
     return false;
 }
 
-/* Error bars where x is no scale on which neighbours meet; of several curves over the same
- * categories, side by side. */
+/* Error bars if x is not a scale with neighbours to connect; several curves over the same
+ * categories are side by side. */
 static bool has_bars(const RgFigure *figure, int curve) {
     return figure->curves[curve].form == RG_CURVE_LINE &&
            (figure->path || figure->x_scale == RG_AXIS_CATEGORIES);
@@ -278,7 +278,7 @@ static double dodge(const RgFigure *figure, int curve) {
     return fmin(0.06, 0.5 / all) * (before - 0.5 * (all - 1));
 }
 
-/* A bar from low to high, cut at the frame. gnuplot's own error bars have a white disk in the
+/* A bar from low to high, cut off at the frame. gnuplot's own error bars have a white disk in the
  * middle. */
 static void write_bar(const RgFigure *figure, int curve, bool upright, FILE *out) {
     const char *color = rg_figure_color[figure->curves[curve].style % RG_FIGURE_COLORS] + 1;
@@ -293,7 +293,7 @@ static void write_band(const RgFigure *figure, int curve, FILE *out) {
     const RgFigureCurve *c = &figure->curves[curve];
     bool scattered = c->form == RG_CURVE_POINTS;
     fprintf(out, " index %d", curve);
-    if (figure->path && !scattered) /* bars at every point of a path would cover each other */
+    if (figure->path && !scattered) /* bars at every point of a path would overlap */
         fprintf(out, " every ::%lld", (long long)c->count - 1);
     fputs(" using ", out);
     if (scattered || has_bars(figure, curve))
@@ -342,11 +342,11 @@ static void write_curve(const RgFigure *figure, int index, FILE *out) {
         write_legend(curve, out);
 }
 
-/* Bands first, so that no curve is hidden under another's band; behind them the best reached. */
+/* Bands come first, so that none hides another's curve; behind them is the best value reached. */
 static void write_curves(const RgFigure *figure, FILE *out) {
     const char *between = "plot ";
     Range y = y_range(figure);
-    /* What leaves the frame is cut here: gnuplot makes wedges of it that begin outside. */
+    /* Clip at the frame here: gnuplot distorts shapes that begin outside. */
     fprintf(out,
             "xf = %.10g\nyf = %.10g\n"
             "cut(v) = v*yf < %.10g ? %.10g : v*yf > %.10g ? %.10g : v*yf\n",
@@ -385,7 +385,7 @@ char *rg_figure_data(const RgFigure *figure) {
     return text;
 }
 
-/* Room for the frame in proportion to its width, and below it for the rows of the legend. */
+/* Height of the frame in proportion to its width, plus the rows of the legend. */
 static int natural_height(const RgFigure *figure, int width) {
     int columns = legend_columns(figure, width);
     int rows = (legend_entries(figure) + columns - 1) / columns;
@@ -396,7 +396,7 @@ int rg_figure_natural_width(const RgFigure *figure) {
     return figure->cells ? rg_figure_matrix_width(figure) : 480;
 }
 
-/* gnuplot fails where it finds nothing to draw. */
+/* Whether there is anything to plot; gnuplot fails otherwise. */
 static bool can_be_drawn(const RgFigure *figure) {
     bool any = figure->cells || figure->curve_count == 0;
     for (int i = 0; i < figure->curve_count; i++)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* One figure as data, and drawing it with gnuplot: curves, or a matrix of cells. What is in it is
- * decided by plot.c and its neighbours; how it looks (colours, dashes, axes, legend) is decided
- * here, in one style for all. Rows of dots are in figure_dots.h. */
+/* A figure as data, and plotting it with gnuplot: curves, or a matrix of cells. plot.c and related
+ * files decide the contents; this file decides the style (colours, dashes, axes, legend), the same
+ * for all figures. Figures of dots are in figure_dots.h. */
 #ifndef RG_ANALYSIS_FIGURES_FIGURE_H
 #define RG_ANALYSIS_FIGURES_FIGURE_H
 
@@ -9,29 +9,28 @@
 
 typedef struct RgFigurePoint {
     double x, y;
-    double low, high; /* of the band; NaN: none */
+    double low, high; /* band; NaN: none */
     int64_t seeds;
-    double x_low, x_high; /* likewise; of scattered points alone */
+    double x_low, x_high; /* interval of x; only for scattered points */
 } RgFigurePoint;
 
 typedef enum RgCurveForm {
     RG_CURVE_LINE,
-    RG_CURVE_LEVEL,  /* a level to compare with, not measured at these x: a line without points */
-    RG_CURVE_POINTS, /* points that no line joins, with bars both ways */
-    RG_CURVE_STEPS,  /* the best reached up to x: a grey line behind the others */
+    RG_CURVE_LEVEL,  /* a level for comparison, not measured at these x: a line without points */
+    RG_CURVE_POINTS, /* unconnected points with error bars in both directions */
+    RG_CURVE_STEPS,  /* the best value reached up to x: a grey line behind the others */
 } RgCurveForm;
 
 typedef struct RgFigureCurve {
     char *name;
     RgFigurePoint *points;
     int64_t count;
-    int diverged;  /* trials that the means are without: the legend counts them */
-    int gaps;      /* trials among them that lack rows of steps: the legend counts them */
-    int few_seeds; /* that it is of, where they are too few for a band; the legend says so. 0:
-                      enough */
-    int style;     /* colour, dash and point: of the method, the same in all figures of a report */
+    int diverged;  /* trials left out of the means; shown in the legend */
+    int gaps;      /* trials in the means that lack rows of steps; shown in the legend */
+    int few_seeds; /* number of seeds if too small for a band, shown in the legend; 0: enough */
+    int style;     /* colour, dash and point of the method, the same in all figures of a report */
     RgCurveForm form;
-    bool second; /* by the figure's second measure: the method's colour, other dash and point */
+    bool second; /* of the figure's second measure: same colour, other dash and point */
 } RgFigureCurve;
 
 typedef enum RgAxisScale {
@@ -43,46 +42,46 @@ typedef enum RgAxisScale {
 typedef struct RgFigureCell {
     double value;     /* NaN: none */
     double low, high; /* 95 % interval; NaN: none */
-    int64_t seeds;    /* that the value is of */
-    int diverged;     /* and those that it is without */
+    int64_t seeds;    /* in the value */
+    int diverged;     /* left out of the value */
 } RgFigureCell;
 
 typedef struct RgFigure {
     char *title; /* may be NULL */
     char *x_label, *y_label;
-    double x_factor, y_factor; /* what is drawn = value · factor; data files hold the value */
+    double x_factor, y_factor; /* plotted = value · factor; data files contain the value */
     RgAxisScale x_scale;
     char **categories;
     int category_count;
     bool y_log; /* all y are above 0 */
-    bool share; /* y is one: its axis does not leave [0, 1] */
-    bool path;  /* x is an outcome, not chosen: an error bar at the end in place of a band */
+    bool share; /* y is a share: its axis stays within [0, 1] */
+    bool path;  /* x is a result, not a setting: error bars at the end instead of a band */
     RgFigureCurve *curves;
     int curve_count;
-    const char *measures[2]; /* what the first and the second curve of a method are; NULL: no
-                                second curves */
+    const char *measures[2]; /* names of the first and second curve of a method; NULL: no second
+                                curves */
 
-    /* A matrix in place of curves: categories are its columns. */
-    RgFigureCell *cells; /* [row_count, category_count], the first row on top; NULL: no matrix */
+    /* A matrix instead of curves: the categories are its columns. */
+    RgFigureCell *cells; /* [row_count, category_count], top row first; NULL: no matrix */
     char **rows;
     int row_count;
     double z_factor;
-    double middle;   /* of a scale with two sides, drawn white; NaN: from little to much */
-    char *cell_note; /* what a cell is, above the matrix */
+    double middle;   /* white point of a diverging colour scale; NaN: sequential scale */
+    char *cell_note; /* meaning of a cell, above the matrix */
 } RgFigure;
 
 void rg_figure_destroy(RgFigure *figure);
-void rg_figure_drop_empty(RgFigure *figure); /* curves without points */
+void rg_figure_drop_empty(RgFigure *figure); /* removes curves without points */
 
-/* Draw into `output`, by its suffix .svg, .png or .pdf. Beside it are left the data (.tsv, with a
- * heading: of curves x, mean, low, high, seeds, curve; of a matrix mean, low, high, seeds,
- * diverged, row, column) and the script (.gnuplot) that draws it again. RG_E_FILE when gnuplot is
- * missing or fails, with what it said. Width and height are in pixels at 96 to the inch; 0: 480,
- * and what suits the width and the length of the legend. */
+/* Plot into `output`, a .svg, .png or .pdf file. Next to it are written the data (.tsv with a
+ * heading: for curves x, mean, low, high, seeds, curve; for a matrix mean, low, high, seeds,
+ * diverged, row, column) and the script (.gnuplot) that plots it again. RG_E_FILE, with gnuplot's
+ * message, if gnuplot is missing or fails. Width and height are in pixels at 96 per inch; 0: 480,
+ * and a height that fits the width and the legend. */
 RgStatus rg_figure_draw(const RgFigure *figure, const char *output, int width, int height,
                         RgError *error);
 
-/* 480, or what the cells of a matrix need. */
+/* 480, or the width that the cells of a matrix need. */
 int rg_figure_natural_width(const RgFigure *figure);
 
 /* The text of the data file; malloc'd. */

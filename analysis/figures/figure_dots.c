@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Drawing rows of dots: the data file and gnuplot's script, a plot for each panel. */
+/* Plotting rows of dots: the data file and gnuplot's script, one plot per panel. */
 #include "analysis/figures/figure_dots.h"
 #include "analysis/compare/format.h"
 #include "analysis/figures/figure_parts.h"
@@ -24,7 +24,7 @@ void rg_dot_figure_clear(RgDotFigure *f) {
 
 /* ---- data ---- */
 
-/* Downwards from 0, in rows; half a one between groups. */
+/* Position downwards from 0, in rows; groups are separated by half a row. */
 static double place_of(const RgDotFigure *f, int row) {
     double place = 0;
     for (int i = 1; i <= row; i++)
@@ -61,10 +61,10 @@ char *rg_dot_figure_data(const RgDotFigure *f) {
 
 /* ---- axes ---- */
 
-/* Whole decades that hold all values of a panel, from `first` on; left of them, if need be, 0. */
+/* Whole decades that contain all values of a panel, from `first` on; left of them 0 if needed. */
 typedef struct Axis {
     double low, high, first;
-    double zero; /* where it stands; NaN: no value is 0 */
+    double zero; /* its position; NaN: no value is 0 */
 } Axis;
 
 static void widen(Axis *axis, double value, double least) {
@@ -92,7 +92,7 @@ static Axis axis_of(const RgDotFigure *f, int panel) {
     axis.first = axis.low;
     if (!isnan(axis.zero)) {
         double room = pow(axis.high / axis.low, 0.2);
-        axis.first *= axis.high > 100 * axis.low ? 10 : 1; /* or the two numbers would touch */
+        axis.first *= axis.high > 100 * axis.low ? 10 : 1; /* keeps the two numbers apart */
         axis.zero = axis.low / room;
         axis.low /= pow(room, 1.5);
     }
@@ -104,7 +104,7 @@ static Axis axis_of(const RgDotFigure *f, int panel) {
 enum { WIDEST = 660, PANEL = 190, GAP = 44, EDGE = 24, ROW = 15 };
 
 typedef struct Layout {
-    int left, width, height, panel; /* panel: width of one */
+    int left, width, height, panel; /* panel: width of one panel */
     int top, bottom;
 } Layout;
 
@@ -146,7 +146,7 @@ static void write_names(const RgDotFigure *f, bool shown, FILE *out) {
     fputs(")\n", out);
 }
 
-/* From one number on the axis to the next, in whole decades: so that they do not touch. */
+/* Step between numbers on the axis, in whole decades, large enough that they do not touch. */
 static double step_of(const Axis *axis, int width) {
     double letters = 1 + fmin(5, fmax(log10(axis->high), 1 - log10(axis->first)));
     double most = width / (RG_GNUPLOT_LETTER * letters + 12);
@@ -168,8 +168,7 @@ static void write_axis(const RgDotFigure *f, int panel, const Axis *axis, const 
     fputs(" at graph 0, graph 1 offset 0, character 0.9 textcolor rgb '#222222'\n", out);
 }
 
-/* Disks, circles and marks; in the column that follows the panel's value stands the mark, and in
- * the next one the form. */
+/* Disks, circles and marks. The column after a panel's value is the mark, the next one the form. */
 static const char disk[] = "pointtype 7 pointsize 0.7*lw";
 static const char circle[] = "pointtype 6 pointsize 0.7*lw linewidth 1.4*lw";
 static const char mark[] = "pointtype 2 pointsize 0.5*lw linewidth 1.4*lw";
@@ -200,7 +199,7 @@ static void write_entry(const char *text, const char *color, const char *looks, 
     rg_gnuplot_quote(out, text);
 }
 
-/* The legend of all panels stands below them, and belongs to the last plot. */
+/* The legend of all panels is below them, and belongs to the last plot. */
 static void write_legend(const RgDotFigure *f, FILE *out) {
     for (int p = 0; p < RG_DOT_PANELS; p++) {
         write_entry(f->panel[p].of_disk, rg_figure_color[0], disk, out);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Drawing a matrix: each cell a coloured box with its number in it, so that colours need no scale
- * beside them and grey print loses nothing. */
+/* Plotting a matrix: each cell is a coloured box with its number, so no colour scale is needed, and
+ * grey print loses nothing. */
 #include "analysis/figures/figure_matrix.h"
 #include "analysis/compare/format.h"
 #include "analysis/figures/figure_parts.h"
@@ -11,14 +11,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Both palettes darken steadily from white, so that they keep their order in grey; the two sides of
- * the second are also told apart with every common form of colour blindness. */
+/* Both palettes darken monotonically from white, so the order is kept in grey. The two sides of the
+ * second are distinguishable with every common form of colour blindness. */
 static const char one_sided[] = "0 '#F3F8FC', 0.5 '#79B3DB', 1 '#08457E'";
 static const char two_sided[] = "0 '#8F3B00', 0.25 '#EBA46B', 0.5 '#FAFAFA', 0.75 '#79B3DB', "
                                 "1 '#08457E'";
 
 typedef struct Scale {
-    double low, high; /* of what is drawn */
+    double low, high; /* of the plotted values */
 } Scale;
 
 static Scale scale_of(const RgFigure *figure) {
@@ -39,7 +39,7 @@ static Scale scale_of(const RgFigure *figure) {
     return (Scale){low * figure->z_factor, high * figure->z_factor};
 }
 
-/* Digits after the point such that the steps of the scale are seen: three digits of its length. */
+/* Decimals that resolve the scale: three digits of its length. */
 static int decimals(const Scale *scale) {
     double length = scale->high - scale->low;
     int digits = isfinite(length) ? 2 - (int)floor(log10(length)) : 0;
@@ -52,7 +52,7 @@ static char *cell_text(const RgFigureCell *cell, double factor, int digits) {
     return rg_string_format("%.*f%s", digits, cell->value * factor, cell->diverged ? "*" : "");
 }
 
-/* x, y and text are for the script: where the cell stands, and what in it. */
+/* The columns x, y and text are for the script: position and text of a cell. */
 void rg_figure_matrix_data(const RgFigure *figure, FILE *out) {
     Scale scale = scale_of(figure);
     int digits = decimals(&scale);
@@ -74,12 +74,12 @@ void rg_figure_matrix_data(const RgFigure *figure, FILE *out) {
     }
 }
 
-/* Layout, in pixels: the names of the rows stand left of the cells. */
+/* Layout, in pixels: row names are left of the cells. */
 
 typedef struct Layout {
-    int left, bottom, top, cell; /* cell: width of one */
-    bool turned;                 /* names of columns stand slanted */
-    double letters;              /* size of those in the cells, relative */
+    int left, bottom, top, cell; /* cell: width of one cell */
+    bool turned;                 /* column names are slanted */
+    double letters;              /* relative size of letters in cells */
 } Layout;
 
 static int longest_of(char *const *names, int count) {
@@ -113,7 +113,7 @@ static int row_names(const RgFigure *figure) {
     return RG_GNUPLOT_LETTER * longest_of(figure->rows, figure->row_count) + 16;
 }
 
-/* Cells of half an inch to an inch, and room for the words above; seven inches at most. */
+/* Cells of half an inch to an inch, and space for the words above; seven inches at most. */
 int rg_figure_matrix_width(const RgFigure *figure) {
     int names = RG_GNUPLOT_LETTER * longest_of(figure->categories, figure->category_count);
     int text = RG_GNUPLOT_LETTER * longest_text(figure);
@@ -157,7 +157,7 @@ static void write_tics(const char *axis, char *const *names, int count, bool bac
     fputs(")\n", out);
 }
 
-/* Under the axis' name what the marks mean. */
+/* The meaning of the marks, below the name of the axis. */
 static void write_marks(const RgFigure *figure, int height, FILE *out) {
     if (!any_diverged(figure))
         return;
@@ -196,7 +196,7 @@ void rg_figure_matrix_script(const RgFigure *figure, int width, int height, FILE
     fprintf(out, " at screen %g, graph 1 offset 0, character 0.9 textcolor rgb '#222222'\n",
             6.0 / width);
     write_marks(figure, height, out);
-    /* dark cells carry white letters */
+    /* dark cells have white letters */
     fprintf(out, "zf = %.10g\nplace(z) = (z*zf - %.10g)/%.10g\nink(z) = %s ? 0xFFFFFF : 0x111111\n",
             figure->z_factor, scale.low, scale.high - scale.low,
             isnan(figure->middle) ? "place(z) > 0.58" : "abs(place(z) - 0.5) > 0.33");

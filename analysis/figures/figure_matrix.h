@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* A figure that is a matrix of cells: a heat map over two options, a tournament. Private to
- * figure.c, which draws it. */
+/* A figure of a matrix of cells: a heat map over two options, or a tournament. Private to
+ * figure.c. */
 #ifndef RG_ANALYSIS_FIGURES_FIGURE_MATRIX_H
 #define RG_ANALYSIS_FIGURES_FIGURE_MATRIX_H
 

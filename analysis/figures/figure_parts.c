@@ -13,7 +13,7 @@ void rg_figure_write_name(FILE *out, const char *name) {
         putc((unsigned char)*name < ' ' ? ' ' : *name, out);
 }
 
-/* What is absent reads back as not a number in any program. */
+/* A missing value reads as NaN in any program. */
 void rg_figure_write_number(FILE *out, double number) {
     if (isnan(number))
         fputs("nan\t", out);

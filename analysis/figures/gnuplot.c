@@ -13,13 +13,13 @@
 
 typedef struct Terminal {
     const char *suffix, *name, *family;
-    double scale;      /* pixels to the terminal's unit */
-    double font, line; /* the same look in every terminal */
+    double scale;      /* pixels per unit of the terminal */
+    double font, line; /* give the same look in every terminal */
 } Terminal;
 
 static const Terminal terminals[] = {
     {".svg", "svg noenhanced", "sans-serif", 1, 12, 1},
-    {".png", "pngcairo noenhanced", "DejaVu Sans", 3, 31, 3}, /* 288 to the inch, for print */
+    {".png", "pngcairo noenhanced", "DejaVu Sans", 3, 31, 3}, /* 288 per inch, for print */
     {".pdf", "pdfcairo noenhanced", "DejaVu Sans", 1.0 / 96, 9, 0.75},
 };
 
@@ -46,15 +46,15 @@ RgStatus rg_gnuplot_check(const char *output, RgError *error) {
     return terminal_of(output, error) ? RG_OK : RG_E_USAGE;
 }
 
-/* What follows the opening quote. Octal numbers are read when nothing else looks at the string any
- * more: before that gnuplot runs commands in backticks, expands macros and counts brackets, and in
- * single quotes its version 5.4 trips over a quote at the start. */
+/* The contents of a quoted string. Unsafe characters become octal numbers, which gnuplot decodes
+ * last. Before that it runs commands in backticks, expands macros and counts brackets; in single
+ * quotes its version 5.4 fails at a quote at the start. */
 static void write_string(FILE *out, const char *text, bool format) {
     bool octal = false;
     putc('"', out);
     for (; *text; text++) {
         octal = strchr("\"\\`@#${}", *text) || (octal && *text >= '0' && *text <= '7');
-        if (octal) /* gnuplot reads on as long as there are digits */
+        if (octal) /* gnuplot would read following digits as part of the number */
             fprintf(out, "\\%03o", (unsigned)*text);
         else if (format && *text == '%')
             fputs("%%", out);
@@ -73,7 +73,7 @@ void rg_gnuplot_tic(FILE *out, const char *text, double at) {
     fprintf(out, " %g", at);
 }
 
-/* In the child: gnuplot in `folder`, what it says going to `messages`. */
+/* In the child: run gnuplot in `folder`, with its output in `messages`. */
 static _Noreturn void become_gnuplot(const char *folder, const char *script, int messages) {
     if (chdir(folder) == 0 && dup2(messages, STDERR_FILENO) >= 0 &&
         dup2(messages, STDOUT_FILENO) >= 0)
@@ -81,7 +81,7 @@ static _Noreturn void become_gnuplot(const char *folder, const char *script, int
     _exit(errno == ENOENT ? 127 : 126);
 }
 
-/* The last line of gnuplot's complaint that says something: the others point at the spot. */
+/* The last informative line of gnuplot's error message; the others point at the position. */
 static const char *complaint(char *text) {
     const char *last = "no message";
     for (char *line = strtok(text, "\n"); line; line = strtok(NULL, "\n"))
@@ -124,7 +124,7 @@ static RgStatus run_gnuplot(const char *folder, const char *script, RgError *err
     return RG_OK;
 }
 
-/* The last three are relative to the folder and begin with "./": a name alone could begin with '|'
+/* The last three are relative to the folder and begin with "./". A plain name could begin with '|'
  * or '<', which gnuplot takes for a pipe, or with '-', an option. */
 typedef struct Paths {
     char *folder, *image, *data, *script;

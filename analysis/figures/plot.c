@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Figures of an experiment as data: curves over training, averaged over seeds step by step, and
- * final values against a swept option. Drawing them is the business of figure.c. */
+ * final values against a swept option. figure.c plots them. */
 #include "analysis/figures/plot.h"
 #include "analysis/figures/plot_parts.h"
 #include "analysis/statistics/statistics.h"
@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* More points than this are averaged over equal windows: a training metric has one every step. */
+/* More points are averaged over equal windows: a training metric has one per step. */
 enum { MAXIMUM_POINTS = 300 };
 
 typedef struct Axes {
@@ -31,14 +31,14 @@ RgFigurePoint rg_plot_point(double x, const RgMean *mean) {
 /* One trial's x and y at the steps where both are known. */
 typedef struct Track {
     const RgTrial *trial;
-    int64_t *evaluated; /* at which step */
-    int64_t *step; /* the same, or what else tells which points of several seeds belong together */
+    int64_t *evaluated; /* the step of each point */
+    int64_t *step;      /* the same, or another number that is equal for points of several seeds */
     double *x, *y;
     int64_t count;
 } Track;
 
-/* Where evaluations were called for by a cost, they come at other steps in every trial: what then
- * makes points of several seeds one is which multiple of the cost they stand for. */
+/* If evaluations are scheduled by a cost, they have different steps in every trial. The points of
+ * several seeds are then matched by their multiple of the cost. */
 #define MOST_EVALUATIONS 1e15
 
 static void align_evaluations(const RgResults *results, const RgTrial *trial, Track *track) {
@@ -116,8 +116,8 @@ static int64_t union_of_steps(const Track *tracks, int count, int64_t **steps) {
     return kept;
 }
 
-/* Mean x and y of a track over the steps from … to (inclusive); NaN where it has none. `at` is the
- * place reached in the track and moves on. */
+/* Mean x and y of a track over the steps from … to (inclusive); NaN without values. `at` is the
+ * position in the track and advances. */
 static RgReading window_mean(const Track *track, int64_t from, int64_t to, int64_t *at, double *x) {
     double sum_x = 0, sum_y = 0;
     int64_t count = 0;
@@ -189,7 +189,7 @@ static void add_training_curves(const RgResults *results, const Axes *axes, bool
     rg_figure_drop_empty(figure);
 }
 
-/* Where one method costs many times what another does, a linear axis shows only the dearest. */
+/* If one method costs many times more than another, a linear axis shows only the most expensive. */
 static bool spans_decades(const RgFigure *figure) {
     double least = INFINITY, most = 0;
     for (int i = 0; i < figure->curve_count; i++) {
@@ -202,8 +202,7 @@ static bool spans_decades(const RgFigure *figure) {
     return most >= 8 * least;
 }
 
-/* A log axis has no 0: leave out the points before any cost to speak of, and curves that never had
- * one. */
+/* A log axis has no 0: remove points with almost no cost, and curves without any. */
 static void make_logarithmic(RgFigure *figure) {
     figure->x_scale = RG_AXIS_LOG;
     for (int i = 0; i < figure->curve_count; i++) {
@@ -245,7 +244,7 @@ char *rg_plot_curve_name(const RgGroup *group, const char *without, const char *
     return name;
 }
 
-/* Curves of a swept option are numbered as they come. */
+/* Curves of a swept option are numbered in order of appearance. */
 static RgFigureCurve *curve_named(RgFigure *figure, char *name) {
     for (int i = 0; i < figure->curve_count; i++)
         if (figure->curves[i].form == RG_CURVE_LINE && strcmp(figure->curves[i].name, name) == 0) {
@@ -291,8 +290,8 @@ int rg_plot_swept_values(const RgResults *results, const char *option, RgSweptVa
     return count;
 }
 
-/* Evenly spaced numbers are drawn as such, those that multiply on a log axis; words, and numbers
- * such as 0, 0.1, 0.3, 1 that crowd on either, as categories. */
+/* Evenly spaced numbers have a linear axis, geometric ones a log axis. Words, and numbers such as
+ * 0, 0.1, 0.3, 1 that would be too close on either, are categories. */
 static RgAxisScale choose_scale(const RgSweptValue *values, int count) {
     bool even = count > 1, geometric = count > 2;
     for (int i = 0; i < count; i++) {
@@ -312,8 +311,7 @@ static RgAxisScale choose_scale(const RgSweptValue *values, int count) {
     return geometric ? RG_AXIS_LOG : even ? RG_AXIS_LINEAR : RG_AXIS_CATEGORIES;
 }
 
-/* A method that lacks the option is a level to compare with, from one end of the axis to the other.
- */
+/* A method without the option is a level for comparison, from one end of the axis to the other. */
 static void add_level(RgFigure *figure, const RgGroup *group, RgFigurePoint point,
                       const double ends[2]) {
     RgFigureCurve curve = {.name = rg_string_copy(group->name),
@@ -377,7 +375,7 @@ static void add_swept_curves(const RgResults *results, const char *option, const
 
 /* Axes. */
 
-/* The largest value that will be drawn, for choosing a prefix. */
+/* The largest value to plot, for choosing a prefix. */
 double rg_plot_largest(const RgFigure *figure, bool x) {
     double most = 0;
     for (int i = 0; i < figure->curve_count; i++)
@@ -416,7 +414,7 @@ char *rg_plot_axis_label(const RgMeasure *measure, double most, double *factor) 
     return rg_string_copy(measure->heading);
 }
 
-/* An x that is neither a metric, a cost nor a swept option: all three are candidates. */
+/* An error for an unknown x: candidates are metrics, costs and swept options. */
 static RgStatus unknown_x(const RgResults *results, const char *name, RgError *error) {
     RgMeasure measure;
     RgSuggestion suggestion = rg_suggest(name, results->swept);
@@ -426,8 +424,8 @@ static RgStatus unknown_x(const RgResults *results, const char *name, RgError *e
                : rg_results_measure(results, name, &measure, error);
 }
 
-/* A method that spends nothing of the cost on the axis (offline ones ask no judge) is a level to
- * compare with: what it reached at the end. */
+/* A method whose cost on the axis is 0 (offline ones query no judge) is a level for comparison: its
+ * last value. */
 static void level_the_free(RgFigure *figure) {
     double least = INFINITY, most = 0;
     for (int i = 0; i < figure->curve_count; i++)
@@ -496,7 +494,7 @@ static RgStatus curves(const RgResults *results, const RgPlotOptions *options, R
     return finish(results, x, y, figure, result, error);
 }
 
-/* The same metric by the judge that a method trains with and by one that it never saw. */
+/* The same metric by the training judge and by the independent one. */
 static RgStatus overoptimisation(const RgResults *results, const RgPlotOptions *options,
                                  RgFigure **result, RgError *error) {
     Axes axes, second;
@@ -527,7 +525,7 @@ static RgStatus overoptimisation(const RgResults *results, const RgPlotOptions *
     return finish(results, x, y, figure, result, error);
 }
 
-/* A figure of no curves yet. */
+/* A figure without curves. */
 RgFigure *rg_plot_begin(const RgPlotOptions *options) {
     RgFigure *figure = rg_allocate(1, sizeof *figure);
     figure->title = rg_string_copy(options->title);
@@ -558,7 +556,7 @@ static RgPlotKind infer(const RgResults *results, const RgPlotOptions *options) 
     return matrix ? RG_PLOT_HEATMAP : RG_PLOT_CURVE;
 }
 
-/* Curves that have no band for want of seeds: the legend says so. */
+/* Count the seeds of curves that have too few for a band; the legend shows it. */
 static void count_seeds(RgFigure *figure) {
     for (int i = 0; i < figure->curve_count; i++) {
         RgFigureCurve *curve = &figure->curves[i];

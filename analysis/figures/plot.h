@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Figures of an experiment: a metric against a cost or against another metric over training, or at
- * the end against a swept option. `rg_plot` is the whole command. */
+/* Figures of an experiment: a metric over training against a cost or another metric, or at the end
+ * of training against a swept option. `rg_plot` is the whole command. */
 #ifndef RG_ANALYSIS_FIGURES_PLOT_H
 #define RG_ANALYSIS_FIGURES_PLOT_H
 
@@ -9,13 +9,13 @@
 #include "analysis/store/query.h"
 
 typedef enum RgPlotKind {
-    RG_PLOT_INFERRED, /* a heat map where x and y are swept options, else curves */
+    RG_PLOT_INFERRED, /* a heat map if x and y are swept options, else curves */
     RG_PLOT_CURVE,
-    RG_PLOT_BUDGET,           /* y at equal spendings x of all methods that spend any */
+    RG_PLOT_BUDGET,           /* y at equal costs x, for methods with a nonzero cost */
     RG_PLOT_HEATMAP,          /* z over the swept options x and y */
-    RG_PLOT_FRONTIER,         /* y against the divergence x, and the best reached */
+    RG_PLOT_FRONTIER,         /* y against the divergence x, and the best value reached */
     RG_PLOT_OVEROPTIMISATION, /* y and independent_y against the divergence x */
-    RG_PLOT_TOURNAMENT,       /* how often the row's response beats the column's */
+    RG_PLOT_TOURNAMENT,       /* win rate of the row against the column */
 } RgPlotKind;
 
 RgStatus rg_plot_kind(const char *name, RgPlotKind *kind, RgError *error);
@@ -26,24 +26,24 @@ typedef struct RgPlotOptions {
     RgPlotKind kind;
     const char *y;      /* metric or cost; NULL: "reward" */
     const char *x;      /* cost, metric, or swept option; NULL: "step", or "kl" */
-    const char *z;      /* of a heat map: metric; NULL: "reward" */
-    const char *method; /* of a heat map: its label; NULL: the only one that has both options */
+    const char *z;      /* for a heat map: metric; NULL: "reward" */
+    const char *method; /* for a heat map: label; NULL: the only method with both options */
     const char *output; /* .svg, .png or .pdf */
     const char *title;  /* NULL: none */
-    int width, height;  /* pixels at 96 to the inch; 0: chosen */
-    void *notes;        /* FILE* for what should be known beside the figure; NULL: nowhere */
+    int width, height;  /* pixels at 96 per inch; 0: automatic */
+    void *notes;        /* FILE* for notes on the figure; NULL: no notes */
 } RgPlotOptions;
 
-/* One curve per method and swept values, the mean over seeds with a 95 % band, as tables have it
- * (mean.h); none of fewer than three seeds. RG_E_USAGE on unknown names, naming the nearest;
- * RG_E_FILE when gnuplot is missing or fails. */
+/* One curve per method and swept values: the mean over seeds with a 95 % band, as in tables
+ * (mean.h); no band for fewer than three seeds. RG_E_USAGE, suggesting the nearest name, for
+ * unknown names; RG_E_FILE if gnuplot is missing or fails. */
 RgStatus rg_plot(const RgPlotOptions *options, RgError *error);
 
 /* The figure as data; the caller destroys it. */
 RgStatus rg_plot_figure(const RgResults *results, const RgPlotOptions *options, RgFigure **figure,
                         RgError *error);
 
-/* A tournament as a matrix of win rates, the strongest first. */
+/* A tournament as a matrix of win rates, the highest rating first. */
 RgFigure *rg_plot_tournament_figure(const RgTournament *tournament);
 
 #endif

@@ -28,7 +28,7 @@ static bool has_both(const RgGroup *group, const Options *options) {
     return rg_fields_find(group->swept, options->x) && rg_fields_find(group->swept, options->y);
 }
 
-/* Does the group belong to the method that the figure is of? NULL: any. */
+/* Whether the group belongs to the method of the figure; NULL: any. */
 static bool is_of(const RgGroup *group, const Options *options, const char *method) {
     if (!has_both(group, options))
         return false;
@@ -38,8 +38,8 @@ static bool is_of(const RgGroup *group, const Options *options, const char *meth
     return same;
 }
 
-/* The method that the figure is of: one that has both options, and no other value left open.
- * `names` [groups + 1] are all that could be meant. */
+/* The method of the figure: it has both options, and no other swept option. `names` [groups + 1]
+ * are all candidates. */
 static RgStatus choose_method(const RgResults *results, const Options *options, const char *asked,
                               const char **names, char **method, RgError *error) {
     int count = 0;
@@ -88,7 +88,7 @@ static RgFigure *heatmap(const RgResults *results, const RgPlotOptions *asked,
     make_room(figure, rows, columns);
     for (int i = 0; i < columns; i++)
         figure->categories[i] = rg_string_copy(x[i].text);
-    for (int i = 0; i < rows; i++) /* as on any axis, upwards */
+    for (int i = 0; i < rows; i++) /* upwards, as on any axis */
         figure->rows[rows - 1 - i] = rg_string_copy(y[i].text);
     for (int g = 0; g < results->group_count; g++) {
         const RgGroup *group = &results->groups[g];
@@ -110,7 +110,7 @@ static RgFigure *heatmap(const RgResults *results, const RgPlotOptions *asked,
     return figure;
 }
 
-/* NULL, with the error said, where the axis has no swept option. */
+/* NULL, with an error, if the axis has no swept option. */
 static const char *option_of(const RgResults *results, const char *name, const char *axis,
                              RgError *error) {
     const char *option = name ? rg_plot_swept(results, name) : NULL;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* What the kinds of figures share. Private to plot.c and its neighbours, which each make figures of
- * some kinds. */
+/* Shared by all kinds of figures. Private to plot.c and related files, each of which makes figures
+ * of some kinds. */
 #ifndef RG_ANALYSIS_FIGURES_PLOT_PARTS_H
 #define RG_ANALYSIS_FIGURES_PLOT_PARTS_H
 
@@ -10,12 +10,13 @@
 RgFigure *rg_plot_begin(const RgPlotOptions *options);
 RgFigureCurve *rg_plot_add_curve(RgFigure *figure, RgFigureCurve curve);
 
-/* Mean and 95 % band of one place on the x axis, and of a group's trials at their end (x NaN). */
+/* Mean and 95 % band at one x, and of a group's trials at their end (x NaN). */
 RgFigurePoint rg_plot_point(double x, const RgMean *mean);
 RgFigurePoint rg_plot_final_point(const RgResults *results, const RgGroup *group,
                                   const RgMeasure *measure);
 
-/* "exploration" names "algorithms.0.exploration" where only one option ends so; NULL: none. */
+/* "exploration" stands for "algorithms.0.exploration" if it is the only option with this ending;
+ * NULL: none. */
 const char *rg_plot_swept(const RgResults *results, const char *name);
 
 typedef struct RgSweptValue {
@@ -23,15 +24,16 @@ typedef struct RgSweptValue {
     double number;
 } RgSweptValue;
 
-/* Distinct values that an option took, sorted; the caller frees. */
+/* Distinct values of an option, sorted; the caller frees. Returns their number. */
 int rg_plot_swept_values(const RgResults *results, const char *option, RgSweptValue **values);
 
-/* The curve of a group: its label and swept values, without those on the axes (`nor` may be NULL).
- */
+/* The name of a group's curve: its label and swept values, except those on the axes (`nor` may be
+ * NULL). malloc'd. */
 char *rg_plot_curve_name(const RgGroup *group, const char *without, const char *nor);
 
 double rg_plot_largest(const RgFigure *figure, bool x);
-/* "training compute, TFLOP", and the factor that turns values into it; `most` is the largest. */
+/* "training compute, TFLOP", malloc'd, and the factor from values to this unit; `most` is the
+ * largest value. */
 char *rg_plot_axis_label(const RgMeasure *measure, double most, double *factor);
 
 RgStatus rg_plot_heatmap(const RgResults *results, const RgPlotOptions *options, RgFigure **figure,

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* What is won for what it takes: a metric at equal spending of all methods (budget.h), and against
- * the divergence from the reference, with the best that was reached by then (frontier.h). */
+/* Trade-offs: a metric at equal cost of all methods (equal_budget.h), and against the divergence
+ * from the reference, with the best value reached (frontier.h). */
 #include "analysis/compare/equal_budget.h"
 #include "analysis/compare/frontier.h"
 #include "analysis/figures/plot_parts.h"
@@ -20,7 +20,7 @@ static void label_axes(RgFigure *figure, const RgMeasure *x, const RgMeasure *y)
     figure->y_label = rg_plot_axis_label(y, rg_plot_largest(figure, false), &figure->y_factor);
 }
 
-/* Colour and dash are those that the method has in the other figures. */
+/* Colour and dash of the method, as in the other figures. */
 static int style_of(const RgResults *results, const RgGroup *group) {
     return (int)(group - results->groups);
 }
@@ -42,7 +42,7 @@ static void add_budget_row(RgFigure *figure, const RgBudget *budget, int row) {
     }
 }
 
-/* What spends nothing of this cost is a level to compare with. */
+/* A method without this cost is a level for comparison. */
 static void add_free(RgFigure *figure, const RgBudget *budget, const RgGroup *group) {
     for (int row = 0; row < budget->row_count; row++)
         if (budget->rows[row] == group)
@@ -84,7 +84,7 @@ static int compare_points(const void *left, const void *right) {
     return (a->x > b->x) - (a->x < b->x);
 }
 
-/* A line of steps over the points that no other beats, and on to the largest x of all. */
+/* A step line over the Pareto-optimal points, up to the largest x of all. */
 static void add_best(RgFigure *figure, const RgFrontier *frontier) {
     RgFigureCurve best = {.name = rg_string_copy("best reached"), .form = RG_CURVE_STEPS};
     double farthest = -INFINITY;
@@ -94,7 +94,7 @@ static void add_best(RgFigure *figure, const RgFrontier *frontier) {
         if (point->optimal)
             add_point(&best, (RgFigurePoint){.x = point->x.summary.mean,
                                              .y = point->y.summary.mean,
-                                             .low = NAN, /* a choice among means has no band */
+                                             .low = NAN, /* a maximum of means has no band */
                                              .high = NAN,
                                              .seeds = point->y.summary.count});
     }
@@ -118,8 +118,8 @@ static RgFigureCurve *curve_of(RgFigure *figure, const RgGroup *group, bool scat
                                              .form = scattered ? RG_CURVE_POINTS : RG_CURVE_LINE});
 }
 
-/* A method is a path over its training; one with swept options is a cloud of points, of which the
- * ends have bars. */
+/* A method is a path over its training. With swept options it is a cloud of points with error bars
+ * at the last evaluations. */
 static void add_frontier_point(RgFigure *figure, const RgFrontier *frontier,
                                const RgFrontierPoint *point) {
     bool scattered = frontier->results->swept[0] != NULL, bars = !scattered || point->last;

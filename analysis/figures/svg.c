@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* Making an SVG file of gnuplot's part of an HTML page: a list of replacements, applied in one pass
- * over the text. It knows how gnuplot 5 writes its SVG; what it does not recognise it copies. */
+/* Embedding gnuplot's SVG files in an HTML page: a list of replacements, applied in one pass over
+ * the text. It matches the SVG of gnuplot 5, and copies everything else. */
 #include "analysis/figures/svg.h"
 #include "analysis/compare/format.h"
 
 #include <string.h>
 
-/* Text up to and including `end` is replaced by `with`; "%" there stands for the prefix. */
+/* Text up to and including `end` is replaced by `with`, in which "%" is the prefix. */
 typedef struct Replacement {
     const char *start, *end, *with;
 } Replacement;
@@ -14,8 +14,8 @@ typedef struct Replacement {
 static const Replacement replacements[] = {
     {"<title>", "</title>", ""},
     {"<desc>", "</desc>", ""},
-    {"<filter ", "</filter>", ""}, /* of boxes around labels, which the figures do not have */
-    {" color=\"black\"", "", ""},  /* would come between the page's colour and currentColor */
+    {"<filter ", "</filter>", ""}, /* for boxes around labels, which the figures do not have */
+    {" color=\"black\"", "", ""},  /* would override the page's colour as currentColor */
     {" color=\"white\"", "", ""},
     {" font-family=\"", "\"", ""},
     {"xlink:href='#", "", "href='#%"},
@@ -32,7 +32,7 @@ static const Replacement replacements[] = {
     {"\"rgb(221, 221, 221)\"", "", "\"currentColor\" stroke-opacity=\"0.18\""},
 };
 
-/* The length of what a replacement matches at `text`; 0 when it does not. */
+/* The length of a replacement's match at `text`; 0 without a match. */
 static size_t match(const Replacement *replacement, const char *text) {
     size_t length = strlen(replacement->start);
     if (strncmp(text, replacement->start, length) != 0)
@@ -60,7 +60,7 @@ void rg_svg_inline(const char *svg, const char *prefix, const char *label, FILE 
     fprintf(out, "<svg role=\"img\" %.*s\" aria-label=\"", (int)(box_end - box), box);
     rg_write_html(out, label);
     fputs("\">", out);
-    bool tag = false; /* elsewhere the text is a label's, whatever it looks like */
+    bool tag = false; /* outside tags the text is a label's */
     for (const char *c = body + 1; *c;) {
         size_t matched = 0;
         tag |= *c == '<';

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Tables of the store as text. Each is one query; a row of it becomes a line. */
+/* Tables of the store as text. Each table is one query; each row becomes a line. */
 #include "analysis/report/export.h"
 
 #include "analysis/compare/format.h"
@@ -14,8 +14,8 @@
 #include <string.h>
 #include <unistd.h>
 
-/* ?1 is the experiment's name or NULL, ?2 a JSON array of the trials' numbers or NULL. Rows are in
- * the order of trials, steps, names and items. */
+/* ?1 is the experiment's name or NULL, ?2 a JSON array of trial ids or NULL. Rows are ordered by
+ * trial, step, name and item. */
 #define OF_TRIAL                                                                                   \
     " JOIN trials t ON t.id = r.trial JOIN experiments e ON e.id = t.experiment"                   \
     " WHERE (?1 IS NULL OR e.name = ?1)" RG_EXPORT_CHOSEN " ORDER BY t.id, r.step"
@@ -24,8 +24,7 @@ typedef struct ExportTable {
     const char *name, *query;
 } ExportTable;
 
-/* %s: where trials, or readings, come from. Columns go by the rules of `export` in
- * core/results/rows.c. */
+/* %s: the source of trials, or of readings. Columns follow the rules of `export` in core/results/rows.c. */
 static const ExportTable tables[] = {
     {"trials", "SELECT e.name AS experiment, key, algorithm, label, seed, status, reason, swept,"
                " t.config AS config, provenance, updated, selected, e.config AS experiment_config"
@@ -203,7 +202,7 @@ static RgStatus check_experiment(RgStore *store, const RgExportOptions *o, RgErr
                            o->choice.experiment);
 }
 
-/* ---- which trials ---- */
+/* ---- choice of trials ---- */
 
 typedef struct Trials {
     RgCandidate *at;
@@ -231,8 +230,7 @@ static RgStatus read_trials(RgStore *store, const RgExportOptions *o, Trials *tr
     return rg_rows_close(rows, RG_OK, error);
 }
 
-/* Numbers of the trials that the conditions choose, as a JSON array; NULL where there is no
- * condition. */
+/* Ids of the trials that the conditions select, as a JSON array; NULL without conditions. */
 static RgStatus choose_trials(RgStore *store, const RgExportOptions *o, char **ids,
                               RgError *error) {
     Trials trials = {0};

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* TensorBoard's event files. An event file is a row of records (length, its checksum, data, its
- * checksum); each record is one protocol buffer of type Event. Of that type and of those inside it
- * only ten fields are needed, whose numbers stand below: they are written here by hand, as a
- * generator would want TensorFlow's own descriptions at build time for a hundred lines of writing.
+/* TensorBoard's event files. An event file is a sequence of records (length, its checksum, data,
+ * its checksum); each record is one protocol buffer of type Event. Only ten fields of that type and
+ * its parts are needed; their numbers are below. They are written by hand, because a generator
+ * would need TensorFlow's descriptions at build time to replace a hundred lines.
  *
  * Formats: tensorflow/core/lib/io/record_writer.cc; tensorflow/core/util/event.proto and
  * framework/summary.proto; protobuf.dev, "Encoding". */
@@ -35,7 +35,7 @@ static void put(Bytes *bytes, const void *data, size_t size) {
     bytes->size += size;
 }
 
-/* `size` bytes of a number, the lowest first. */
+/* `size` bytes of a number, lowest first. */
 static void put_little_endian(Bytes *bytes, uint64_t value, int size) {
     for (int i = 0; i < size; i++)
         put(bytes, &(unsigned char){(unsigned char)(value >> (8 * i))}, 1);
@@ -80,7 +80,7 @@ static void put_text(Bytes *bytes, int field, const char *text) {
     put(bytes, text, strlen(text));
 }
 
-/* A message inside another; it is freed. */
+/* A message inside another; frees it. */
 static void put_message(Bytes *bytes, int field, Bytes *message) {
     put_key(bytes, field, WIRE_BYTES);
     put_varint(bytes, message->size);
@@ -103,13 +103,13 @@ static uint32_t crc32c(const void *data, size_t size) {
     return ~crc;
 }
 
-/* Rotated and shifted, as records hold it, so that a checksum of checksums is not degenerate. */
+/* Rotated and shifted, as in records, so that a checksum of checksums is not degenerate. */
 static uint32_t masked_crc(const void *data, size_t size) {
     uint32_t crc = crc32c(data, size);
     return (crc >> 15 | crc << 17) + 0xA282EAD8;
 }
 
-/* Write an event as a record; it is freed. */
+/* Write an event as a record; frees it. */
 static void write_record(FILE *out, Bytes *event) {
     Bytes record = {0};
     put_little_endian(&record, event->size, 8);
@@ -131,7 +131,7 @@ enum { VALUE_TAG = 1, VALUE_SIMPLE = 2, VALUE_TENSOR = 8, VALUE_METADATA = 9 };
 static Bytes event(double wall_time, int64_t step) {
     Bytes bytes = {0};
     put_double(&bytes, EVENT_WALL_TIME, wall_time);
-    if (step != 0) /* as is usual, what is left out is 0 */
+    if (step != 0) /* a missing field is 0 */
         put_integer(&bytes, EVENT_STEP, step);
     return bytes;
 }
@@ -172,11 +172,11 @@ static void write_summary(FILE *out, double wall_time, int64_t step, Bytes *summ
 
 typedef struct EventTrial {
     int64_t id, seed;
-    const char *experiment, *key, *label, *config; /* of the row in hand */
+    const char *experiment, *key, *label, *config; /* of the current row */
     double begin;                                  /* seconds since 1970 at step 0 */
 } EventTrial;
 
-/* Settings as a table in Markdown, which the text plug-in shows. */
+/* Settings as a table in Markdown, for the text plug-in. */
 static char *settings_text(const EventTrial *trial) {
     RgFields fields = rg_fields_parse(trial->config);
     char *text;
@@ -194,7 +194,7 @@ static char *settings_text(const EventTrial *trial) {
     return text;
 }
 
-/* The meter's columns, as the query below has them behind step, name and value. */
+/* The meter's columns, in the order of the query below, after step, name and value. */
 static const char *const meter_tags[] = {"meter/flops",          "meter/seconds",
                                          "meter/trained_tokens", "meter/generated_tokens",
                                          "meter/judge_queries",  "meter/hessian_products",
@@ -208,7 +208,7 @@ static const char steps_text[] =
     " ON m.trial = r.trial AND m.step = r.step WHERE r.trial = ?1 AND r.step > ?2"
     " ORDER BY r.step, name";
 
-/* One event a step after `last`, which becomes the last of them: the meter's readings, then its
+/* One event for each step after `last`, which becomes the last of them: the meter's readings, then its
  * metrics. */
 static RgStatus write_steps(RgStore *store, const EventTrial *trial, int64_t *last, FILE *out,
                             RgError *error) {
@@ -248,7 +248,7 @@ static RgStatus write_events(RgStore *store, const EventTrial *trial, int64_t *l
     return write_steps(store, trial, last, out, error);
 }
 
-/* A label as the name of a folder, malloc'd: no slash, no dot in front, no nothing. */
+/* A label as the name of a folder, malloc'd: not empty, no slash, no leading dot. */
 static char *folder_name(const char *label) {
     char *name = rg_string_format("%s%s", label[0] == '.' || !label[0] ? "_" : "", label);
     for (char *c = name; *c; c++)
@@ -278,8 +278,8 @@ static RgStatus export_trial(RgStore *store, const char *output, const EventTria
     return rg_export_end(&file, status, error);
 }
 
-/* The store has the time at which a trial ended, or was taken up, in whole seconds, and the seconds
- * of training at each step: an event's time is what these make together, evaluation left out. */
+/* The store has the end time of a trial, or the time at which it was resumed, in whole seconds, and
+ * the seconds of training at each step. An event's time is computed from both, without evaluation. */
 #define TRIAL_COLUMNS                                                                              \
     "SELECT t.id, t.seed, e.name AS \"experiments.name\", t.key, t.label, t.config,"               \
     " ifnull(strftime('%s', t.updated) + 0, 0) AS \"any.integer\","                                \

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The report: which sections and figures it has, and in what order. The figures are drawn by
- * gnuplot into a folder of their own, which is gone when the page is written. */
+/* The report: its sections and figures, and their order. gnuplot plots the figures in a temporary
+ * folder, which is removed when the page is written. */
 #include "analysis/report/report.h"
 #include "analysis/compare/format.h"
 #include "analysis/figures/plot.h"
@@ -13,10 +13,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Small enough that its letters are still read at the width of a telephone. */
+/* Small enough that its letters are readable at the width of a telephone. */
 enum { FIGURE_WIDTH = 400 };
-/* More curves than this are not told apart; a sweep is then shown by its options alone. More
- * duelists do not fit a matrix. */
+/* More curves are not distinguishable; a sweep is then shown only by its options. More methods do
+ * not fit a matrix. */
 enum { MAXIMUM_CURVES = 10, MAXIMUM_DUELISTS = 24 };
 
 typedef struct Page {
@@ -40,7 +40,7 @@ static RgStatus draw_inline(Page *page, const RgFigure *figure, const char *capt
     if (status == RG_OK) {
         char prefix[16], *words = rg_page_describe(figure, caption);
         snprintf(prefix, sizeof prefix, "f%d-", ++page->figures);
-        if (figure->cells) /* its letters are to be as large as those of the other figures */
+        if (figure->cells) /* letters as large as in the other figures */
             fprintf(page->out, "<figure class=\"wide\" style=\"max-width:%dpx\">\n", width + 60);
         else
             fputs("<figure>\n", page->out);
@@ -64,7 +64,7 @@ static int64_t longest_curve(const RgFigure *figure) {
     return longest;
 }
 
-/* A figure, where the experiment can show it: over training, not from the last evaluation alone. */
+/* A figure, if the experiment has data over training, not only the last evaluation. */
 static RgStatus add_figure(Page *page, RgPlotOptions options, const char *caption, RgError *error) {
     RgFigure *figure;
     if (rg_plot_figure(page->results, &options, &figure, NULL) != RG_OK)
@@ -77,7 +77,7 @@ static RgStatus add_figure(Page *page, RgPlotOptions options, const char *captio
     return status;
 }
 
-/* The metric by which the methods are judged: the first that the experiment has. */
+/* The primary metric: the first in this list that the experiment has. */
 static const char *primary_metric(const RgResults *results) {
     static const char *const names[] = {"win_rate_base", "reward", "regret", NULL};
     RgMeasure measure;
@@ -102,14 +102,14 @@ static RgStatus add_swept_figures(Page *page, const char *metric, RgError *error
     return RG_OK;
 }
 
-/* Of every method that has two swept options, a heat map over each pair of them. A method whose
- * other options were swept too has no such map. */
+/* For every method with two swept options, a heat map over each pair of them. A method with further
+ * swept options has no such map. */
 static RgStatus add_heat_maps(Page *page, const char *metric, RgError *error) {
     const RgResults *results = page->results;
     for (int g = 0; g < results->group_count; g++) {
         const char *label = results->groups[g].label;
         if (g > 0 && strcmp(results->groups[g - 1].label, label) == 0)
-            continue; /* groups of a label follow each other */
+            continue; /* groups of a label are adjacent */
         for (int i = 0; results->swept[i]; i++)
             for (int j = i + 1; results->swept[j]; j++) {
                 RgPlotOptions options = {.kind = RG_PLOT_HEATMAP,
@@ -124,7 +124,7 @@ static RgStatus add_heat_maps(Page *page, const char *metric, RgError *error) {
     return RG_OK;
 }
 
-/* Did any method spend it? */
+/* Whether any method has this cost. */
 static bool is_spent(const Page *page, const char *cost) {
     RgMeasure measure;
     if (!rg_results_has(page->results, cost, &measure))
@@ -161,7 +161,7 @@ static RgStatus add_curves(Page *page, const char *metric, RgError *error) {
                       error);
 }
 
-/* By the metric that the independent judge gave too. */
+/* For a metric that the independent judge gives, too. */
 static RgStatus add_overoptimisation(Page *page, const char *metric, RgError *error) {
     RgMeasure measure;
     char *independent = rg_string_format("independent_%s", metric);
@@ -174,7 +174,7 @@ static RgStatus add_overoptimisation(Page *page, const char *metric, RgError *er
                       error);
 }
 
-/* What was won for how much divergence. */
+/* Metric against divergence. */
 static RgStatus add_tradeoffs(Page *page, const char *metric, bool few, RgError *error) {
     if (few || page->results->swept[0])
         RG_TRY(add_figure(
@@ -245,7 +245,7 @@ static const char *plural(int count) {
 static void write_head(Page *page, const char *title) {
     fputs("<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\"/>\n"
           "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"/>\n"
-          /* whatever the store holds, nothing is loaded from elsewhere */
+          /* nothing is loaded from elsewhere, whatever the store contains */
           "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; "
           "style-src 'unsafe-inline'; script-src 'unsafe-inline'\"/>\n<title>",
           page->out);
@@ -282,7 +282,7 @@ static void write_summary(Page *page) {
     fputs(".</p>\n", page->out);
 }
 
-/* Links to the sections that the body turned out to have. */
+/* Links to the sections that the body has. */
 static void write_navigation(Page *page, const char *body) {
     static const char *const sections[][2] = {
         {"results", "Results"},
@@ -310,7 +310,7 @@ static void write_part(Page *page, const RgTable *table, int from, int to) {
     rg_grid_free(&grid);
 }
 
-/* What the experiment took in all, with the trials that no mean counts. */
+/* The cost of the whole experiment, including trials outside all means. */
 static void write_total(Page *page) {
     static const char *const costs[] = {"flops", "seconds", "generated_tokens", "judge_queries"};
     fputs("<p class=\"soft\">All trials together, including those that did not finish:", page->out);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The report: one experiment as one HTML page that needs nothing else: no network, and script only
- * for searching the sample responses, all of which can be read without.
+/* The report: one experiment as one self-contained HTML page, without network access. A script only
+ * searches the sample responses, which are readable without it.
  * `rg_report` is the whole command. */
 #ifndef RG_ANALYSIS_REPORT_REPORT_H
 #define RG_ANALYSIS_REPORT_REPORT_H
@@ -13,10 +13,10 @@ typedef struct RgReportOptions {
     RgChoice choice;    /* of its trials */
     const char *output; /* .html */
     const char *title;  /* NULL: the experiment's name */
-    int64_t prompts;    /* sample prompts shown; 0: 50, fewer where there are many methods */
+    int64_t prompts;    /* sample prompts shown; 0: 50, or fewer if there are many methods */
 } RgReportOptions;
 
-/* RG_E_FILE when the page cannot be written, or gnuplot is missing or fails. */
+/* RG_E_FILE if the page cannot be written, or gnuplot is missing or fails. */
 RgStatus rg_report(const RgReportOptions *options, RgError *error);
 
 #endif

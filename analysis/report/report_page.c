@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* Pieces of the report's page: tables, and what its figures show in words and numbers. All
- * text that comes from the store is escaped. The markup is also well-formed XML, so that any tool
- * can check and read it. */
+/* Parts of the report's page: tables, and the contents of its figures in words and numbers. All
+ * text from the store is escaped. The markup is also well-formed XML, so that any tool can check
+ * and read it. */
 #include "analysis/report/report_page.h"
 #include "analysis/compare/format.h"
 
@@ -27,7 +27,7 @@ void rg_page_close_table(FILE *out) {
     fputs("</tbody></table></div>\n", out);
 }
 
-/* The interval of "84.1 ± 1.2 [76.2, 91.2]" steps back behind the figure. */
+/* The interval of "84.1 ± 1.2 [76.2, 91.2]" is less prominent than the value. */
 static void write_cell(FILE *out, const char *cell) {
     const char *bracket = strchr(cell, '[');
     if (!bracket || bracket == cell) {
@@ -72,9 +72,9 @@ void rg_page_notes(FILE *out, char *const *notes, int count) {
     fputs("</ul>\n", out);
 }
 
-/* What is in a figure. */
+/* Contents of a figure. */
 
-/* More points of a curve than this are thinned in the table. */
+/* Curves with more points are thinned in the table. */
 enum { TABLE_POINTS = 40 };
 
 static void write_value(FILE *out, double value) {
@@ -187,7 +187,7 @@ void rg_page_figure_data(FILE *out, const RgFigure *figure) {
     fputs("</details>\n", out);
 }
 
-/* "dpo ends at 76.7": enough for a dozen curves; more would not be listened to. */
+/* "dpo ends at 76.7", for at most a dozen curves; a listener would not follow more. */
 char *rg_page_describe(const RgFigure *figure, const char *caption) {
     enum { MOST_SPOKEN = 12 };
     char *text;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The report's sample responses: every method's to the same prompts, side by side with what the
- * judges said. All of it is on the page and readable as it stands; where scripts run, it can be
+/* The report's sample responses: those of every method to the same prompts, side by side with the
+ * judges' scores. All of it is on the page and readable without scripts; with scripts, it can be
  * searched and filtered (report_script.c). */
 #include "analysis/compare/format.h"
 #include "analysis/report/report_page.h"
@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* As many prompts as there are, but for these bounds, where the reader asked for no number. */
+/* Default number of prompts: all, within these limits. */
 enum { MOST_PROMPTS = 50, LEAST_PROMPTS = 8, MOST_ANSWERS = 600, OPEN_PROMPTS = 4 };
 
 /* A column of per-prompt numbers, [items] by method. */
@@ -19,14 +19,14 @@ typedef struct Score {
     int64_t *items;
 } Score;
 
-/* What all methods answered; a method without responses has a count of 0. */
+/* Responses of all methods; a method without responses has a count of 0. */
 typedef struct Answers {
     const RgResults *results;
     RgResponse **responses; /* [group_count] */
     int64_t *counts;
     Score *scores; /* rewards first */
     int score_count;
-    int rewards; /* how many of the scores are rewards */
+    int rewards; /* number of scores that are rewards */
 } Answers;
 
 static bool is_reward(const char *column) {
@@ -66,7 +66,7 @@ static Answers load(const RgResults *results) {
         if (trial)
             a.counts[g] = rg_trial_responses(results, trial, &a.responses[g]);
     }
-    for (int i = 0; results->columns[i]; i++) /* that of the judge trained with is the first */
+    for (int i = 0; results->columns[i]; i++) /* the training judge's reward is the first */
         if (strcmp(results->columns[i], "reward") == 0)
             add_score(&a, results->columns[i]);
     for (int i = 0; results->columns[i]; i++)
@@ -106,13 +106,13 @@ static double score_of(const Answers *a, int score, int group, int64_t item) {
     return item >= 0 && item < s->items[group] ? s->values[group][item] : NAN;
 }
 
-/* By which an answer is the best one; NaN where the experiment has no rewards. */
+/* The score that determines the best response; NaN if the experiment has no rewards. */
 static double reward_of(const Answers *a, int group, int64_t item) {
     bool answered = response_of(a, group, item) != NULL;
     return a->rewards > 0 && answered ? score_of(a, 0, group, item) : NAN;
 }
 
-/* The smallest item after `item` that some method answered; −1: none. */
+/* The smallest item after `item` with a response of some method; −1: none. */
 static int64_t next_item(const Answers *a, int64_t item) {
     int64_t next = -1;
     for (int g = 0; g < a->results->group_count; g++)
@@ -126,7 +126,7 @@ static int64_t next_item(const Answers *a, int64_t item) {
 
 /* One answer. */
 
-/* Rewards stand under the answer, all other scores in the prompt's table. */
+/* Rewards are below the response, all other scores in the prompt's table. */
 static void write_rewards(FILE *out, const Answers *a, int group, int64_t item) {
     fputs("<footer>", out);
     for (int i = 0; i < a->rewards; i++) {
@@ -195,7 +195,7 @@ typedef struct Rewards {
 
 static Rewards rewards_of(const Answers *a, int64_t item) {
     Rewards r = {NAN, NAN};
-    for (int g = 0; g < a->results->group_count; g++) { /* fmin and fmax pass over NaN */
+    for (int g = 0; g < a->results->group_count; g++) { /* fmin and fmax ignore NaN */
         r.lowest = fmin(r.lowest, reward_of(a, g, item));
         r.highest = fmax(r.highest, reward_of(a, g, item));
     }
@@ -227,7 +227,7 @@ static void write_prompt(FILE *out, const Answers *a, int64_t item, bool open) {
 
 /* The section. */
 
-/* Hidden until the script shows it: without one it could do nothing. */
+/* Hidden until the script shows it, because it needs the script. */
 static void write_filter(FILE *out, const Answers *a) {
     fputs("<form id=\"filter\" role=\"search\" hidden=\"hidden\">\n"
           "<label>Search <input type=\"search\" id=\"query\" autocomplete=\"off\" "

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The report's script: it searches, filters and orders the sample responses. The page is whole
+/* The report's script: it searches, filters and orders the sample responses. The page is complete
  * without it. No character in it needs escaping in XML, so that the page stays well-formed. */
 #include "analysis/report/report_page.h"
 
@@ -32,7 +32,7 @@ const char rg_report_script[] =
     "  }}\n"
     " if(ranges.length)marks.set('found',new Highlight(...ranges));\n"
     "}\n"
-    /* A prompt is shown when it and the answers of the chosen methods have every word. */
+    /* A prompt is shown if it and the responses of the chosen methods contain every word. */
     "function apply(){\n"
     " const words=query.value.toLowerCase().split(/\\s+/).filter(Boolean);\n"
     " const chosen=new Set(boxes.filter(box=>box.checked).map(box=>box.value));\n"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The report's account of what was run: the trials, the configuration with where each value comes
- * from, and what machine and program made the numbers. */
+/* The report's section on the runs: the trials, the configuration with the source of each value,
+ * and the provenance of the numbers. */
 #include "analysis/compare/format.h"
 #include "analysis/report/report_page.h"
 
@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Names with texts, in the order in which they came. */
+/* Names with texts, in order of appearance. */
 
 static RgField *field_named(RgFields *fields, const char *name) {
     for (int i = 0; i < fields->count; i++)
@@ -17,7 +17,7 @@ static RgField *field_named(RgFields *fields, const char *name) {
     return NULL;
 }
 
-/* Does "a; b" hold the text as one of its parts? */
+/* Whether "a; b" contains the text as one of its parts. */
 static bool holds_part(const char *joined, const char *text, const char *between) {
     size_t length = strlen(text), gap = strlen(between);
     for (const char *at = joined; at; at = strstr(at, between) ? strstr(at, between) + gap : NULL)
@@ -27,7 +27,7 @@ static bool holds_part(const char *joined, const char *text, const char *between
     return false;
 }
 
-/* Add a name's value to those already seen of it, unless it is among them. */
+/* Add a name's value to its values so far, unless it is among them. */
 static void merge(RgFields *all, const char *name, const char *text, const char *between) {
     RgField *known = field_named(all, name);
     if (!known) {
@@ -40,7 +40,7 @@ static void merge(RgFields *all, const char *name, const char *text, const char 
     }
 }
 
-/* "1, 2" of "seeds.0", "seeds.1", …; of an override of one element alone, that. */
+/* "1, 2" from "seeds.0", "seeds.1", …; an override of a single element is unchanged. */
 static char *join_elements(const RgFields *fields, const char *list) {
     char *values = NULL;
     for (int i = 0; i < fields->count; i++) {
@@ -57,7 +57,7 @@ static char *join_elements(const RgFields *fields, const char *list) {
     return values ? values : rg_string_copy("");
 }
 
-/* "seeds.0", "seeds.1", … as one setting "seeds", "1, 2"; the rest as it is. */
+/* Join "seeds.0", "seeds.1", … into one setting "seeds", "1, 2"; the rest is unchanged. */
 static RgFields without_lists(const RgFields *fields) {
     RgFields short_list = {0};
     for (int i = 0; i < fields->count; i++) {
@@ -97,7 +97,7 @@ static Times times_of(const RgGroup *group) {
     return t;
 }
 
-/* "1, 2, 5": seeds of one status, a dash where there are none. */
+/* "1, 2, 5": seeds of one status, a dash if there are none. */
 static void write_seeds(FILE *out, const RgGroup *group, RgTrialStatus status) {
     const char *between = "";
     for (int i = 0; i < group->count; i++)
@@ -195,8 +195,8 @@ typedef struct Settings {
     int label_count;
     RgFields *resolved; /* [label_count] every setting; several values are joined */
     RgFields names;     /* of all settings */
-    RgFields given;     /* what the config says */
-    RgFields overrides; /* of that, what the command line says */
+    RgFields given;     /* settings of the config */
+    RgFields overrides; /* those given on the command line */
 } Settings;
 
 static void load_resolved(Settings *s, const RgGroup *group) {
@@ -250,8 +250,8 @@ static void free_settings(Settings *s) {
     rg_fields_free(&s->overrides);
 }
 
-/* "algorithms.3.beta" in the config is "algorithm.beta" of a trial; a shared part may stand in an
- * algorithm's group too. */
+/* "algorithms.3.beta" in the config is "algorithm.beta" of a trial; a shared group's option may
+ * also be set in an algorithm's group. */
 static bool names_setting(const char *given, const char *setting) {
     size_t prefix = strlen("algorithms.");
     if (strcmp(given, setting) == 0)
@@ -311,7 +311,7 @@ static const char *value_of(const Settings *s, int label, const char *name) {
     return field ? field->text : NULL;
 }
 
-/* Do all methods that have the setting have the same value? */
+/* Whether all methods that have the setting have the same value. */
 static bool is_shared(const Settings *s, const char *name) {
     const char *first = NULL;
     for (int i = 0; i < s->label_count; i++) {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* The style sheet of the report: light and dark by the reader's preference, always light on paper;
- * one column on a telephone and up to three on a screen. Wide tables scroll in their own box, the
- * page never sideways. */
+/* The style sheet of the report: light or dark by the reader's preference, always light on paper;
+ * one column on a telephone and up to three on a screen. Wide tables scroll in their own box; the
+ * page never scrolls sideways. */
 #include "analysis/report/report_page.h"
 
 const char rg_report_style[] =

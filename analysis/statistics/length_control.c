@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Logistic regression of wins on the difference in length, and how sure its prediction is. */
+/* Logistic regression of wins on the difference in length, and the uncertainty of its
+ * prediction. */
 #include "analysis/statistics/length_control.h"
 
 #include <math.h>
@@ -11,7 +12,7 @@ typedef struct Games {
     const double *outcomes; /* [seeds, items] */
     double *x;              /* [seeds, items]: tanh(difference / deviation); NaN: no game */
     double played, prior;
-    bool told_apart; /* not all differences are one number other than 0 */
+    bool told_apart; /* identifiable: the differences are not all equal to one nonzero number */
 } Games;
 
 static Games make_games(const double *outcomes, const double *differences, int64_t seeds,
@@ -30,7 +31,7 @@ static Games make_games(const double *outcomes, const double *differences, int64
     return games;
 }
 
-/* Gradient and negative curvature of the log-likelihood in the advantage (0) and the slope (1). */
+/* Gradient and negative curvature of the log-likelihood by the advantage (0) and the slope (1). */
 typedef struct Derivatives {
     double gradient[2], curvature[3]; /* 00, 01, 11 */
 } Derivatives;
@@ -78,15 +79,15 @@ static RgLengthControl fit_games(const Games *games, double *inverse) {
         double advantage = inverse[0] * d.gradient[0] + inverse[1] * d.gradient[1];
         double slope = inverse[1] * d.gradient[0] + inverse[2] * d.gradient[1];
         largest = fmax(fabs(advantage), fabs(slope));
-        double length = largest > 1 ? 1 / largest : 1; /* one nat at a time */
+        double length = largest > 1 ? 1 / largest : 1; /* at most one nat per step */
         fit.advantage += length * advantage;
         fit.slope += length * slope;
     }
     return fit;
 }
 
-/* The part of each cell in the advantage, scaled so that their mean is its error; as the share that
- * the games are counted at is σ(advantage), `cells` are games · σ′ times that. */
+/* The influence of each cell on the advantage, scaled so that their mean is its error. The games
+ * count with share σ(advantage), so `cells` are games · σ′ times that. */
 static RgSpread spread_of(const Games *games, const RgLengthControl *fit, const double *inverse,
                           double *cells) {
     int64_t count = games->seeds * games->items;
@@ -103,7 +104,7 @@ static RgSpread spread_of(const Games *games, const RgLengthControl *fit, const 
     return spread;
 }
 
-/* From nats to rates, where the interval is the same one. */
+/* From nats to rates; the interval is mapped, too. */
 static RgEstimate rate_of(RgEstimate advantage) {
     RgEstimate rate = advantage;
     rate.value = 1 / (1 + exp(-advantage.value));

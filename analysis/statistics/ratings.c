@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Bradley–Terry ratings by Newton's method. The log-likelihood, Σ wins[i,j]·log σ(θ_i − θ_j), is
- * concave; its curvature is a graph's Laplacian, which leaves the common level of all ratings open:
- * that is fixed at mean 0. */
+ * concave. Its curvature is a graph Laplacian, which does not determine the common level of all
+ * ratings: it is fixed at mean 0. */
 #include "analysis/statistics/ratings.h"
 
 #include <math.h>
@@ -10,8 +10,8 @@
 
 /* ---- does the likelihood have a maximum? ---- */
 
-/* Is everybody reached from method 0 by going to those that one has beaten (or, turned, that have
- * beaten one)? `reached` [count] and `queue` [count] are scratch. */
+/* Whether all methods are reachable from method 0 along wins (or, turned, along losses). `reached`
+ * [count] and `queue` [count] are scratch. */
 static bool reaches_all(const double *wins, int count, bool turned, int *reached, int *queue) {
     int head = 0, tail = 0;
     for (int i = 0; i < count; i++)
@@ -28,7 +28,7 @@ static bool reaches_all(const double *wins, int count, bool turned, int *reached
     return tail == count;
 }
 
-/* Ford's condition: everybody beat everybody else, if only by way of others. */
+/* Ford's condition: every method beat every other, directly or by way of others. */
 static bool is_connected(const double *wins, int count) {
     int *scratch = rg_allocate(2 * (size_t)count, sizeof *scratch);
     bool connected = reaches_all(wins, count, false, scratch, scratch + count) &&
@@ -39,8 +39,7 @@ static bool is_connected(const double *wins, int count) {
 
 /* ---- Newton ---- */
 
-/* Solve A·x = b by Cholesky's decomposition, in place: A [n, n], symmetric and positive definite.
- */
+/* Solve A·x = b by Cholesky decomposition in place; A [n, n] is symmetric positive definite. */
 static void solve(double *a, double *b, int n) {
     for (int j = 0; j < n; j++)
         for (int i = j; i < n; i++) {
@@ -61,9 +60,9 @@ static void solve(double *a, double *b, int n) {
     }
 }
 
-/* Gradient [n] and negative curvature [n, n] of the log-likelihood at `ratings`. To the curvature
- * is added the same positive number everywhere: that makes it definite, and since the gradient sums
- * to 0, so does the step that follows. */
+/* Gradient [n] and negative curvature [n, n] of the log-likelihood at `ratings`. The same positive
+ * number is added to all elements of the curvature. This makes it definite; since the gradient sums
+ * to 0, so does the step. */
 static void derivatives(const double *wins, int n, double prior, const double *ratings,
                         double *gradient, double *curvature) {
     double total = 0;
@@ -104,7 +103,7 @@ bool rg_bradley_terry(const double *wins, int count, double prior, double *ratin
         largest = 0;
         for (int i = 0; i < count; i++)
             largest = fmax(largest, fabs(step[i]));
-        /* Far from the maximum the quadratic says too much: one nat at a time. */
+        /* Far from the maximum the quadratic model is too optimistic: at most one nat per step. */
         double length = largest > 1 ? 1 / largest : 1;
         for (int i = 0; i < count; i++)
             ratings[i] += length * step[i];
@@ -127,8 +126,8 @@ RgEstimate rg_elo_estimate(RgEstimate nats) {
     return elo;
 }
 
-/* Row `method` of the inverse of the curvature. The number that derivatives() adds to all of it
- * adds another, the same everywhere, to the inverse: taken away in that the row is to sum to 0. */
+/* Row `method` of the inverse of the curvature. The number that derivatives() adds to all elements
+ * adds a constant to all of the inverse; subtracting it makes the row sum to 0. */
 static void inverse_row(const double *curvature, int n, int method, double *scratch, double *row) {
     double mean = 0;
     memcpy(scratch, curvature, (size_t)(n * n) * sizeof *scratch);
@@ -141,7 +140,7 @@ static void inverse_row(const double *curvature, int n, int method, double *scra
         row[i] -= mean;
 }
 
-/* The part of every cell [cells] in one rating; scaled so that the rating's error is their mean. */
+/* The influence of every cell [cells] on one rating, scaled so that their mean is its error. */
 static void sum_parts(const RgGames *pairs, int n, int64_t cells, const double *row,
                       double *parts) {
     for (int64_t c = 0; c < cells; c++)

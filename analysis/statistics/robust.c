@@ -12,7 +12,7 @@ static int compare_doubles(const void *a, const void *b) {
     return (x > y) - (x < y);
 }
 
-/* Values that are there, moved to the front; how many. */
+/* Move present values to the front; returns their number. */
 static int64_t compact(double *values, int64_t count) {
     int64_t kept = 0;
     for (int64_t i = 0; i < count; i++)
@@ -21,13 +21,13 @@ static int64_t compact(double *values, int64_t count) {
     return kept;
 }
 
-/* Of `count` values without NaN, which are sorted. */
+/* The interquartile mean of `count` values without NaN; sorts them. */
 static double middle_mean(double *values, int64_t count) {
     if (count == 0)
         return NAN;
     double sum = 0, low = 0.25 * (double)count, high = 0.75 * (double)count;
     qsort(values, (size_t)count, sizeof *values, compare_doubles);
-    for (int64_t i = 0; i < count; i++) { /* value i takes the place from i to i + 1 */
+    for (int64_t i = 0; i < count; i++) { /* value i covers the interval from i to i + 1 */
         double inside = fmin((double)(i + 1), high) - fmax((double)i, low);
         if (inside > 0)
             sum += inside * values[i];
@@ -59,7 +59,7 @@ double rg_probability_of_improvement(const double *x, int64_t x_count, const dou
 
 enum { RESAMPLES = 10000 };
 
-/* Interquartile mean of count − 1 values that one resample draws. */
+/* Interquartile mean of the count − 1 values of one resample. */
 static double resampled_mean(const double *values, int64_t count, RgRandom resample,
                              double *drawn) {
     for (int64_t i = 0; i < count - 1; i++)
@@ -67,8 +67,8 @@ static double resampled_mean(const double *values, int64_t count, RgRandom resam
     return middle_mean(drawn, count - 1);
 }
 
-/* Standard deviation over resamples of the interquartile mean of x; less that of y, which NULL
- * leaves out, on the same seeds. */
+/* Standard deviation over resamples of the interquartile mean of x, or of its difference to that of
+ * y (NULL: none) on the same seeds. */
 static double resampled_deviation(const double *x, const double *y, int64_t count) {
     RgRandom random = rg_random_named(rg_random_root(0), "analysis/robust");
     double *means = rg_allocate(RESAMPLES, sizeof *means);
@@ -84,7 +84,7 @@ static double resampled_deviation(const double *x, const double *y, int64_t coun
     return deviation;
 }
 
-/* None where the values are all alike, but for rounding. */
+/* 0 if the values are equal up to rounding. */
 static RgSpread resampled_spread(const double *x, const double *y, int64_t count) {
     RgSpread spread = {.seed_freedom = count - 1};
     double size = fabs(rg_summarize(x, count).mean) + (y ? fabs(rg_summarize(y, count).mean) : 0);
@@ -122,7 +122,7 @@ RgEstimate rg_estimate_interquartile_difference(const double *x, const double *y
     return estimate;
 }
 
-/* Variance of the mean of x's chances to beat a value of y. */
+/* Variance of the mean over x of its probability to beat a value of y. */
 static double variance_of_chances(const double *x, int64_t x_count, const double *y,
                                   int64_t y_count) {
     double *chances = rg_allocate(x_count, sizeof *chances);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Statistics of experiments; see the header for what each one means. */
+/* Statistics of experiments; the header defines them. */
 #include "analysis/statistics/statistics.h"
 
 #include <math.h>
@@ -28,11 +28,11 @@ RgSummary rg_summarize(const double *values, int64_t count) {
 
 /* Seeds and prompts. */
 
-/* Sums of the cells' distances from the mean, by row and by column, and how many cells each has. */
+/* Sums of the cells' deviations from the mean, by row and by column, and their number of cells. */
 typedef struct Margins {
     double *of_seed, *of_item;
     double *seed_cells, *item_cells;
-    double squares, cells; /* of all */
+    double squares, cells; /* totals */
 } Margins;
 
 static Margins sum_margins(const double *values, int64_t seeds, int64_t items, double mean) {
@@ -55,8 +55,8 @@ static Margins sum_margins(const double *values, int64_t seeds, int64_t items, d
     return m;
 }
 
-/* One way: how many levels have cells, the variance of the mean that their sums tell (each level
- * being one draw), and their sum of squares. */
+/* One way of the analysis: the number of levels with cells, the variance of the mean estimated from
+ * their sums (each level as one sample), and their sum of squares. */
 typedef struct Way {
     int64_t levels;
     double variance, squares;
@@ -77,7 +77,7 @@ static Way sum_way(const double *sums, const double *cells, int64_t count, doubl
     return way;
 }
 
-/* Values that are all alike differ by rounding alone: 0. */
+/* Equal values differ only by rounding: 0. */
 static double more_than_rounding(double variance, double mean) {
     return variance > 1e-24 * mean * mean ? variance : 0;
 }
@@ -95,7 +95,7 @@ RgSpread rg_spread(const double *values, int64_t seeds, int64_t items, bool own_
     double freedom = m.cells - (double)(by_seed.levels + by_item.levels - 1);
     if (by_seed.levels == 1)
         spread.of_items = by_item.variance;
-    else if (freedom > 0 && !own_items) /* else no prompt tells itself from a seed */
+    else if (freedom > 0 && !own_items) /* else prompts and seeds cannot be separated */
         spread.of_items =
             fmax(0, by_item.variance - fmax(0, m.squares - by_seed.squares - by_item.squares) /
                                            (freedom * m.cells));
@@ -104,7 +104,7 @@ RgSpread rg_spread(const double *values, int64_t seeds, int64_t items, bool own_
     return spread;
 }
 
-/* Of the items alone, as rg_mean_interval has it: the mean varies no less. */
+/* The spread from the items alone, a lower bound; see rg_mean_interval. */
 static RgSpread least_spread(const double *values, int64_t seeds, int64_t items, bool own_items) {
     if (items < 2)
         return (RgSpread){0};
@@ -132,10 +132,11 @@ double rg_spread_margin(const RgSpread *spread, double confidence) {
     return margin_at(spread, 1 - confidence);
 }
 
-static const double LEAST_P = 1e-12; /* smaller ones are given as this */
+static const double LEAST_P = 1e-12; /* smaller p-values are reported as this */
 
-/* The margin falls as p rises, its logarithm in log p nearly along a line: where the line between
- * two ends crosses the distance, and every other turn in the middle, lest one end stay. */
+/* The margin falls with p; its logarithm is almost linear in log p. Each iteration takes the point
+ * where the line between both ends crosses the distance; every other one takes the middle, so that
+ * neither end remains. */
 double rg_spread_p_value(const RgSpread *spread, double distance) {
     if (!(spread->of_seeds + spread->of_items > 0) || isnan(distance))
         return NAN;
@@ -193,13 +194,14 @@ RgEstimate rg_estimate_mean(const double *values, int64_t seeds, int64_t items, 
 
 /* Rates. */
 
-/* Mean of a rate, kept off 0 and 1, and the least spread that is believed of it. */
+/* Mean of a rate, kept off 0 and 1, and a lower bound of its spread. */
 typedef struct Caution {
     double mean;
     RgSpread least;
 } Caution;
 
-/* Won, lost or tied, every one of them; or else expectations, which do not agree by chance. */
+/* Whether all cells are outcomes: won, lost or tied. Else they are expectations, which do not agree
+ * by chance. */
 static bool are_outcomes(const double *values, int64_t cells) {
     for (int64_t i = 0; i < cells; i++)
         if (!isnan(values[i]) && values[i] != 0 && values[i] != 0.5 && values[i] != 1)
@@ -207,7 +209,7 @@ static bool are_outcomes(const double *values, int64_t cells) {
     return true;
 }
 
-/* Two more prompts stand beside those that there are: all seeds lost one, and won the other. */
+/* Add two prompts to the present ones: one lost and one won by all seeds. */
 static Caution be_cautious(const double *values, int64_t seeds, int64_t items, double mean) {
     Margins m = sum_margins(values, seeds, items, mean);
     double prompts = 0, sum = 1, squares = 0;
@@ -220,7 +222,7 @@ static Caution be_cautious(const double *values, int64_t seeds, int64_t items, d
         }
     free(m.of_seed);
     double all = prompts + 2, center = sum / all;
-    squares += 1 - all * center * center; /* about the center; 1 is the prompt that was won */
+    squares += 1 - all * center * center; /* about the center; 1 is the prompt that is won */
     return (Caution){center,
                      {.of_items = squares / (all * all), .item_freedom = (int64_t)prompts + 1}};
 }
@@ -256,7 +258,7 @@ RgEstimate rg_estimate_rate(const double *values, int64_t seeds, int64_t items, 
     RgSummary all = rg_summarize(values, seeds * items);
     RgSpread spread = rg_spread(values, seeds, items, own_items);
     Caution caution = caution_of(values, seeds, items, own_items, all.mean);
-    /* Under the null value the margin is that times the root of this. */
+    /* Under the null value the margin is multiplied by the root of this. */
     double scale = null_value * (1 - null_value) / (caution.mean * (1 - caution.mean));
     double value = null_value + (all.mean - null_value) / sqrt(scale);
     RgEstimate rate = rg_estimate_of_spread(value, &spread, &caution.least, null_value);
@@ -296,7 +298,7 @@ void rg_holm(const double *p_values, int64_t count, double *adjusted) {
     for (int64_t k = 0; k < tests; k++)
         bound[k] = largest = fmax(largest, fmin(1, (double)(tests - k) * sorted[k]));
     for (int64_t i = 0; i < count; i++) {
-        const double *place = /* any of equal ones: their bounds are equal */
+        const double *place = /* any of equal ones, which have equal bounds */
             bsearch(&p_values[i], sorted, (size_t)tests, sizeof *sorted, compare_doubles);
         adjusted[i] = isnan(p_values[i]) || !place ? NAN : bound[place - sorted];
     }

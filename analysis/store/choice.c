@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Conditions on trials, and what is told where none fulfils them. */
+/* Conditions on trials, and the message if none fulfils them. */
 #include "analysis/store/choice.h"
 
 #include "analysis/store/fields.h"
@@ -18,7 +18,7 @@
 typedef struct Condition {
     char *option;
     const char *value;
-    double number; /* NaN where the value is none */
+    double number; /* NaN if the value is not a number */
     bool met;      /* by any trial, alone */
 } Condition;
 
@@ -63,9 +63,9 @@ static bool meets_all(Condition *conditions, int count, const RgCandidate *trial
     return all;
 }
 
-/* ---- where there is none ---- */
+/* ---- the message for no trial ---- */
 
-/* Texts, each once, NULL-terminated. */
+/* Distinct texts, NULL-terminated. */
 typedef struct Words {
     RgLookup *known;
     char **at;
@@ -113,14 +113,14 @@ static Words collect(const RgCandidate *trials, int count, const char *option) {
     return words;
 }
 
-/* Whether the path ends with `name`, a part of it or several. */
+/* Whether the path ends with `name`, which is one or more of its parts. */
 static bool ends_with_parts(const char *path, const char *name) {
     size_t length = strlen(path), end = strlen(name);
     return length > end && path[length - end - 1] == '.' && strcmp(path + length - end, name) == 0;
 }
 
-/* The option in full of which `name` is the last part, as "margin" is of "algorithm.margin"; of
- * several the shortest. NULL where there is none. */
+/* The full option whose last part is `name`, as "algorithm.margin" for "margin"; of several the
+ * shortest. NULL if there is none. */
 static const char *in_full(const Words *options, const char *name) {
     const char *best = NULL;
     for (int i = 0; i < options->count; i++)
@@ -219,8 +219,8 @@ static RgCandidate candidate_of(const RgTrialRow *row, const char *name, const R
                                   rg_lookup_find(asked, row->key, strlen(row->key)) >= 0};
 }
 
-/* What the config of each experiment that was run last asks for among the rows, which are mostly of
- * one experiment. */
+/* Candidates from the rows, with whether the last config of their experiment contains them. The
+ * rows mostly belong to one experiment. */
 static RgStatus fill_candidates(RgStore *store, const RgTrialRows *rows, const char *name,
                                 RgCandidate *candidates, RgError *error) {
     RgLookup *asked = NULL;
@@ -238,7 +238,7 @@ static RgStatus fill_candidates(RgStore *store, const RgTrialRows *rows, const c
     return status;
 }
 
-/* The number of the only one that is chosen. */
+/* The index of the only chosen trial. */
 static RgStatus find_chosen(RgStore *store, const char *name, const RgTrialRows *rows,
                             const RgCandidate *candidates, int *number, RgError *error) {
     *number = -1;
@@ -269,7 +269,7 @@ RgStatus rg_choose_trial(RgStore *store, const RgChoice *choice, const char *nam
         status = find_chosen(store, name, &rows, candidates, &number, error);
     if (status == RG_OK) {
         *row = rows.at[number];
-        rows.at[number] = (RgTrialRow){0}; /* what it holds is the caller's now */
+        rows.at[number] = (RgTrialRow){0}; /* its contents belong to the caller now */
     }
     free(candidates);
     rg_trial_rows_clear(&rows);

@@ -1,43 +1,42 @@
 /* SPDX-License-Identifier: MIT */
-/* Which trials of a store tables, figures and comparisons are of: those of the config that was run
- * last, unless others are asked for.
+/* The choice of a store's trials for tables, figures and comparisons. The default is the trials of
+ * the config that was run last.
  *
- * A condition is "option=value", where the option is one of a trial's resolved settings, such as
- * "algorithm.beta", "environment.train" or "seed", or "label", the name that tables show. Numbers
- * are compared as numbers. Of several conditions all hold. They choose among the trials of the
- * config that was run last; where none of these fulfils them, among all. */
+ * A condition is "option=value". The option is one of a trial's resolved settings, such as
+ * "algorithm.beta", "environment.train" or "seed", or "label", the name shown in tables. Numbers
+ * are compared as numbers. Several conditions must all hold. They select from the trials of the
+ * config that was run last; if none of these fulfils them, from all trials. */
 #ifndef RG_ANALYSIS_STORE_CHOICE_H
 #define RG_ANALYSIS_STORE_CHOICE_H
 
 #include "core/results/trial_find.h"
 
-/* All zero: the experiment that was worked on last, and the config of it that was run last. */
+/* All zero: the most recent experiment, and the config of it that was run last. */
 typedef struct RgChoice {
     const char *experiment; /* NULL: the one worked on last */
     const char **where;     /* conditions [where_count] */
     int where_count;
-    bool all; /* of every config that was run */
+    bool all; /* trials of every config that was run */
 } RgChoice;
 
-/* A trial that may be chosen. */
+/* A candidate trial. */
 typedef struct RgCandidate {
     const char *label, *config; /* config: JSON as stored; may be NULL */
     int64_t seed;
-    bool asked;  /* by the config that was run last */
+    bool asked;  /* in the config that was run last */
     bool chosen; /* out */
 } RgCandidate;
 
-/* Choose; `left_out` counts those that only the config leaves out. RG_E_USAGE where a condition is
- * none, or no trial fulfils all: the message names the nearest option, or the values that it has.
- */
+/* Choose; `left_out` out is the number of trials left out only because of the config. RG_E_USAGE if
+ * a condition is malformed, or no trial fulfils all; the message suggests the nearest option, or
+ * lists its values. */
 RgStatus rg_choose(const RgChoice *choice, RgCandidate *trials, int count, int *left_out,
                    RgError *error);
 
-/* The one trial whose key or label is `name`, with `seed`, or with any where that is −1: of those
- * that the choice tells, in the experiment that it tells or, where that is NULL, in whichever has
- * it. A key names its trial whether the config that was run last asks for it or not. RG_E_USAGE
- * where none is chosen, or several: the message tells what sets them apart. The row is the caller's
- * to clear. */
+/* Find the one trial with key or label `name` and `seed` (−1: any) among the trials of the choice.
+ * It is searched in the experiment of the choice; if that is NULL, in all. A key finds its trial
+ * also outside the config that was run last. RG_E_USAGE if there is no such trial, or several; the
+ * message lists the settings in which they differ. The caller clears the row. */
 RgStatus rg_choose_trial(RgStore *store, const RgChoice *choice, const char *name, int64_t seed,
                          RgTrialRow *row, RgError *error);
 

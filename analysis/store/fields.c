@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Fields of flat JSON objects in one column of text. */
+/* Fields of flat JSON objects stored as text in one column. */
 #include "analysis/store/fields.h"
 
 #include <jansson.h>
@@ -25,7 +25,7 @@ static void fields_add(RgFields *fields, const char *prefix, const char *name, j
         return;
     }
     RgField field = {.name = path, .number = NAN};
-    if (json_is_string(value)) { /* a stored setting is text: a number all the same */
+    if (json_is_string(value)) { /* stored settings are text, but may be numbers */
         char *end;
         field.text = rg_string_copy(json_string_value(value));
         double number = strtod(field.text, &end);

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* The things that have a value at a step: which names they go by, how they are headed and in what
- * unit they are shown. Their values are read in query.c. */
+/* Measures, which have a value at a step: their names, headings and units. query.c reads their
+ * values. */
 #include "analysis/store/query.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-/* Quantities whose names, headings and units are known; other metrics are shown by their name. */
+/* Measures with known names, headings and units; other metrics are shown by their name. */
 static const RgMeasure known_quantities[] = {
     {"step", "step", "step", RG_UNIT_COUNT, true},
     {"flops", "flops", "training compute, FLOP", RG_UNIT_COUNT, true},
@@ -46,7 +46,7 @@ static const char *stored_metric(const RgResults *results, const char *name) {
     return NULL;
 }
 
-/* Of a short name both may exist: the evaluation's metric is meant before that of training. */
+/* If a short name fits both, the evaluation's metric comes before that of training. */
 static const char *find_metric(const RgResults *results, const char *name) {
     char *evaluated = rg_string_format("eval/%s", name);
     const char *stored = stored_metric(results, evaluated);
@@ -83,7 +83,7 @@ const char **rg_results_quantities(const RgResults *results) {
         count++;
     const char **names = rg_allocate(count + known_count + 1, sizeof *names);
     size_t listed = 0;
-    for (size_t i = 0; i < count; i++) /* of training and evaluation both: listed once */
+    for (size_t i = 0; i < count; i++) /* of both evaluation and training: listed once */
         if (find_metric(results, short_name(results->metrics[i])) == results->metrics[i])
             names[listed++] = short_name(results->metrics[i]);
     for (size_t i = 0; i < known_count; i++)

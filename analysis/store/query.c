@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* Reading an experiment from the results store: the SQL queries of tables and figures. What the
- * columns mean is told in core/results/store_open.c; what the structs mean, in the header. Loading
- * fails at the first row that is not sound; a reading that fails later gives what there is without
- * it, and is kept for rg_results_status. */
+/* Reading an experiment from the results store: the SQL queries of tables and figures.
+ * core/results/store_open.c defines the columns, the header the structs. Loading fails at the first
+ * invalid row. A later read that fails returns only what it has, and rg_results_status reports the
+ * failure. */
 #include "analysis/store/query.h"
 
 #include "core/lookup.h"
@@ -22,12 +22,12 @@ static const char *const status_names[] = {"running", "finished", "diverged", "f
 /* Small pieces. */
 
 struct RgReadFailure {
-    RgStatus status; /* the first, or RG_OK … */
-    RgError error;   /* … and its message */
+    RgStatus status; /* the first failure, or RG_OK */
+    RgError error;   /* its message */
     bool told;
 };
 
-/* A query on a trial that was loaded. */
+/* A query on a loaded trial. */
 static RgRows *rows_of_trial(const RgResults *results, const RgTrial *trial, const char *table,
                              const char *query) {
     RgRows *rows = rg_rows_open(results->store, table, query);
@@ -35,7 +35,7 @@ static RgRows *rows_of_trial(const RgResults *results, const RgTrial *trial, con
     return rows;
 }
 
-/* Its end: is all that was read sound? */
+/* End a query. Returns whether all rows were valid. */
 static bool close_rows(const RgResults *results, RgRows *rows) {
     RgReadFailure *failure = results->failure;
     RgError error;
@@ -59,9 +59,8 @@ static int by_distance(const void *a, const void *b, void *name) {
     return difference ? difference : strcmp(x, y);
 }
 
-/* All names in quotes, the nearest first; of more than a message holds, how many are left.
- * malloc'd.
- */
+/* All names in quotes, the nearest first; if a message cannot hold all, the number of the others.
+ * malloc'd. */
 static char *list_names(const char *name, const char *const *names) {
     enum { MOST = 800 }; /* bytes */
     size_t count = 0, told = 0;
@@ -97,7 +96,7 @@ RgStatus rg_unknown_name(RgError *error, const char *what, const char *name,
 
 /* Loading. */
 
-/* Every experiment's name, for the message about one that is not there. */
+/* An error that lists every experiment's name. */
 static RgStatus unknown_experiment(const RgResults *results, const char *name, RgError *error) {
     const char **names = NULL;
     int count = 0;
@@ -159,8 +158,8 @@ static int by_name(const void *a, const void *b) {
     return strcmp(((const RgField *)a)->name, ((const RgField *)b)->name);
 }
 
-/* Label, seed and swept values in one text of *size bytes, which trials of one group and seed
- * share; malloc'd. */
+/* Label, seed and swept values in one text of *size bytes, equal for trials of one group and seed;
+ * malloc'd. */
 static char *identity_of(const RgTrial *trial, size_t *size) {
     char *text;
     const RgFields *swept = &trial->swept;
@@ -178,8 +177,8 @@ static char *identity_of(const RgTrial *trial, size_t *size) {
     return text;
 }
 
-/* A trial that comes later in time stands for the older one of the same method and seed; `numbers`
- * has those that are kept by their identity. */
+/* Add a trial, replacing an older one of the same method and seed; `numbers` maps identities to
+ * indices of kept trials. */
 static void keep_newest(RgResults *results, RgLookup *numbers, RgTrial trial) {
     size_t size;
     char *identity = identity_of(&trial, &size);
@@ -223,7 +222,7 @@ static RgTrial read_trial(RgRows *rows) {
 /* All trials of the experiment, the oldest first. */
 typedef struct Loaded {
     RgTrial *trials;
-    RgCandidate *candidates; /* of the same numbers */
+    RgCandidate *candidates; /* with the same indices */
     int count;
 } Loaded;
 
@@ -277,7 +276,7 @@ static RgStatus load_trials(RgResults *results, const RgChoice *choice, RgError 
     return status;
 }
 
-/* The steps that curves lack: of trials that are left out nobody asks. */
+/* The missing steps of curves, only for trials that are not left out. */
 static RgStatus load_gaps(RgResults *results, RgError *error) {
     for (int i = 0; i < results->trial_count; i++) {
         RgTrial *trial = &results->trials[i];
@@ -286,7 +285,7 @@ static RgStatus load_gaps(RgResults *results, RgError *error) {
     return RG_OK;
 }
 
-/* The text of "algorithms.<n>.label" or .type, by n, as far as the config has them. */
+/* The text of "algorithms.<n>.label" or .type, by n, if the config has it. */
 static void name_methods(const RgFields *config, const char *option, const char **names) {
     for (int i = 0; i < config->count; i++) {
         int number, end = 0;
@@ -302,7 +301,7 @@ static void rank_methods(RgResults *results) {
     const char **names = rg_allocate(config.count, sizeof *names);
     RgLookup *methods = rg_lookup_create();
     name_methods(&config, "type", names);
-    name_methods(&config, "label", names); /* in place of the type */
+    name_methods(&config, "label", names); /* replaces the type */
     for (int i = 0; i < config.count; i++)
         if (names[i])
             *rg_lookup_at(methods, names[i], strlen(names[i])) = i;
@@ -316,7 +315,7 @@ static void rank_methods(RgResults *results) {
     rg_fields_free(&config);
 }
 
-/* An order that does not hang on when trials were run, or in which order stores were merged. */
+/* An order that depends neither on when trials were run nor on the order of merged stores. */
 static int compare_trials(const void *a, const void *b) {
     const RgTrial *x = a, *y = b;
     int order = (x->rank > y->rank) - (x->rank < y->rank);
@@ -361,8 +360,8 @@ static void load_groups(RgResults *results) {
     }
 }
 
-/* Names of metrics and of columns of items, each found by a search for the next after the last:
- * a store has thousands of items of a name, and going through all took longer than all else. */
+/* Names of metrics and of columns of items. Each is found by a search for the next name: a store
+ * has thousands of items per name, and a scan of all was slower than everything else together. */
 static const char metric_names[] =
     "WITH RECURSIVE names(name) AS (SELECT min(name) FROM metrics UNION ALL SELECT (SELECT"
     " min(name) FROM metrics WHERE name > names.name) FROM names WHERE name IS NOT NULL)"
@@ -376,7 +375,7 @@ static const char column_names[] =
     " names.name) FROM names WHERE name IS NOT NULL)"
     " SELECT DISTINCT name FROM names WHERE name IS NOT NULL ORDER BY name";
 
-/* What a query gives, NULL-terminated. */
+/* The texts of a query, NULL-terminated. */
 static RgStatus load_names(const RgResults *results, const char *table, const char *query,
                            const char ***names, RgError *error) {
     int count = 0;
@@ -453,7 +452,7 @@ void rg_results_close(RgResults *results) {
         trial_free(&results->trials[i]);
     free(results->groups);
     free(results->trials);
-    free(results->swept); /* its names belong to the trials */
+    free(results->swept); /* its names are owned by the trials */
     names_free(results->metrics);
     names_free(results->columns);
     free(results->name);
@@ -512,7 +511,7 @@ const char *rg_trial_reason(const RgTrial *trial) {
     int prefix = 0;
     if (!trial->reason)
         return "no reason recorded";
-    sscanf(trial->reason, "step %*d: %n", &prefix); /* leaves 0 where it does not match */
+    sscanf(trial->reason, "step %*d: %n", &prefix); /* leaves 0 without a match */
     return trial->reason + prefix;
 }
 
@@ -554,7 +553,7 @@ static RgRows *measure_rows(const RgResults *results, const RgTrial *trial,
         rg_rows_bind_text(rows, 2, measure->stored);
         return rows;
     }
-    /* The columns behind the expression are read, too, so that they are checked as they stand. */
+    /* The columns of the expression are read, too, so that they are checked. */
     char *query = rg_string_format("SELECT step, %s AS \"readings.cost\", flops, seconds,"
                                    " trained_tokens, generated_tokens, judge_queries,"
                                    " dataset_responses, hessian_products, peak_memory FROM %s"
@@ -616,7 +615,7 @@ int64_t rg_trial_items_at(const RgResults *results, const RgTrial *trial, const 
     RgRows *rows = rows_of_trial(
         results, trial, "evaluations",
         "SELECT item, value FROM evaluations WHERE trial = ?1 AND step = ?2 AND name = ?3"
-        " ORDER BY item DESC"); /* the largest first: one allocation */
+        " ORDER BY item DESC"); /* the largest first: a single allocation */
     rg_rows_bind_integer(rows, 2, step);
     rg_rows_bind_text(rows, 3, column);
     while (rg_rows_next(rows)) {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The run_status's queries. */
+/* The queries of rg_run_statuses. */
 #include "analysis/store/run_status.h"
 
 #include "core/lookup.h"
@@ -10,12 +10,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* A cost that was not counted is none. */
+/* A missing cost is 0. */
 static double cost(const RgRows *rows, int column) {
     return rg_rows_type(rows, column) == RG_VALUE_NULL ? 0 : rg_rows_number(rows, column);
 }
 
-/* What a judge or a library said may have several. */
+/* Messages of judges and libraries may have several lines. */
 static char *one_line(char *text) {
     if (text)
         rg_make_printable(text);
@@ -68,7 +68,7 @@ static RgStatus read_entries(RgStore *store, int64_t experiment, RgRunStatus *ru
     return rg_rows_close(rows, RG_OK, error);
 }
 
-/* Stores of older programs have no times of evaluations. */
+/* Stores of older versions have no times of evaluations. */
 static RgStatus read_times(RgStore *store, RgRunStatus *run_status, RgError *error) {
     bool has;
     RG_TRY(rg_rows_has_table(store, "evaluation_times", &has, error));
@@ -113,7 +113,7 @@ RgStatus rg_run_statuses_open(const char *store, const char *experiment, RgRunSt
                               RgError *error) {
     *statuses = (RgRunStatuses){0};
     RG_TRY(rg_store_open(store, false, &statuses->store, error));
-    /* One snapshot, though a run goes on writing. */
+    /* One snapshot, while a run continues to write. */
     RgStatus status = rg_store_snapshot(statuses->store, error);
     if (status == RG_OK)
         status = read_statuses(statuses, experiment, error);

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* What a results store says of every trial, under way or done: its row, what it has spent, its last
- * numbers. Tables and plots read experiments as in query.h; here is what a person who waits for a
- * run wants to know. */
+/* The status of every trial in a results store: its row, its cost and its last values. It serves
+ * people who wait for a run; tables and plots read experiments by query.h. */
 #ifndef RG_ANALYSIS_STORE_RUN_STATUS_H
 #define RG_ANALYSIS_STORE_RUN_STATUS_H
 
@@ -12,35 +11,35 @@ typedef struct RgTrialSummary {
     char *key, *label, *swept; /* swept: JSON */
     char *status;              /* running, finished, diverged, failed */
     char *reason;              /* or NULL */
-    int64_t step;              /* last one recorded; −1: none */
+    int64_t step;              /* last recorded step; −1: none */
     RgMeter meter;             /* of that step */
-    double evaluation_seconds; /* of all evaluations so far; 0 where they were not timed */
+    double evaluation_seconds; /* of all evaluations so far; 0 if not timed */
 } RgTrialSummary;
 
 typedef struct RgRunStatus {
     char *experiment;
     char *config; /* as JSON, see rg_settings_from_json */
-    bool latest;  /* of the store's experiments, the one worked on last */
+    bool latest;  /* the store's most recent experiment */
     RgTrialSummary *entries;
     int64_t count;
-    struct RgLookup *keys; /* of entries, with their numbers */
+    struct RgLookup *keys; /* from key to index in `entries` */
 } RgRunStatus;
 
 typedef struct RgRunStatuses {
     RgStore *store;
-    RgRunStatus *at; /* in the order in which they were first run */
+    RgRunStatus *at; /* in the order of their first run */
     int64_t count;
 } RgRunStatuses;
 
-/* `experiment` NULL: all of the store; one that is not there makes an empty answer. */
+/* `experiment` NULL: all of the store; an unknown one gives an empty list. */
 RgStatus rg_run_statuses_open(const char *store, const char *experiment, RgRunStatuses *statuses,
                               RgError *error);
 void rg_run_statuses_close(RgRunStatuses *statuses);
 
-const RgTrialSummary *rg_run_status_find(const RgRunStatus *run_status,
-                                         const char *key); /* or NULL */
+/* The entry of a key; NULL if there is none. */
+const RgTrialSummary *rg_run_status_find(const RgRunStatus *run_status, const char *key);
 
-/* Last value of a metric ("loss", "eval/reward") and its step; NaN and −1 when there is none. */
+/* Last value of a metric ("loss", "eval/reward") and its step; NaN and −1 if there is none. */
 RgStatus rg_run_statuses_metric(const RgRunStatuses *statuses, const RgTrialSummary *entry,
                                 const char *name, double *value, int64_t *step, RgError *error);
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* The bandit environment: rewards, features, offline pairs from a behaviour policy of limited
- * coverage, the judge, and an evaluation that sums over every response instead of sampling. The
- * sums are in bandit_metrics.c, differentiable objectives in bandit_exact.c. */
+/* The bandit environment: rewards, features, offline pairs from a behaviour policy with limited
+ * coverage, the judge, and an evaluation that sums over all responses instead of sampling. The sums
+ * are in bandit_metrics.c, differentiable objectives in bandit_exact.c. */
 #include "envs/bandit/bandit.h"
 
 #include "core/files.h"
@@ -55,7 +55,7 @@ static const RgOption options_table[] = {
 };
 
 typedef struct State {
-    Options options; /* reward_file is not kept */
+    Options options; /* except reward_file */
     double *reward;  /* [contexts, responses] */
     double *features;
     bool *covered; /* [contexts, responses] */
@@ -84,8 +84,8 @@ static RgStatus judge(void *environment, const RgSequences *sequences, double *r
 
 /* ---- rewards ---- */
 
-/* Numbers of one line into row [columns]; how many there were (at most columns + 1), or −1 after a
- * message. */
+/* Read the numbers of one line into row [columns]. Returns their number (at most columns + 1), or
+ * −1 after an error. */
 static int64_t read_row(char *line, const char *path, int number, int64_t columns, double *row,
                         RgError *error) {
     int64_t count = 0;
@@ -172,7 +172,7 @@ static int compare_worst_first(const void *left, const void *right) {
     return (a->response > b->response) - (a->response < b->response);
 }
 
-/* Responses that the behaviour policy shows in one context: covered [responses] out. */
+/* Responses in the behaviour policy's support in one context: covered [responses] out. */
 static void cover_context(const State *s, int64_t context, RgRandom random, bool *covered) {
     const Options *o = &s->options;
     int64_t n = o->responses, visible = n - (o->hide_best ? 1 : 0);
@@ -273,7 +273,7 @@ static void destroy(RgEnvironment *environment) {
 static void behaviour_weights(const State *s, int64_t context, const double *reference,
                               double *weight) {
     int64_t n = s->options.responses;
-    double most = -INFINITY; /* of the covered log-probabilities: keeps some weight above zero */
+    double most = -INFINITY; /* largest covered log-probability: keeps a weight above zero */
     for (int64_t r = 0; r < n; r++)
         if (s->covered[context * n + r])
             most = fmax(most, reference[context * n + r]);
@@ -334,7 +334,7 @@ static RgStatus prepare(RgEnvironment *environment, RgPolicy *reference, RgRando
     return RG_OK;
 }
 
-/* Cell of the table that sequence i is. */
+/* Index in the table of sequence i. */
 static int64_t cell_of(const State *s, int64_t i) {
     const RgSequences *q = s->pairs->sequences;
     return *rg_sequence_prompt(q, i) * s->options.responses + *rg_sequence_response(q, i);
@@ -354,7 +354,8 @@ void rg_bandit_pair_shares(const RgEnvironment *environment, double *share) {
 
 /* ---- evaluation ---- */
 
-/* How often each response was the preferred one, as a policy: logprob [contexts, responses] out. */
+/* Frequency with which each response was preferred, as a policy: logprob [contexts, responses]
+ * out. */
 static void preferred_policy(const State *s, double *logprob) {
     int64_t n = s->options.responses;
     memset(logprob, 0, (size_t)(s->options.contexts * n) * sizeof *logprob);
@@ -369,7 +370,7 @@ static void preferred_policy(const State *s, double *logprob) {
     }
 }
 
-/* β·Δ of the offline pairs in preferred order, and how often it is positive (0 counts half). */
+/* β·Δ of the offline pairs in preferred order, and the share of positive ones (0 counts half). */
 static void implicit_rewards(const State *s, const double *table, const double *base, double beta,
                              RgEvaluation *evaluation) {
     double margin = 0, right = 0, count = (double)s->pairs->count;
@@ -384,7 +385,7 @@ static void implicit_rewards(const State *s, const double *table, const double *
     rg_evaluation_metric(evaluation, "reward_accuracy", right);
 }
 
-/* The metrics, all exact (see doc of each function in bandit_metrics.h):
+/* The metrics, all exact (see the functions in bandit_metrics.h):
  *   reward, kl, win_rate_base, win_rate_dataset, value   also per context
  *   regret          J*_β − J_β(π) at β = kl_strength
  *   optimality_gap  E_c[max r] − E_π[r]

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* The bandit environment: a table of hidden rewards over contexts and responses, so small that
- * everything about a policy is known exactly. For tests and programs that look inside; algorithms
- * see the task alone. */
+/* The bandit environment: a table of hidden rewards over contexts and responses, small enough that
+ * every property of a policy is computed exactly. This header is for tests and programs that need
+ * the rewards; algorithms see only the task. */
 #ifndef RG_ENVS_BANDIT_BANDIT_H
 #define RG_ENVS_BANDIT_BANDIT_H
 
@@ -13,16 +13,16 @@ extern const RgEnvironmentType rg_environment_bandit;
 /* Hidden rewards; borrowed from the environment. */
 RgRewardTable rg_bandit_rewards(const RgEnvironment *environment);
 
-/* Which responses the offline pairs may show: [contexts, responses]. */
+/* Which responses the offline pairs may contain: [contexts, responses]; borrowed. */
 const bool *rg_bandit_covered(const RgEnvironment *environment);
 
 /* Share of the offline pairs in which a was preferred to b in context c: share [contexts,
- * responses, responses], sums to 1. */
+ * responses, responses] out, sums to 1. */
 void rg_bandit_pair_shares(const RgEnvironment *environment, double *share);
 
-/* A table of numbers as text: one line per row, numbers between white space; empty lines and what
- * follows a # are skipped. table [rows, columns] out. The message of an error names file and line.
- */
+/* Read a table of numbers from a text file: one line per row, numbers separated by white space.
+ * Empty lines, and text after a #, are ignored. table [rows, columns] out. The message of an error
+ * names file and line. */
 RgStatus rg_bandit_read_table(const char *path, int64_t rows, int64_t columns, double *table,
                               RgError *error);
 

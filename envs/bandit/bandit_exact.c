@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Exact objectives of SAIL, DPO and PARL over enumerated responses, as tape operators on
- * [contexts, responses, responses]. Sampling, and numbers that need no gradient, are elsewhere. */
+/* Exact objectives of SAIL, DPO and PARL over enumerated responses, as tape operators on [contexts,
+ * responses, responses]. Sampling and metrics without gradient are elsewhere. */
 #include "envs/bandit/bandit_exact.h"
 
 #include <math.h>
@@ -28,7 +28,7 @@ static RgTensor *difference(RgTape *t, RgTensor *x, const RgExactProblem *p) {
     return rg_sub(t, first(t, x, p), second(t, x, p));
 }
 
-/* Probability of drawing a and b independently in a context drawn uniformly; sums to 1. */
+/* Probability of sampling a and b independently in a uniformly random context; sums to 1. */
 static RgTensor *independent_pairs(RgTape *t, RgTensor *logprob, const RgExactProblem *p) {
     RgTensor *probability = rg_exp(t, logprob);
     RgTensor *both = rg_mul(t, first(t, probability, p), second(t, probability, p));

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* Exact objectives over enumerated responses, on the tape: what stochastic algorithms estimate,
- * without the noise. Everything is a composition of matrix operators over [contexts, responses,
- * responses], so it can be differentiated to any order.
+/* Exact objectives over enumerated responses, on the tape: the quantities that stochastic
+ * algorithms estimate, without noise. They are compositions of matrix operators over [contexts,
+ * responses, responses], differentiable to any order.
  *
  *     h = log π − log π_ref,   Δ_ab = h_a − h_b,   F_ab = log σ(β·Δ_ab)
  *
@@ -9,15 +9,15 @@
  *
  *     J = E_c Σ_ab D_ab [ P_ab F_ab + P_ba F_ba ] = 2 E_c Σ_ab D_ab P_ab F_ab   (D symmetric)
  *
- * with D the distribution of pairs and P_ab the probability that a is labelled as preferred.
- * Holding D and P fixed leaves T2 = E[∇F], the gradient of online DPO; D gives the responses' score
- * term and P, where the policy labels, the labels' score term. */
+ * D is the distribution of pairs, P_ab the probability that a is labelled as preferred. With D and
+ * P held fixed the gradient is T2 = E[∇F], that of online DPO. D adds the responses' score term; P
+ * adds the labels' score term if the policy labels. */
 #ifndef RG_ENVS_BANDIT_BANDIT_EXACT_H
 #define RG_ENVS_BANDIT_BANDIT_EXACT_H
 
 #include "core/tensor/tensor.h"
 
-/* All arrays borrowed until the tape is reset. */
+/* All arrays are borrowed until the tape is reset. */
 typedef struct RgExactProblem {
     int64_t contexts, responses;
     const double *reference;   /* log π_ref [contexts, responses] */
@@ -25,7 +25,7 @@ typedef struct RgExactProblem {
     const double *pair_shares; /* offline data: share of the pairs in which a was preferred to b
                                   [contexts, responses, responses], sums to 1; NULL if unused */
     double beta;
-    double label_temperature; /* > 0 or 0: the larger reward */
+    double label_temperature; /* > 0; 0: the larger reward is preferred */
     double label_noise;
 } RgExactProblem;
 
@@ -39,7 +39,7 @@ typedef enum RgExactLabels {
     RG_EXACT_DATASET_LABELS /* with the data set's responses only: DPO's objective */
 } RgExactLabels;
 
-/* Where pairs and labels come from, and which of the two the gradient does not go through. */
+/* Sources of pairs and labels, and through which of the two no gradient goes. */
 typedef struct RgExactSources {
     RgExactResponses responses;
     RgExactLabels labels;
@@ -50,8 +50,8 @@ typedef struct RgExactSources {
 RgTensor *rg_exact_sail(RgTape *tape, RgTensor *logits, const RgExactProblem *problem,
                         RgExactSources sources);
 
-/* ½ E_c Σ_ab D_ab Σ_z P_z F_z² with D and P held fixed: the form whose gradient E[F ∇F] the labels'
- * score term has. Same arguments. */
+/* ½ E_c Σ_ab D_ab Σ_z P_z F_z² with D and P held fixed; its gradient E[F ∇F] is that of the labels'
+ * score term. Same arguments. */
 RgTensor *rg_exact_half_square_fit(RgTape *tape, RgTensor *logits, const RgExactProblem *problem,
                                    RgExactSources sources);
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Sums over all responses of an enumerated environment, as plain numbers. */
+/* Sums over all responses of an enumerated environment, without gradients. */
 #include "envs/bandit/bandit_metrics.h"
 
 #include <math.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* Exact numbers about policies over enumerated responses, by summing over every response, in
- * double. Policies are tables of log-probabilities [contexts, responses]; contexts are equally
- * likely. What has to be differentiated is in envs/bandit/bandit_exact.h. */
+/* Exact metrics of policies over enumerated responses, as sums over all responses, in double.
+ * Policies are tables of log-probabilities [contexts, responses]; contexts are equally likely.
+ * Differentiable quantities are in envs/bandit/bandit_exact.h. All functions are thread-safe. */
 #ifndef RG_ENVS_BANDIT_BANDIT_METRICS_H
 #define RG_ENVS_BANDIT_BANDIT_METRICS_H
 
@@ -12,7 +12,8 @@ typedef struct RgRewardTable {
     const double *reward; /* [contexts, responses] */
 } RgRewardTable;
 
-/* Each returns the mean over contexts and, unless it is NULL, fills per_context [contexts]. */
+/* Each function returns the mean over contexts and fills per_context [contexts] unless it is
+ * NULL. */
 
 /* E_{y~π}[r(y)] */
 double rg_bandit_expected_reward(const RgRewardTable *table, const double *logprob,
@@ -24,7 +25,7 @@ double rg_bandit_kl(const RgRewardTable *table, const double *logprob, const dou
                     double *per_context);
 /* −Σ π log π, nats */
 double rg_bandit_entropy(const RgRewardTable *table, const double *logprob, double *per_context);
-/* P(r(y) > r(y')) + ½ P(r(y) = r(y')), y ~ π and y' ~ the rival, independent */
+/* P(r(y) > r(y')) + ½ P(r(y) = r(y')), y ~ π and y' ~ rival, independent */
 double rg_bandit_win_rate(const RgRewardTable *table, const double *logprob, const double *rival,
                           double *per_context);
 /* J_β(π) = E_π[r] − β KL(π ‖ π_ref) */
@@ -37,7 +38,7 @@ double rg_bandit_optimal(const RgRewardTable *table, const double *reference, do
                          double *logprob);
 
 /* J = E_{y1,y2~π, z~p*}[ log σ(β·Δ_z) ], SAIL's objective under the judge's labels
- * P(y1 preferred) = (1−ε) σ((r1−r2)/T) + ε σ((r2−r1)/T); T = 0 takes the larger reward. */
+ * P(y1 preferred) = (1−ε) σ((r1−r2)/T) + ε σ((r2−r1)/T); T = 0: the larger reward. */
 double rg_bandit_sail_objective(const RgRewardTable *table, const double *logprob,
                                 const double *reference, double beta, double label_temperature,
                                 double label_noise);

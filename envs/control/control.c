@@ -1,14 +1,13 @@
 /* SPDX-License-Identifier: MIT */
-/* The control environment: bodies in a physics simulator that are to walk, run or reach, and
- * teachers who compare what they did. Its options, its episodes, its judge and its offline pairs
- * are here; bodies and rewards in control_tasks.c, the simulator in control_physics.c, policies are
- * measured in control_evaluate.c.
+/* The control environment: bodies in a physics simulator that walk, run or reach, and teachers that
+ * compare their episodes. This file has its options, episodes, judge and offline pairs; bodies and
+ * rewards are in control_tasks.c, the simulator in control_physics.c, the evaluation in
+ * control_evaluate.c.
  *
- * Words of a step are the bits of floats: the observations of the task, then its actions, which
- * count as −1 to 1 and are clipped to that. The reward of a step is that of its observation
- * (control_tasks.h), so that the judge needs nothing but the words. An episode lasts `horizon`
- * steps, and ends before only where the physics failed or an action is not a number: what is
- * missing then is worth nothing. */
+ * The words of a step are the bits of floats: the observations of the task, then its actions, which
+ * are clipped to [−1, 1]. The reward of a step is a function of its observation (control_tasks.h),
+ * so the judge needs only the words. An episode lasts `horizon` steps. It ends earlier only if the
+ * physics fails or an action is not a number; the missing steps have no reward. */
 #include "envs/control/control.h"
 
 #include "core/files.h"
@@ -19,7 +18,7 @@
 
 static const char *const task_names[] = {"walker", "cheetah", "reacher", NULL};
 
-enum { SCALE_EPISODES = 100 }; /* of the reference, for the scale of the teacher's thresholds */
+enum { SCALE_EPISODES = 100 }; /* reference episodes for the scale of the teacher's thresholds */
 
 static const RgOption options_table[] = {
     RG_OPTION_CHOICE(RgControlOptions, task, "walker", task_names,
@@ -65,9 +64,8 @@ static void observe(const Episode *e, int32_t *words) {
         words[i] = rg_float_word(observation[i]);
 }
 
-/* The initial state of that number: conditions of training first, then those of the test, which are
- * the same ones for any number of the former. The episode's own random numbers are not needed, as
- * the physics has none. */
+/* Start at the initial state of this index: training conditions first, then test states, which are
+ * the same for any number of conditions. The physics is deterministic and does not use `random`. */
 static void *begin(void *environment, int32_t initial, RgRandom random, int32_t *observation) {
     (void)random;
     const RgControlState *s = ((RgEnvironment *)environment)->state;
@@ -79,12 +77,12 @@ static void *begin(void *environment, int32_t initial, RgRandom random, int32_t 
     e->run = rg_physics_begin(s->physics);
     e->steps_left = s->options.horizon;
     s->control_task->begin(e->run, own, &e->goal);
-    rg_physics_settle(e->run); /* where it fails, so does the first step */
+    rg_physics_settle(e->run); /* if it fails, so does the first step */
     observe(e, observation);
     return e;
 }
 
-/* The last action changes nothing that anybody observes, and is not simulated. */
+/* The last action affects no observation, and is not simulated. */
 static bool advance(void *episode, const int32_t *action, int32_t *observation) {
     Episode *e = episode;
     const RgControlTask *control_task = e->environment->control_task;
@@ -125,7 +123,7 @@ int64_t rg_control_step_rewards(const RgControlState *s, const RgSequences *sequ
     return steps;
 }
 
-/* As the judge sums them. */
+/* Rewards as the judge discounts them. */
 static int64_t discounted_rewards(void *environment, const RgSequences *sequences, int64_t i,
                                   double *reward) {
     const RgControlState *s = ((RgEnvironment *)environment)->state;
@@ -166,7 +164,7 @@ static RgStatus label(void *environment, const RgSequences *sequences, RgRandom 
 
 /* ---- life ---- */
 
-/* In the folder that was asked for, or the program's own. */
+/* The model in the folder of the option, or the program's own. */
 static char *model_path(const RgControlOptions *o) {
     const char *name = rg_control_tasks[o->task].name;
     char *folder =

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The control environment from the inside: shared by its life (control.c) and its evaluation
- * (control_evaluate.c), and read by tests. */
+/* The internals of the control environment, shared by control.c and its evaluation
+ * (control_evaluate.c), and used by tests. */
 #ifndef RG_ENVS_CONTROL_CONTROL_H
 #define RG_ENVS_CONTROL_CONTROL_H
 
@@ -17,7 +17,7 @@ typedef struct RgControlOptions {
     RgTeacherOptions teacher;
 } RgControlOptions;
 
-/* What was asked of the reference, kept for the next evaluation of the same one. */
+/* The reference's results, kept for further evaluations against the same reference. */
 typedef struct RgControlReference {
     bool known;
     uint64_t parameters_hash;
@@ -26,11 +26,11 @@ typedef struct RgControlReference {
 } RgControlReference;
 
 typedef struct RgControlState {
-    RgControlOptions options; /* `models` is not kept */
+    RgControlOptions options; /* except `models` */
     const RgControlTask *control_task;
     RgPhysics *physics;
-    int64_t sensor[RG_CONTROL_SENSORS]; /* where the task's sensors are */
-    RgRandom training, test;            /* of initial states, by number */
+    int64_t sensor[RG_CONTROL_SENSORS]; /* offsets of the task's sensors */
+    RgRandom training, test;            /* streams of initial states, by index */
     RgSimulator simulator;
     RgTeacher teacher;
     RgSequences *prompts, *test_prompts;
@@ -40,7 +40,7 @@ typedef struct RgControlState {
     RgControlReference of_reference;
 } RgControlState;
 
-/* Rewards of the steps of episode i, not discounted: reward [horizon]; returns how many. */
+/* Undiscounted rewards of the steps of episode i: reward [horizon] out; returns their number. */
 int64_t rg_control_step_rewards(const RgControlState *s, const RgSequences *sequences, int64_t i,
                                 double *reward);
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* How a policy does in the control environment. One episode from each initial state of the test is
- * sampled from the policy and one from the reference, on streams of their own that are the same for
- * every policy. What is asked of the reference is kept between evaluations. */
+/* Evaluation in the control environment. One episode from each initial test state is sampled from
+ * the policy and one from the reference, on separate random streams that are the same for every
+ * policy. The reference's results are kept between evaluations. */
 #include "envs/control/control.h"
 #include "envs/episodes.h"
 
@@ -33,7 +33,7 @@ static const double *reference_reward(RgEnvironment *environment, RgPolicy *refe
     return r->reward;
 }
 
-/* ---- columns: one number a test episode ---- */
+/* ---- columns: one number per test episode ---- */
 
 static void returns(const RgControlState *s, const RgSequences *episodes, double *column,
                     RgEvaluation *evaluation) {
@@ -76,9 +76,9 @@ static void lengths(const RgControlState *s, const RgSequences *episodes, double
     rg_evaluation_metric(evaluation, "failed_episodes", failures);
 }
 
-/* ---- what happened, as text ---- */
+/* ---- episodes as text ---- */
 
-enum { LINES = 10 }; /* of an episode, at equal distances */
+enum { LINES = 10 }; /* of an episode, evenly spaced */
 
 static char *describe_step(const RgControlState *s, const RgSequences *episodes, int64_t i,
                            int64_t step, double reward) {
@@ -122,17 +122,17 @@ static void describe(const RgControlState *s, const RgSequences *episodes,
     free(reward);
 }
 
-/* ---- all of it ---- */
+/* ---- evaluation ---- */
 
 /* The metrics; all but the last two also per episode:
- *   return             mean sum of true rewards, not discounted
- *   discounted_return  as the judge has it
- *   win_rate_base      how often the latter is larger than the reference's from the same state
+ *   return             mean sum of true rewards, undiscounted
+ *   discounted_return  the judge's reward
+ *   win_rate_base      share of states where this is larger than the reference's
  *   kl                 estimate of KL(π ‖ π_ref) of whole episodes, nats
  *   objective          discounted_return − β·kl
  *   episode_length     steps
- *   failed_episodes    those that the physics broke off
- *   skipped_pairs      offline pairs that the teacher would not label */
+ *   failed_episodes    episodes ended by a failure of the physics
+ *   skipped_pairs      offline pairs that the teacher left unlabelled */
 RgStatus rg_control_evaluate(RgEnvironment *environment, const RgContender *contender,
                              RgRandom random, RgEvaluation *evaluation, RgError *error) {
     const RgControlState *s = environment->state;
@@ -147,7 +147,7 @@ RgStatus rg_control_evaluate(RgEnvironment *environment, const RgContender *cont
     RgStatus status =
         rg_episodes_contend(&environment->task, contender, s->test_prompts,
                             rg_random_named(random, "policy"), episodes, logprob, error);
-    RG_ASSERT(status == RG_OK); /* the simulator's own rewards */
+    RG_ASSERT(status == RG_OK); /* the simulator's rewards cannot fail */
     rg_control_returns(environment, episodes, own);
 
     returns(s, episodes, column, evaluation);

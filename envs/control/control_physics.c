@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* MuJoCo as the control environment uses it. What it would do to the whole program when something
- * goes wrong (exit, or write a log file into the working directory) is turned into a failure of the
- * one run. */
+/* MuJoCo for the control environment. On an error MuJoCo would end the program or write a log file
+ * into the working directory; here it only fails the run concerned. */
 #include "envs/control/control_physics.h"
 
 #ifdef RG_MUJOCO
@@ -30,10 +29,10 @@ const char *rg_physics_library(void) {
 
 /* ---- MuJoCo's errors ---- */
 
-static _Thread_local jmp_buf *rescue; /* where this thread goes on after an error */
+static _Thread_local jmp_buf *rescue; /* where this thread continues after an error */
 static _Thread_local char last_error[256];
 
-/* MuJoCo takes it for granted that an error ends the program, so this must not return. */
+/* MuJoCo assumes that an error ends the program, so this must not return. */
 static void take_error(const char *message) {
     snprintf(last_error, sizeof last_error, "%s", message);
     if (rescue)
@@ -42,7 +41,7 @@ static void take_error(const char *message) {
     abort();
 }
 
-/* Warnings are counted in each run's data, where they are looked up. */
+/* Warnings are counted in each run's data and checked there. */
 static void take_warning(const char *message) {
     (void)message;
 }
@@ -71,7 +70,7 @@ static mjModel *load_model(const char *path, char *message, int room) {
 
 RgStatus rg_physics_load(const char *path, RgPhysics **physics, RgError *error) {
     *physics = NULL;
-    FILE *file = fopen(path, "r"); /* MuJoCo does not tell a missing file from a wrong one */
+    FILE *file = fopen(path, "r"); /* MuJoCo reports a missing file like an invalid one */
     if (!file)
         return rg_fail(error, RG_E_FILE, "%s: cannot be opened, expected a model in MJCF", path);
     fclose(file);
@@ -143,8 +142,8 @@ static bool all_finite(const double *number, int count) {
     return true;
 }
 
-/* MuJoCo goes on from the initial pose after a bad state, and only its counts tell. A contact or a
- * constraint that found no room was left out, which is no physics either. */
+/* After a bad state MuJoCo continues from the initial pose, and only its counts show it. A contact
+ * or constraint that exceeded its buffers was left out, which is a failure, too. */
 static bool is_sound(const RgPhysicsRun *run) {
     static const int fatal[] = {mjWARN_INERTIA, mjWARN_CONTACTFULL, mjWARN_CNSTRFULL,
                                 mjWARN_BADQPOS, mjWARN_BADQVEL,     mjWARN_BADQACC,
@@ -162,8 +161,8 @@ static void settle(const RgPhysicsRun *run, int64_t steps) {
     mj_forward(run->model, run->data);
 }
 
-/* The second half of a time step first: between calls everything that follows from positions and
- * velocities is then that of the present state, and not of the one before. */
+/* Compute the second half of a time step first. Between calls, all quantities derived from
+ * positions and velocities then belong to the current state, not to the previous one. */
 static void advance(const RgPhysicsRun *run, int64_t steps) {
     for (int64_t i = 0; i < steps; i++) {
         mj_step2(run->model, run->data);

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: MIT */
-/* The tasks of the control environment. Nothing here knows MuJoCo. */
+/* The tasks of the control environment. This file does not use MuJoCo. */
 #include "envs/control/control_tasks.h"
 
 #include <math.h>
 
-enum { ROOTS = 3, JOINTS = 6 }; /* of a runner: x, z and pitch, then the joints */
+enum { ROOTS = 3, JOINTS = 6 }; /* of a runner: x, z and pitch; then the joints */
 
 static const double bound = 5; /* of an observation */
 
-/* Not a number stays none, so that what failed is seen. */
+/* NaN stays NaN, so that a failure is visible. */
 static float bounded(double value, double scale) {
     double scaled = value / scale;
     return (float)(scaled > bound ? bound : scaled < -bound ? -bound : scaled);
@@ -19,9 +19,9 @@ static double around_zero(RgRandom random, uint64_t counter, double spread) {
     return spread * (2 * rg_random_uniform(random, counter) - 1);
 }
 
-/* ---- tolerances: 1 where a value is good enough, less with the distance to that ---- */
+/* ---- tolerances: 1 for a good value, less with its distance from that ---- */
 
-/* Falls as a Gaussian, to 0.1 at distance `margin`. */
+/* Falls like a Gaussian, to 0.1 at distance `margin`. */
 static double gaussian_tolerance(double distance, double margin) {
     if (distance <= 0)
         return 1;
@@ -29,7 +29,7 @@ static double gaussian_tolerance(double distance, double margin) {
     return exp(far * far * log(0.1));
 }
 
-/* Falls as a line, to `value` at distance `margin`, and on to 0. */
+/* Falls linearly, to `value` at distance `margin`, and on to 0. */
 static double linear_tolerance(double distance, double margin, double value) {
     if (distance <= 0)
         return 1;
@@ -38,7 +38,7 @@ static double linear_tolerance(double distance, double margin, double value) {
 
 /* ---- walker and cheetah ---- */
 
-/* What a runner's observations are measured in. */
+/* The units of a runner's observations. */
 typedef struct RunnerScale {
     double height, height_scale; /* m: (height − this) / this */
     double forward;              /* m/s */
@@ -74,7 +74,7 @@ static void observe_cheetah(RgPhysicsRun *run, const double *const *sensor,
     observe_runner(run, sensor, &cheetah_scale, observation);
 }
 
-/* One leg a little before the other, knees bent, almost upright and almost at rest. */
+/* One leg slightly ahead of the other, knees bent, almost upright and almost at rest. */
 static void begin_walker(RgPhysicsRun *run, RgRandom random, RgControlGoal *goal) {
     (void)goal;
     double *position = rg_physics_positions(run), *velocity = rg_physics_velocities(run);
@@ -101,7 +101,7 @@ static void begin_cheetah(RgPhysicsRun *run, RgRandom random, RgControlGoal *goa
     }
 }
 
-/* Walk at 1 m/s: standing × moving, of which standing alone is worth a sixth. */
+/* Walk at 1 m/s: standing × moving; standing alone gives a sixth. */
 static double reward_walker(const float *o) {
     const double stand_height = 1.2, walk_speed = 1;
     double height = o[RG_RUNNER_HEIGHT] * walker_scale.height_scale + walker_scale.height;
@@ -113,7 +113,7 @@ static double reward_walker(const float *o) {
     return stand * (5 * move + 1) / 6;
 }
 
-/* Run: as fast as may be, up to 10 m/s. */
+/* Run as fast as possible, up to 10 m/s. */
 static double reward_cheetah(const float *o) {
     const double run_speed = 10;
     double forward = o[RG_RUNNER_FORWARD] * cheetah_scale.forward;
@@ -146,8 +146,8 @@ static void observe_reacher(RgPhysicsRun *run, const double *const *sensor,
     o[RG_REACHER_DISTANCE] = bounded(hypot(x, y), 0.1);
 }
 
-/* The suite's reward is 1 within the target and else 0; this is the smooth one, which tells
- * episodes apart that both miss: 1 within 2 cm, 0.1 at 20 cm from there. */
+/* The suite's reward is 1 within the target and 0 elsewhere. This one is smooth and also ranks
+ * episodes that miss: 1 within 2 cm, 0.1 at 20 cm beyond. */
 static double reward_reacher(const float *o) {
     return gaussian_tolerance(o[RG_REACHER_DISTANCE] * 0.1 - 0.02, 0.2);
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Judges as such: their life, comparison by reward, and how often they agree with people. */
+/* Functions of all judges: creation, comparison by reward, and agreement with human preferences. */
 #include "envs/judges/judge.h"
 
 #include <stdlib.h>

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* A way to somebody outside of the program who compares two responses to a prompt: an HTTP endpoint
- * (envs/judges/judge_endpoint.h) or a command (envs/judges/judge_command.h). Several queries may
- * be under way at a time. What an answer means, and what is done when none comes, is not known here
- * (envs/judges/judge_requests.h, envs/judges/judge_external.h). */
+/* A connection to an external judge that compares two responses to a prompt: an HTTP endpoint
+ * (envs/judges/judge_endpoint.h) or a command (envs/judges/judge_command.h). Several requests may
+ * be open at a time. Other files define what an answer means and what happens without one
+ * (envs/judges/judge_requests.h, envs/judges/judge_external.h). One thread at a time uses a
+ * client. */
 #ifndef RG_ENVS_JUDGES_JUDGE_CLIENT_H
 #define RG_ENVS_JUDGES_JUDGE_CLIENT_H
 
@@ -13,42 +14,42 @@ typedef struct RgJudgeQuery {
     const char *prompt, *a, *b;
 } RgJudgeQuery;
 
-/* How a try ended. */
+/* The outcome of an attempt. */
 typedef enum RgReplyKind {
     RG_REPLY_ANSWER,
-    RG_REPLY_REFUSAL,    /* the judge would not say, which is an answer too */
-    RG_REPLY_TIMEOUT,    /* nothing came in time */
-    RG_REPLY_UNREACHED,  /* nobody is there */
-    RG_REPLY_LOST,       /* the connection ended before the answer did */
+    RG_REPLY_REFUSAL,    /* the judge refuses to answer, which counts as an answer */
+    RG_REPLY_TIMEOUT,    /* no reply in time */
+    RG_REPLY_UNREACHED,  /* no connection */
+    RG_REPLY_LOST,       /* the connection ended before the answer was complete */
     RG_REPLY_BUSY,       /* too many queries for now */
-    RG_REPLY_ERROR,      /* trouble on the other side */
-    RG_REPLY_UNREADABLE, /* complete, and not in the form of an answer */
-    RG_REPLY_REJECTED,   /* this query is not taken, however often it is asked */
-    RG_REPLY_FORBIDDEN,  /* nor is any other */
+    RG_REPLY_ERROR,      /* an error of the server */
+    RG_REPLY_UNREADABLE, /* complete, but not in the form of an answer */
+    RG_REPLY_REJECTED,   /* the judge rejects this query, now and later */
+    RG_REPLY_FORBIDDEN,  /* the judge rejects all queries */
     RG_REPLY_KINDS,
 } RgReplyKind;
 
 typedef struct RgReply {
     int64_t request_id;
     RgReplyKind kind;
-    bool reached; /* the query was sent, in part at least: it counts as paid */
-    double wait;  /* seconds that the other side asks to be left alone for; 0: it does not say */
-    char *text;   /* malloc'd: the answer; of a failure, what happened, as the end of a sentence */
+    bool reached; /* the query was sent, at least in part: it counts as paid */
+    double wait;  /* seconds to wait as the judge requires (Retry-After); 0: not stated */
+    char *text;   /* malloc'd: the answer; for a failure, its description, to end a sentence */
 } RgReply;
 
 typedef struct RgJudgeClient RgJudgeClient;
 struct RgJudgeClient {
-    char *name; /* of the judge: "endpoint MODEL"; with a request all that decides the answer */
+    char *name; /* of the judge: "endpoint MODEL"; with a request, it determines the answer */
 
-    /* All that is sent for a query, malloc'd: the same bytes for the same query. */
+    /* The bytes of the request for a query, malloc'd; a function of the query alone. */
     char *(*request)(const RgJudgeClient *client, const RgJudgeQuery *query);
-    /* Send a request, which must stay until its reply has come. `request_id` names the reply. */
+    /* Send a request, which must live until its reply has come. The reply has `request_id`. */
     void (*start)(RgJudgeClient *client, int64_t request_id, const char *request);
-    /* The next reply, whichever comes first; false when none came within `seconds`. */
+    /* The next reply of any open request; false if none came within `seconds`. */
     bool (*wait)(RgJudgeClient *client, double seconds, RgReply *reply);
-    /* Forget what is under way: no reply will come of it. */
+    /* Drop all open requests: they get no reply. */
     void (*abandon)(RgJudgeClient *client);
-    void (*destroy)(RgJudgeClient *client); /* with `name` */
+    void (*destroy)(RgJudgeClient *client); /* frees `name`, too */
 };
 
 static inline void rg_judge_client_destroy(RgJudgeClient *client) {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The other side of a child's pipes. */
+/* A client that communicates with a child process over pipes. */
 #include "envs/judges/judge_command.h"
 
 #include "core/utf8.h"
@@ -18,7 +18,7 @@
 #include <unistd.h>
 
 enum { LONGEST_LINE = 16 << 20, EXCERPT = 200 };
-static const double patience = 1; /* seconds that the child has to end after its input did */
+static const double patience = 1; /* seconds for the child to exit after the end of its input */
 
 typedef struct Command {
     RgJudgeClient client;
@@ -29,10 +29,10 @@ typedef struct Command {
     RgBuffer out;         /* not yet written */
     RgBuffer in;          /* the start of a line */
     double last;          /* clock of the last line, or of the first query after silence */
-    int64_t *request_ids; /* [count] under way */
+    int64_t *request_ids; /* [count] open requests */
     int64_t count, capacity;
-    /* When the child is gone, what becomes of all that are still under way. */
-    RgReplyKind fate; /* RG_REPLY_ANSWER: it is not gone */
+    /* After the child is gone: the outcome of all open requests. */
+    RgReplyKind fate; /* RG_REPLY_ANSWER: the child is not gone */
     char *why;
 } Command;
 
@@ -56,8 +56,8 @@ static char *request(const RgJudgeClient *client, const RgJudgeQuery *query) {
 
 /* ---- the child ---- */
 
-/* posix_spawn of /bin/sh, in a process group of its own: what it starts ends with it, and Ctrl-C at
- * the terminal is not its business. */
+/* posix_spawn of /bin/sh, in its own process group: the child's own processes are terminated with
+ * it, and Ctrl-C at the terminal does not reach it. */
 static int spawn(Command *c, const int in[2], const int out[2]) {
     char *arguments[] = {"sh", "-c", c->command, NULL};
     posix_spawn_file_actions_t files;
@@ -96,8 +96,8 @@ static void start_child(Command *c) {
     c->why = rg_string_format("cannot be started: %s", strerror(code));
 }
 
-/* End the child, at once or after it has had the time to end by itself; its exit status as wait(2)
- * has it. */
+/* Terminate the child, at once or after time to exit by itself. Returns its exit status as in
+ * wait(2). */
 static int end_child(Command *c, bool at_once) {
     int status = 0;
     if (c->child == 0)
@@ -111,7 +111,7 @@ static int end_child(Command *c, bool at_once) {
             break;
         poll(NULL, 0, 5);
     }
-    kill(-c->child, SIGKILL); /* what it started, too */
+    kill(-c->child, SIGKILL); /* its own processes, too */
     if (ended == 0)
         waitpid(c->child, &status, 0);
     c->child = 0;
@@ -119,7 +119,7 @@ static int end_child(Command *c, bool at_once) {
     return status;
 }
 
-/* The child is of no more use: all that is under way fails. */
+/* The child is unusable: all open requests fail. */
 static void lose_child(Command *c, RgReplyKind fate, char *why) {
     end_child(c, true);
     c->fate = fate;
@@ -145,7 +145,7 @@ static void start(RgJudgeClient *client, int64_t request_id, const char *text) {
     }
     c->request_ids[c->count++] = request_id;
     if (c->fate != RG_REPLY_ANSWER)
-        return; /* it shares the fate of the others under way */
+        return; /* it fails with the other open requests */
     if (c->child == 0)
         start_child(c);
     if (c->count == 1)
@@ -159,7 +159,7 @@ static void forget(Command *c, int64_t at) {
     c->request_ids[at] = c->request_ids[--c->count];
 }
 
-/* A child that has gone must not take the program with it. */
+/* A write to a child that has exited must not end the program. */
 static ssize_t write_quietly(int to, const char *bytes, size_t size) {
     struct sigaction ignore = {.sa_handler = SIG_IGN}, before;
     sigaction(SIGPIPE, &ignore, &before);
@@ -176,7 +176,7 @@ static void write_some(Command *c) {
         memmove(c->out.bytes, c->out.bytes + written, c->out.size - (size_t)written);
         c->out.size -= (size_t)written;
     } else if (written < 0 && errno != EAGAIN && errno != EINTR) {
-        c->out.size = 0; /* nobody reads; what was answered before may still be on its way */
+        c->out.size = 0; /* the child no longer reads; earlier answers may still arrive */
     }
 }
 
@@ -193,7 +193,7 @@ static void read_some(Command *c) {
 
 /* ---- replies ---- */
 
-/* {"id": …, "answer": …} of a query that is under way. */
+/* {"id": …, "answer": …} of an open request. */
 static bool read_line(Command *c, const char *line, size_t size, RgReply *reply) {
     json_t *json = json_loadb(line, size, 0, NULL);
     const char *answer = json_string_value(json_object_get(json, "answer"));
@@ -226,7 +226,7 @@ static bool read_line(Command *c, const char *line, size_t size, RgReply *reply)
     return good;
 }
 
-/* A whole line that came, if there is one. */
+/* The next complete line, if there is one. */
 static bool next_line(Command *c, RgReply *reply) {
     const char *end = c->in.size > 0 ? memchr(c->in.bytes, '\n', c->in.size) : NULL;
     if (!end)
@@ -242,7 +242,7 @@ static bool next_line(Command *c, RgReply *reply) {
     return good;
 }
 
-/* One of those that were under way when the child was lost. */
+/* One of the requests that were open when the child was lost. */
 static bool next_lost(Command *c, RgReply *reply) {
     if (c->fate == RG_REPLY_ANSWER || c->count == 0)
         return false;
@@ -259,7 +259,7 @@ static bool next_lost(Command *c, RgReply *reply) {
     return true;
 }
 
-/* Until something can be read or written. */
+/* Wait until something can be read or written. */
 static void wait_for_child(Command *c, double seconds) {
     struct pollfd watched[2] = {{c->from, POLLIN, 0}, {c->to, POLLOUT, 0}};
     bool there = c->child != 0 && c->fate == RG_REPLY_ANSWER;
@@ -299,7 +299,7 @@ static bool wait_reply(RgJudgeClient *client, double seconds, RgReply *reply) {
 static void abandon(RgJudgeClient *client) {
     Command *c = (Command *)client;
     if (c->count > 0)
-        end_child(c, true); /* else its late answers would be taken for those of others */
+        end_child(c, true); /* else its late answers would be matched with later requests */
     c->count = 0;
     c->fate = RG_REPLY_ANSWER;
     free(c->why);
@@ -336,7 +336,7 @@ RgStatus rg_command_judge_create(const RgCommandOptions *options, RgJudgeClient 
     return RG_OK;
 }
 
-/* ---- as a judge ---- */
+/* ---- the judge ---- */
 
 typedef struct Options {
     RgCommandOptions command;

@@ -1,24 +1,24 @@
 /* SPDX-License-Identifier: MIT */
-/* A judge that is a program: it is started once, reads queries as JSON lines on its standard
- * input and writes answers as JSON lines on its standard output, in any order,
+/* A judge that is a program. It is started once, reads queries as JSON lines from its standard
+ * input and writes answers as JSON lines to its standard output, in any order,
  *
  *     {"id": 7, "prompt": "…", "a": "…", "b": "…"}
  *     {"id": 7, "answer": "A"}
  *
- * or {"id": 7, "error": "…"} where it has none. When it ends, is silent for too long, or writes
- * anything else, it is ended, and started again for the next query. Its standard error is the
- * program's own. It should end when its standard input does. */
+ * or {"id": 7, "error": "…"} if it has no answer. If it exits, is silent for too long or writes
+ * anything else, it is terminated, and started again for the next query. It inherits the standard
+ * error of regatta. It should exit at the end of its standard input. */
 #ifndef RG_ENVS_JUDGES_JUDGE_COMMAND_H
 #define RG_ENVS_JUDGES_JUDGE_COMMAND_H
 
 #include "envs/judges/judge_client.h"
 
 typedef struct RgCommandOptions {
-    const char *command; /* a line for /bin/sh */
-    double timeout;      /* seconds without a line while queries are under way */
+    const char *command; /* for /bin/sh -c */
+    double timeout;      /* seconds without a line while requests are open */
 } RgCommandOptions;
 
-/* Nothing is started yet; the options are copied. RG_E_USAGE where the command is empty. */
+/* Copies the options and starts nothing yet. RG_E_USAGE for an empty command. */
 RgStatus rg_command_judge_create(const RgCommandOptions *options, RgJudgeClient **client,
                                  RgError *error);
 

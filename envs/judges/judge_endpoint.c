@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Chat completions over HTTP. The only door to libcurl. */
+/* Chat completions over HTTP. The only file that uses libcurl. */
 #include "envs/judges/judge_endpoint.h"
 
 #include "core/names.h"
@@ -28,7 +28,7 @@ typedef struct Endpoint {
     Call *calls;
 } Endpoint;
 
-/* A request under way. */
+/* An open request. */
 struct Call {
     Call *next;
     int64_t request_id;
@@ -36,17 +36,17 @@ struct Call {
     const char *request;
     size_t size, sent;
     RgBuffer body;
-    size_t head; /* bytes of the answer's header */
+    size_t head; /* bytes of the response's header */
     bool too_long;
 };
 
 /* ---- what is sent ---- */
 
 static void append_text(RgBuffer *buffer, const char *text) {
-    rg_utf8_repair(text, strlen(text), buffer); /* a policy may say anything */
+    rg_utf8_repair(text, strlen(text), buffer); /* a policy's text may be invalid UTF-8 */
 }
 
-/* The query with its parts filled in, NUL-terminated. */
+/* The question with its parts filled in, NUL-terminated. */
 static RgBuffer fill_in(const char *template, const RgJudgeQuery *query) {
     const struct {
         const char *name, *text;
@@ -67,7 +67,7 @@ static RgBuffer fill_in(const char *template, const RgJudgeQuery *query) {
     return text;
 }
 
-/* Members that `extra` sets to null are left out. */
+/* Remove members that `extra` sets to null. */
 static void drop_nulls(json_t *object) {
     const char *name;
     json_t *value;
@@ -94,8 +94,8 @@ static char *request(const RgJudgeClient *client, const RgJudgeQuery *query) {
     return sent;
 }
 
-/* libcurl sends a request again by itself when a connection that it kept turns out to be dead,
- * unless it cannot have the body twice: tries are to be counted. */
+/* libcurl repeats a request by itself if a kept connection turns out to be dead, unless it cannot
+ * read the body twice. Attempts must be counted, so this gives the body once. */
 static size_t give_body(char *to, size_t each, size_t count, void *context) {
     Call *call = context;
     size_t left = call->size - call->sent, room = each * count, size = left < room ? left : room;
@@ -160,9 +160,9 @@ static void end_call(Endpoint *e, Call *call) {
     free(call);
 }
 
-/* ---- what comes back ---- */
+/* ---- responses ---- */
 
-/* A copy without the key, should it or a part of it be in it. */
+/* A copy of the text without the key or parts of it. */
 static char *without_key(const Endpoint *e, const char *text) {
     char *copy = rg_string_copy(text);
     if (e->key)
@@ -170,7 +170,7 @@ static char *without_key(const Endpoint *e, const char *text) {
     return copy;
 }
 
-/* The start of what a server says, on one line. */
+/* The start of a server's message, on one line. */
 static char *excerpt(const Endpoint *e, const char *text) {
     char *clean = without_key(e, text);
     RgBuffer repaired = {0};
@@ -188,7 +188,7 @@ static RgReplyKind kind_of_status(long status) {
         return RG_REPLY_TIMEOUT;
     case 429:
         return RG_REPLY_BUSY;
-    case 400: /* too long a query, mostly */
+    case 400: /* usually a query that is too long */
     case 413:
     case 422:
         return RG_REPLY_REJECTED;
@@ -234,7 +234,7 @@ static void read_completion(const Endpoint *e, const json_t *json, const char *b
     free(start);
 }
 
-/* body: [size], and a NUL. */
+/* body [size], followed by NUL. */
 static void read_answer(const Endpoint *e, long status, const char *body, size_t size,
                         RgReply *reply) {
     json_t *json = json_loadb(body, size, 0, NULL);
@@ -335,13 +335,14 @@ static void destroy(RgJudgeClient *client) {
     free(e);
 }
 
-/* What stands between "//" and the next "/" has no '@': with a name and a password in it, the
- * address would carry them into messages and results. */
+/* Whether the part between "//" and the next "/" has an '@'. A user and password in the address
+ * would appear in messages and results. */
 static bool has_user(const char *rest) {
     return memchr(rest, '@', strcspn(rest, "/?#")) != NULL;
 }
 
-/* Whether a parameter of the address has the name of a key: it would be in messages and results. */
+/* Whether a parameter of the address is named like a key: it would appear in messages and
+ * results. */
 static bool has_key_parameter(const char *url) {
     const char *end = url + strcspn(url, "#");
     for (const char *at = url + strcspn(url, "?#"); at < end;) {
@@ -353,7 +354,7 @@ static bool has_key_parameter(const char *url) {
     return false;
 }
 
-/* The address is not told: it may hold a key. */
+/* Messages do not contain the address, because it may hold a key. */
 static const char *url_fault(const char *url) {
     size_t scheme = strncmp(url, "http://", 7) == 0 ? 7 : strncmp(url, "https://", 8) == 0 ? 8 : 0;
     if (scheme == 0 || !url[scheme])
@@ -407,7 +408,7 @@ static RgStatus check_query(const char *query, RgError *error) {
     return RG_OK;
 }
 
-/* A message names the variable, never what is in it. */
+/* Messages contain the name of the variable, never its value. */
 static RgStatus read_key(Endpoint *e, const char *variable, RgError *error) {
     e->headers = curl_slist_append(NULL, "Content-Type: application/json");
     e->headers = curl_slist_append(e->headers, "Expect:");
@@ -463,7 +464,7 @@ RgStatus rg_endpoint_create(const RgEndpointOptions *options, RgJudgeClient **cl
     return status;
 }
 
-/* ---- as a judge ---- */
+/* ---- the judge ---- */
 
 typedef struct Options {
     RgEndpointOptions endpoint;

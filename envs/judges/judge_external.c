@@ -11,10 +11,10 @@
 const char *const rg_disagreements[] = {"tie", "skip", "first_asked", NULL};
 const char *const rg_answer_failures[] = {"stop", "tie", "skip", NULL};
 
-/* What one answer says; of a query that has none or says neither, NEITHER. */
+/* The meaning of one answer; NEITHER without an answer or with an unclear one. */
 typedef enum Saying { SAYS_A, SAYS_B, SAYS_TIE, SAYS_NEITHER } Saying;
 
-/* Of comparisons. */
+/* Counts of comparisons. */
 typedef struct Counts {
     int64_t comparisons, ties, disagreements, equal, nonsense, failed;
 } Counts;
@@ -26,8 +26,8 @@ struct RgExternal {
     RgMatcher *matcher;
     RgDisagreement on_disagreement;
     RgAnswerFailure on_failure;
-    Counts counts, taken;             /* in all, and as last taken */
-    RgJudgeRequestCounts asked_taken; /* the same of requests */
+    Counts counts, taken;             /* in total, and at the last take_counts */
+    RgJudgeRequestCounts asked_taken; /* counts of requests at the last take_counts */
 };
 
 static RgStatus make_pattern(RgExternal *e, const char *source, RgError *error) {
@@ -85,7 +85,7 @@ static Saying saying_of_match(const char *text, size_t size) {
                                   : SAYS_NEITHER;
 }
 
-/* All matches of the pattern have to say the same. */
+/* All matches of the pattern have to agree. */
 static Saying read_text(RgExternal *e, const char *text) {
     size_t size = strlen(text), from = 0;
     Saying saying = SAYS_NEITHER;
@@ -130,7 +130,7 @@ static RgVerdict verdict_of(Saying saying) {
                               : RG_VERDICT_TIE;
 }
 
-/* From what is said of the pair as it is, and of the pair the other way round. */
+/* From the answers for the pair in its given order and in reverse order. */
 static RgVerdict combine(RgExternal *e, Saying one, Saying other) {
     if (one == SAYS_NEITHER || other == SAYS_NEITHER) {
         e->counts.failed++;
@@ -215,7 +215,7 @@ void rg_external_take_counts(RgExternal *e, RgJudgeCount counts[RG_JUDGE_COUNTS]
     e->asked_taken = *now;
 }
 
-/* ---- as a judge ---- */
+/* ---- the judge ---- */
 
 RgStatus rg_external_judge_create(RgJudge *judge, RgJudgeClient *client,
                                   const RgExternalOptions *options, RgError *error) {

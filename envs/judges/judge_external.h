@@ -1,27 +1,26 @@
 /* SPDX-License-Identifier: MIT */
-/* Comparisons by an outside judge. Judges prefer what they read first, or last: each pair is asked
- * in both orders, and only where both answers name the same response is it the better one.
+/* Comparisons by an external judge. Judges tend to prefer the response at one position. So each
+ * pair is judged in both orders, and a response is better only if both answers name it.
  *
- * An answer is read by a pattern: what it matches is A, B, or C for a tie. */
+ * A regular expression reads an answer: its match is A, B, or C for a tie. */
 #ifndef RG_ENVS_JUDGES_JUDGE_EXTERNAL_H
 #define RG_ENVS_JUDGES_JUDGE_EXTERNAL_H
 
 #include "envs/judges/judge.h"
 #include "envs/judges/judge_requests.h"
 
-/* How an answer is read where nothing else is asked for: a line that is the letter, maybe after
- * "Answer", and nothing else. */
+/* The default expression: a line with nothing but the letter, optionally after "Answer". */
 #define RG_EXTERNAL_ANSWER "^\\W*(?:answer)?\\W*\\K[AB](?=\\W*$)"
 
 typedef enum RgVerdict {
     RG_VERDICT_FIRST,
     RG_VERDICT_SECOND,
     RG_VERDICT_TIE,
-    RG_VERDICT_NONE, /* it is not known, and not to be guessed */
+    RG_VERDICT_NONE, /* unknown, and not to be guessed */
 } RgVerdict;
 
-/* What is made of two answers that contradict each other: a tie, no verdict, or what the judge says
- * when it reads the first response first. */
+/* The verdict when the two answers contradict each other: a tie, none, or the answer for the given
+ * order of the pair. */
 typedef enum RgDisagreement {
     RG_DISAGREEMENT_TIE,
     RG_DISAGREEMENT_SKIP,
@@ -29,12 +28,12 @@ typedef enum RgDisagreement {
 } RgDisagreement;
 extern const char *const rg_disagreements[]; /* tie, skip, first_asked */
 
-/* What is done about a query that stays without an answer, or whose answer says neither. */
+/* What to do about a query without an answer, or with an answer that does not match. */
 typedef enum RgAnswerFailure { RG_FAILURE_STOP, RG_FAILURE_TIE, RG_FAILURE_SKIP } RgAnswerFailure;
 extern const char *const rg_answer_failures[]; /* stop, tie, skip */
 
 typedef struct RgExternalOptions {
-    const char *answer; /* pattern; the case of letters does not matter */
+    const char *answer; /* pattern, case-insensitive */
     int on_disagreement, on_failure;
     int64_t parallel, retries, budget; /* see RgJudgeRequestOptions */
     double backoff;
@@ -49,7 +48,7 @@ typedef struct RgExternalOptions {
         .help = (help_), .execution_only = (incidental_)                                           \
     }
 
-/* Options of a judge that is one: `member` of its struct `type` is RgExternalOptions. */
+/* Options of an external judge: `member` of its struct `type` is RgExternalOptions. */
 #define RG_EXTERNAL_OPTIONS(type, member)                                                          \
     RG_EXTERNAL_OPTION_(type, member, answer, RG_KIND_STRING, RG_EXTERNAL_ANSWER, 0, 0, NULL,      \
                         "regular expression (PCRE2, case-insensitive) whose match in an answer "   \
@@ -87,19 +86,19 @@ typedef struct RgExternalOptions {
 
 typedef struct RgExternal RgExternal;
 
-/* The client is owned, also where this fails: RG_E_USAGE, with the option's name. */
+/* Takes ownership of the client, also on error: RG_E_USAGE, with the option's name. */
 RgStatus rg_external_create(RgJudgeClient *client, const RgExternalOptions *options,
                             RgExternal **external, RgError *error);
 void rg_external_destroy(RgExternal *external);
 RgStatus rg_external_use_cache(RgExternal *external, RgJudgeCache *cache, RgError *error);
 
-/* verdicts [count] on pairs [count], all or none. Equal texts are a tie, which nobody is asked
- * about. Errors as rg_judge_requests_answer has them; RG_E_JUDGE also for an answer that says
- * neither, where failures stop. */
+/* Compare pairs [count]: verdicts [count] out, all or none. Equal texts are a tie without a
+ * request. Errors of rg_judge_requests_answer; also RG_E_JUDGE for an answer that does not match,
+ * if on_failure is stop. */
 RgStatus rg_external_compare(RgExternal *external, const RgJudgeQuery *pairs, int64_t count,
                              RgVerdict *verdicts, RgError *error);
 
-/* What a judge's descriptor is made of: its state is an external judge. */
+/* Functions for a judge's descriptor. The judge's state is an RgExternal. */
 RgStatus rg_external_judge_create(RgJudge *judge, RgJudgeClient *client,
                                   const RgExternalOptions *options, RgError *error);
 RgStatus rg_external_judge_compare(RgJudge *judge, const RgJudgeItems *items, double *first,

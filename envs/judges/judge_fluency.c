@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: MIT */
-/* The fluency judge: how likely a response's words are, one after another, in an n-gram model of
- * English that sphinxbase reads (Debian's pocketsphinx-en-us brings one of three words),
+/* The fluency judge: the mean log-probability of a response's words under an n-gram model of
+ * English in sphinxbase's format (Debian's pocketsphinx-en-us has one of three words),
  *
  *     mean   = mean over words and ends of sentences of max(log P(word | words before), unknown)
  *     reward = 6 · (1 − mean / unknown), in [0, 6]; 0 for a response without words
  *
- * Words are cut as the model spells them: lower case; letters, and apostrophes and hyphens within.
- * Of a compound that the model does not know, its parts are looked up. A word that it does not know
- * either counts as `unknown`, the least that a word can, and those behind it start afresh. Numbers
- * in digits, which the model does not know by design, count as nothing. */
+ * Words are in the model's spelling: lower case; letters, with apostrophes and hyphens inside. An
+ * unknown compound is split into its parts. A word that is still unknown counts as `unknown`, the
+ * lower bound of a word, and the context restarts after it. Numbers in digits are ignored, because
+ * the model leaves them out by design. */
 #include "envs/judges/judge.h"
 
 typedef struct Options {
@@ -43,17 +43,17 @@ enum { MOST_BEFORE = 8, LONGEST_WORD = 64 };
 
 typedef struct Fluency {
     ngram_model_t *model;
-    logmath_t *base; /* of the model's logarithms, which holds it as well */
+    logmath_t *base; /* of the model's logarithms; the model holds a reference, too */
     double unknown;
-    int32 begin, end, none; /* of a sentence; word that stands for unknown ones, or −1 */
-    int before;             /* words that the model looks back at */
+    int32 begin, end, none; /* sentence marks; the word for unknown ones, or −1 */
+    int before;             /* context length of the model, in words */
 } Fluency;
 
-/* A response, so far. */
+/* The state while reading a response. */
 typedef struct Reading {
     const Fluency *fluency;
     int32 before[MOST_BEFORE]; /* the last word first */
-    int count;                 /* of these */
+    int count;                 /* words in `before` */
     double sum;                /* of log-probabilities */
     int64_t words;
 } Reading;
@@ -89,7 +89,7 @@ static void count_word(Reading *r, int32 word) {
     r->words++;
 }
 
-/* Number of a word in the model, or −1. */
+/* Index of a word in the model, or −1. */
 static int32 find(const Fluency *f, const char *word, size_t length) {
     char copy[LONGEST_WORD];
     if (length == 0 || length >= sizeof copy)
@@ -107,7 +107,7 @@ static bool has_letter(const char *word, size_t length) {
     return false;
 }
 
-/* A word without apostrophes and hyphens around it. */
+/* A word without surrounding apostrophes and hyphens. */
 static void read_bare_word(Reading *r, const char *word, size_t length) {
     if (length == 0)
         return;
@@ -121,7 +121,7 @@ static void read_bare_word(Reading *r, const char *word, size_t length) {
 /* Letters, digits, apostrophes and hyphens: one word, or its parts. */
 static void read_word(Reading *r, const char *word, size_t length) {
     int32 found = find(r->fluency, word, length);
-    if (found >= 0) { /* 'em, well-known */
+    if (found >= 0) { /* such as 'em */
         count_word(r, found);
         return;
     }
@@ -141,9 +141,9 @@ static void read_word(Reading *r, const char *word, size_t length) {
 
 /* ---- sentences ---- */
 
-/* The character at `text` as the model has it, of *bytes bytes: lower case, straight apostrophes,
- * or a space for what is not of a word; dashes, quotes and spaces of Unicode are at U+2000 … 206F,
- * other characters than ASCII's are letters. */
+/* The character at `text` in the model's spelling; *bytes out is its size. It is lower case, a
+ * straight apostrophe, or a space for a character outside words. Dashes, quotes and spaces of
+ * Unicode are at U+2000 … 206F; other non-ASCII characters are letters. */
 static char spelling(const char *text, size_t size, size_t *bytes) {
     unsigned char c = (unsigned char)*text;
     *bytes = 1;
@@ -187,7 +187,7 @@ static double judge_one(const Fluency *f, const char *response) {
     return r.words > 0 ? 6 * (1 - r.sum / (double)r.words / f->unknown) : 0;
 }
 
-/* A model remembers what it was asked last, so that one thread at a time may ask. */
+/* A model caches its last look-up, so only one thread at a time may use it. */
 static RgStatus rewards(RgJudge *judge, const RgJudgeItems *items, double *reward, RgError *error) {
     (void)error;
 #pragma omp critical(sphinxbase)
@@ -199,7 +199,7 @@ static RgStatus rewards(RgJudge *judge, const RgJudgeItems *items, double *rewar
 /* ---- life ---- */
 
 static void load(Fluency *f, const char *path) {
-    err_set_logfp(NULL);                  /* it tells of every step */
+    err_set_logfp(NULL);                  /* it logs every step */
     f->base = logmath_init(1.0001, 0, 0); /* logarithms are integers: to 1e-4 nats */
     f->model = ngram_model_read(NULL, path, NGRAM_AUTO, f->base);
     if (!f->model)

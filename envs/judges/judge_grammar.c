@@ -1,16 +1,17 @@
 /* SPDX-License-Identifier: MIT */
-/* The grammar judge: how much of a response is grammatical English (or of another language that
- * link-grammar has a dictionary of). A parse links the words of a sentence; where no parse links
- * them all, that with the fewest left out is taken,
+/* The grammar judge: the share of a response that is grammatical English (or another language with
+ * a dictionary of link-grammar). A parse links the words of a sentence. If no parse links all
+ * words, the one with the fewest left out is used,
  *
  *     reward = 6 · (1 − words left out / words), over all sentences, in [0, 6]
  *
- * 0 for a response without words. Words are link-grammar's: marks count, and "I'm" is two. One that
- * the dictionary does not know may be what its neighbours ask for: sense is not judged.
+ * 0 for a response without words. Words are those of link-grammar: punctuation marks count, and
+ * "I'm" is two. A word that is not in the dictionary may take the role that its neighbours require.
+ * Meaning is not judged.
  *
- * Time grows with the third power of a sentence's length, and more where much is left out, so that
- * a long one is parsed in pieces. To run out of time is an error: what is left out must not
- * depend on how fast a machine is. */
+ * Time grows with the third power of a sentence's length, and more if many words are left out, so
+ * long sentences are parsed in pieces. A timeout is an error: the reward must not depend on the
+ * speed of a machine. */
 #include "envs/judges/judge.h"
 
 #include <string.h>
@@ -20,7 +21,7 @@ typedef struct Options {
     int64_t words, seconds;
 } Options;
 
-/* To link-grammar a slash makes it the path of any folder, and of whoever wrote the config. */
+/* link-grammar takes a language with a slash as a path, to any folder. */
 static const char *language_fault(const char *language) {
     size_t length =
         strspn(language, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_");
@@ -50,9 +51,9 @@ static const RgOption options_table[] = {
 #include <link-grammar/link-includes.h>
 #include <stdlib.h>
 
-/* Linkages that are drawn of those that grammar allows, always the same ones, of which each may
- * fail the rules that look at a linkage as a whole; if all do, a further word is left out. Of 103
- * sentences, none was linked better by 1000 or 10000 than by 100, but 26 were worse by 1. */
+/* Number of linkages sampled from those that the grammar allows, always the same ones. Each may
+ * fail the rules for whole linkages; if all fail, another word is left out. Of 103 sentences, none
+ * was linked better by 1000 or 10000 than by 100, but 26 were worse by 1. */
 enum { LINKAGES = 100 };
 
 typedef struct Grammar {
@@ -71,8 +72,8 @@ static bool is_of_word(char c) {
     return isalnum((unsigned char)c) || (unsigned char)c >= 0x80 || c == '\'';
 }
 
-/* Bytes of the first so many words and marks of a text, or of all that it has: *found. A word is
- * cut at the length that link-grammar takes. */
+/* Bytes of the first `most` words and marks of a text, or of all if there are fewer; *found out is
+ * their number. A word is cut at link-grammar's maximum length. */
 static size_t piece_of(const char *text, size_t size, int64_t most, int64_t *found) {
     enum { LONGEST_WORD = 60 };
     size_t at = 0;
@@ -90,7 +91,7 @@ static size_t piece_of(const char *text, size_t size, int64_t most, int64_t *fou
     return at;
 }
 
-/* Words of a linkage but for the walls around it, which are the parser's own. */
+/* Number of words of a linkage, without the walls that the parser adds. */
 static int64_t words_of(Linkage linkage) {
     const char **word = linkage_get_words(linkage);
     int64_t count = 0;
@@ -99,7 +100,7 @@ static int64_t words_of(Linkage linkage) {
     return count;
 }
 
-/* Parse a piece of so many words; false if time ran out. */
+/* Parse a piece of this many words; false if the time limit is exceeded. */
 static bool parse(const Grammar *g, const char *text, int64_t words, Tally *tally) {
     int64_t left_out = words;
     Sentence sentence = sentence_create(text, g->dictionary);
@@ -157,13 +158,13 @@ static RgStatus judge_one(const Grammar *g, const char *response, double *reward
     return RG_OK;
 }
 
-/* Each thread has a handler of its own. */
+/* Each thread has its own handler. */
 static void be_silent(void) {
     lg_error_set_handler(NULL, NULL);
 }
 
-/* The library keeps variables that all threads write, whatever dictionary they use: one thread at a
- * time. */
+/* The library has global variables that all threads write, for any dictionary: one thread at a
+ * time may use it. */
 static RgStatus rewards(RgJudge *judge, const RgJudgeItems *items, double *reward, RgError *error) {
     RgStatus status = RG_OK;
 #pragma omp critical(link_grammar)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The lexicon judge: reward = 3·(1 + valence of the response), in (0, 6), by a valence lexicon
- * (envs/judges/lexicon.h). It knows neither the prompt nor texts to learn from. */
+ * (envs/judges/lexicon.h). It uses neither the prompt nor training data. */
 #include "envs/judges/judge.h"
 #include "envs/judges/lexicon.h"
 

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
-/* A mixture of judges: the weighted sum of what several say, each on a scale of its own,
+/* A mixture of judges: the weighted sum of several judges' rewards, each on its own scale,
  *
  *     R(x, y) = Σ_k weight_k · (r_k(x, y) − middle_k) / spread_k
  *     reward  = R − length_control · slope · (log(1 + words(y)) − mean of these)
  *
  * Middle and spread of a judge's rewards, and the slope of R on log length by least squares, are
- * those of a fifth of the share, which no judge of the mixture learns from. With length_control =
- * 1 the reward is the residual: what is left of R when length is known. Length-controlled win rates
- * (Dubois et al. 2024, arXiv:2404.04475) do the same to a win rate, by a logistic regression. */
+ * computed on a fifth of the share, which no judge of the mixture learns from. With length_control
+ * = 1 the reward is the residual of R after the effect of length. Length-controlled win rates
+ * (Dubois et al. 2024, arXiv:2404.04475) do the same for a win rate, by logistic regression. */
 #include "envs/judges/judge.h"
 
 #include <ctype.h>
@@ -42,7 +42,7 @@ typedef struct Voice {
 typedef struct Mixture {
     Voice voice[RG_LIST_MOST];
     int64_t count;
-    double slope, mean_length; /* slope: with length_control in it */
+    double slope, mean_length; /* slope: times length_control */
 } Mixture;
 
 /* ---- rewards ---- */
@@ -75,7 +75,7 @@ static RgStatus rewards(RgJudge *judge, const RgJudgeItems *items, double *rewar
 
 /* ---- calibration ---- */
 
-/* Middle and spread of numbers; 1 where they are all the same. */
+/* Middle and spread of numbers; spread is 1 if they are all equal. */
 static void measure(const double *value, int64_t count, int scale, Voice *voice) {
     double least = INFINITY, most = -INFINITY, mean = 0, square = 0;
     for (int64_t i = 0; i < count; i++) {

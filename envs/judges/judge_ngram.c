@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The n-gram judge: training, calibration and scoring. Both readings are the same code over
+/* The n-gram judge: training, calibration and scoring. Words and characters share the code, with
  * different symbols and n-grams. */
 #include "envs/judges/judge_ngram.h"
 
@@ -24,13 +24,13 @@ static const RgOption options_table[] = {
     RG_OPTION_END,
 };
 
-/* What tells the readings apart. */
+/* Parameters for n-grams of words, or of characters. */
 typedef struct Reading {
     bool words;
     int style_from, style_to; /* orders of the n-grams of style */
     int fluency_order;
-    int repetition; /* order of the n-grams that should not come again */
-    double fluent;  /* deviations below real text's mean fluency that cost nothing */
+    int repetition; /* order of the n-grams that should not repeat */
+    double fluent;  /* deviations below real text's mean fluency without a penalty */
 } Reading;
 
 static const Reading readings[] = {
@@ -41,7 +41,7 @@ static const Reading readings[] = {
 enum {
     BUCKETS = 1 << 16,
     EPOCHS = 8,
-    CALIBRATION_SHARE = 5, /* one text in so many is kept out of training, to calibrate on */
+    CALIBRATION_SHARE = 5, /* one text in this many is held out for calibration */
     FEWEST_TEXTS = 50,
 };
 
@@ -119,7 +119,7 @@ static Usual usual_of(const double *value, int64_t count) {
     return usual;
 }
 
-/* Share of the response's n-grams that neither the prompt nor an earlier part of it has. */
+/* Share of the response's n-grams that occur neither in the prompt nor earlier in the response. */
 static double novelty(const Reading *reading, const RgSymbols *prompt, const RgSymbols *response) {
     RgTallies seen = {0};
     int n = reading->repetition;
@@ -132,7 +132,7 @@ static double novelty(const Reading *reading, const RgSymbols *prompt, const RgS
     return total > 0 ? (double)fresh / (double)total : 0;
 }
 
-/* In standard deviations from real text: full marks nearby, then falling. */
+/* In standard deviations from real text: 1 nearby, then falling. */
 static double length_factor(const Ngram *judge, int64_t length) {
     const double free_deviations = 2.5;
     if (length == 0)
@@ -142,8 +142,8 @@ static double length_factor(const Ngram *judge, int64_t length) {
     return exp(-beyond * beyond);
 }
 
-/* Among real texts the style decides: full marks down to some deviations below their mean, and
- * falling from there, where word salad is. */
+/* Real texts are ranked by style: 1 down to some deviations below their mean fluency, then falling,
+ * towards word salad. */
 static double fluency_factor(const Ngram *judge, const RgSymbols *response) {
     double score = rg_ngram_model_score(&judge->fluency_model, response);
     double below = (judge->fluency.mean - score) / judge->fluency.deviation;
@@ -211,7 +211,7 @@ static void train(Ngram *judge, const Corpus *corpus, RgRandom random) {
     free(squares);
 }
 
-/* What real text that was not trained on looks like: the scale of every factor. */
+/* Statistics of held-out real text: the scale of every factor. */
 static void calibrate(Ngram *judge, const Corpus *corpus) {
     int64_t most = 2 * (corpus->count / CALIBRATION_SHARE + 1), n = 0;
     double *fluency = rg_allocate(most, sizeof *fluency);

@@ -21,7 +21,7 @@ static double calibration_error(const double *margin, int64_t count, double temp
     return error;
 }
 
-/* Σ −log σ(margin · s), convex in s = 1/temperature: its slope. */
+/* Derivative of Σ −log σ(margin · s), which is convex in s = 1/temperature. */
 static double slope(const double *margin, int64_t count, double s) {
     double sum = 0;
     for (int64_t i = 0; i < count; i++)
@@ -52,7 +52,7 @@ RgJudgeQuality rg_judge_quality_of(const double *margin, int64_t count, double t
     return q;
 }
 
-/* Rewards' differences; of a judge that compares, what would give its probabilities. */
+/* Differences of rewards; for a judge that only compares, margins that give its probabilities. */
 static RgStatus margins(RgJudge *judge, const RgJudgeItems *items, double temperature,
                         double *margin, RgError *error) {
     const double surest = 1e-6;

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* Judges by name, as parts of a config, and what each must have. */
+/* Judges by name, as parts of a config, and the requirements of a descriptor. */
 #include "envs/judges/judge.h"
 
 RgStatus rg_judge_type_check(const RgJudgeType *t, RgError *error) {
-    bool here = !t->about.missing_packages; /* else its options alone are in this build */
+    bool here = !t->about.missing_packages; /* else this build has only its options */
     const RgRequirement requirements[] = {
         {t->create || !here, "a function create"},
         {t->rewards || t->compare || !here, "a function rewards or compare"},

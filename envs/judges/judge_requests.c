@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The loop that asks: what is sent when, what is tried again, and what is kept. */
+/* The request loop: what is sent when, what is retried, and what is cached. */
 #include "envs/judges/judge_requests.h"
 
 #include "core/notice.h"
@@ -9,10 +9,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Seconds: between two looks at whether a signal came; for answers under way when requests ends;
- * the longest pause that the program chooses itself. */
+/* Seconds: between two checks for a signal; for open requests after an early end; the longest pause
+ * chosen by the program. */
 static const double glance = 0.1, grace = 3, longest_backoff = 60;
-static const double worth_telling = 10; /* seconds of waiting */
+static const double worth_telling = 10; /* seconds of waiting that are logged */
 
 typedef enum Progress { WAITING, UNDER_WAY, DONE } Progress;
 
@@ -22,7 +22,7 @@ typedef struct Question {
     Progress progress;
     int64_t tries;
     double ready;      /* clock before which it is not sent again */
-    int64_t duplicate; /* an earlier query of this batch that is the same, or itself */
+    int64_t duplicate; /* index of the first equal query of this batch, maybe its own */
     RgAnswer *answer;
 } Question;
 
@@ -33,12 +33,12 @@ struct RgJudgeRequests {
     RgJudgeRequestCounts counts;
     int64_t paid;
 
-    /* of the batch in hand */
+    /* of the current batch */
     Question *queries; /* [count] */
     int64_t count, open, under_way;
     double quiet_until; /* clock before which nothing is sent */
     double last_answer; /* clock */
-    bool told;          /* that there is waiting, since then */
+    bool told;          /* the current wait has been logged */
 };
 
 RgJudgeRequests *rg_judge_requests_create(RgJudgeClient *client,
@@ -86,7 +86,7 @@ static int compare_keys(const void *a, const void *b) {
     return order ? order : (*x > *y) - (*x < *y);
 }
 
-/* The same query is asked once. */
+/* Equal queries are sent once. */
 static void find_duplicates(RgJudgeRequests *requests) {
     Question **sorted = rg_allocate(requests->count, sizeof *sorted);
     for (int64_t i = 0; i < requests->count; i++)
@@ -122,7 +122,7 @@ static bool is_complete(RgReplyKind kind) {
     return kind == RG_REPLY_ANSWER || kind == RG_REPLY_REFUSAL;
 }
 
-/* Take what is on the cache. */
+/* Take answers from the cache. */
 static RgStatus look_up(RgJudgeRequests *requests, RgError *error) {
     for (int64_t i = 0; i < requests->count; i++) {
         Question *q = &requests->queries[i];
@@ -180,7 +180,7 @@ static RgStatus send_query(RgJudgeRequests *requests, Question *q, RgError *erro
     return RG_OK;
 }
 
-/* In the order of the queries, those that are due. */
+/* Send due requests in the order of the queries. */
 static RgStatus send_due(RgJudgeRequests *requests, double now, RgError *error) {
     if (now < requests->quiet_until)
         return RG_OK;
@@ -193,7 +193,7 @@ static RgStatus send_due(RgJudgeRequests *requests, double now, RgError *error) 
     return RG_OK;
 }
 
-/* Seconds until there may be something to send. */
+/* Seconds until a request may be due. */
 static double until_due(const RgJudgeRequests *requests, double now) {
     double due = INFINITY;
     for (int64_t i = 0; i < requests->count; i++)
@@ -213,7 +213,7 @@ static RgStatus take_back(RgJudgeRequests *requests, const Question *q, RgError 
     return rg_judge_cache_note_try(requests->cache, requests->client->name, &q->key, -1, error);
 }
 
-/* A long pause, or a long silence, is told once until an answer comes. */
+/* Log a long pause or silence, once until an answer comes. */
 static void tell_pause(RgJudgeRequests *requests, const RgReply *reply, double seconds) {
     if (seconds < worth_telling || requests->told)
         return;
@@ -231,7 +231,7 @@ static void tell_silence(RgJudgeRequests *requests, double now) {
               (long long)requests->under_way);
 }
 
-/* Try again later; others wait too where it is not the query that is at fault. */
+/* Retry later. Other requests wait, too, unless the query itself is at fault. */
 static void postpone(RgJudgeRequests *requests, Question *q, const RgReply *reply) {
     double pause = requests->options.backoff * pow(2, (double)(q->tries - 1));
     pause = fmax(fmin(pause, longest_backoff), reply->wait);
@@ -256,7 +256,7 @@ static RgStatus fail_for(const RgJudgeRequests *requests, const Question *q, con
                    reply->text, times);
 }
 
-/* What becomes of the query; the reply's text goes into the answer, or stays. */
+/* Handle a reply. Its text moves to the answer, or stays. */
 static RgStatus take_reply(RgJudgeRequests *requests, RgReply *reply, RgError *error) {
     Question *q = &requests->queries[reply->request_id];
     requests->under_way--;
@@ -294,11 +294,11 @@ static RgStatus receive(RgJudgeRequests *requests, double seconds, RgError *erro
     return status;
 }
 
-/* Asking ends early. What is under way is paid for: what comes of it soon is kept. */
+/* End early. Open requests are paid for, so answers that come soon are cached. */
 static void end_early(RgJudgeRequests *requests) {
     double end = rg_clock_seconds() + grace;
     for (double now = 0; requests->under_way > 0 && (now = rg_clock_seconds()) < end;) {
-        RgError ignored = {0}; /* the first error is the one to tell */
+        RgError ignored = {0}; /* the first error is reported */
         receive(requests, fmin(glance, end - now), &ignored);
     }
     requests->client->abandon(requests->client);

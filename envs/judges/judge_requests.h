@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: MIT */
-/* Asking an outside judge many queries: several at a time, again where a try fails, each answer
- * kept as it comes (core/results/judge_cache.h), and nothing asked that was answered before.
+/* Requests to an external judge: several at a time, with retries after failures, each answer cached
+ * on arrival (core/results/judge_cache.h), and no request for a cached answer.
  *
- * Answers are handed out in the order of the queries, so that what is done with them does not
- * depend on which came first. A failed try is repeated after backoff · 2^k seconds, at most a
- * minute, or as long as the judge asks to wait, if that is not too long; where nobody is there or
- * the judge has too many queries, all others wait too. Long waits are told (core/notice.h). A
- * complete answer, whatever it says, is never asked for again. */
+ * Answers are returned in the order of the queries, so results do not depend on the order of
+ * arrival. A failed request is repeated after backoff · 2^k seconds, at most a minute, or after the
+ * wait that the judge requires, if it is within the limit. If there is no connection or the judge
+ * is busy, all other requests wait, too. Long waits are logged (core/notice.h). A complete answer
+ * is never requested again, whatever it contains.
+ *
+ * One thread at a time uses the object. */
 #ifndef RG_ENVS_JUDGES_JUDGE_REQUESTS_H
 #define RG_ENVS_JUDGES_JUDGE_REQUESTS_H
 
@@ -14,48 +16,47 @@
 #include "envs/judges/judge_client.h"
 
 typedef struct RgJudgeRequestOptions {
-    int64_t parallel; /* queries under way at a time */
-    int64_t retries;  /* of a query, after the first try */
-    double backoff;   /* seconds before the first of these */
-    double
-        longest_wait; /* seconds that the judge may ask to wait; for more it is not tried again */
-    int64_t budget;   /* tries of this judge that the results store may come to; 0: no limit */
-    bool give_up;     /* a query without an answer is left without one; else requests ends */
+    int64_t parallel;    /* most requests open at a time */
+    int64_t retries;     /* of a request, after the first attempt */
+    double backoff;      /* seconds before the first retry */
+    double longest_wait; /* seconds that the judge may require; for more, there is no retry */
+    int64_t budget;      /* most attempts recorded in the results store; 0: no limit */
+    bool give_up;        /* true: leave a query without an answer; false: stop with an error */
 } RgJudgeRequestOptions;
 
-/* What was done since the beginning. */
+/* Counts since the object was created. */
 typedef struct RgJudgeRequestCounts {
-    int64_t calls;   /* tries that reached the judge */
-    int64_t cached;  /* answers that were there already */
-    int64_t retries; /* tries after the first */
+    int64_t calls;   /* attempts that reached the judge */
+    int64_t cached;  /* answers found in the cache */
+    int64_t retries; /* attempts after the first */
     int64_t replies[RG_REPLY_KINDS];
 } RgJudgeRequestCounts;
 
-/* Of one query; kind RG_REPLY_ANSWER or RG_REPLY_REFUSAL, else how its last try failed. */
+/* The answer to one query: RG_REPLY_ANSWER or RG_REPLY_REFUSAL; else the last failure. */
 typedef struct RgAnswer {
     RgReplyKind kind;
-    char *text; /* malloc'd: the answer, or what happened */
+    char *text; /* malloc'd: the answer, or the description of the failure */
 } RgAnswer;
 
 typedef struct RgJudgeRequests RgJudgeRequests;
 
-/* The client is owned. */
+/* Takes ownership of the client. */
 RgJudgeRequests *rg_judge_requests_create(RgJudgeClient *client,
                                           const RgJudgeRequestOptions *options);
 void rg_judge_requests_destroy(RgJudgeRequests *requests);
-/* Where answers are kept (borrowed); without one, or NULL, nowhere. */
+/* Keep answers in this cache (borrowed); NULL: keep none, as initially. */
 RgStatus rg_judge_requests_use_cache(RgJudgeRequests *requests, RgJudgeCache *cache,
                                      RgError *error);
 const RgJudgeRequestCounts *rg_judge_requests_counts(const RgJudgeRequests *requests);
-int64_t rg_judge_requests_paid(
-    const RgJudgeRequests *requests); /* tries of this judge in the results store */
+/* Attempts of this judge recorded in the results store. */
+int64_t rg_judge_requests_paid(const RgJudgeRequests *requests);
 
-/* answers [count] to queries [count], which are zeroed where requests ends early:
- *   RG_E_JUDGE    a query stays without an answer and `give_up` is not set, or no further
- *                 query would be taken, or the budget is spent;
- *   RG_E_STORE    an answer could not be kept;
- *   RG_E_STOPPED  a signal came: nothing more is asked, and what is under way has three seconds.
- * Answers that came before are on the cache in each case. */
+/* Get answers [count] to queries [count]. On an error the answers are zeroed:
+ *   RG_E_JUDGE    a query has no answer and `give_up` is not set, or the judge rejects all
+ *                 queries, or the budget is spent;
+ *   RG_E_STORE    an answer could not be cached;
+ *   RG_E_STOPPED  a signal came: nothing more is sent, and open requests have three seconds.
+ * Answers that arrived before are in the cache in each case. */
 RgStatus rg_judge_requests_answer(RgJudgeRequests *requests, const RgJudgeQuery *queries,
                                   int64_t count, RgAnswer *answers, RgError *error);
 void rg_answers_release(RgAnswer *answers, int64_t count);

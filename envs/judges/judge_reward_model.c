@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The reward model as a judge: where its transformer comes from, training with early stopping,
+/* The reward model as a judge: the source of its transformer, training with early stopping,
  * rewards, its file. */
 #include "envs/judges/judge_reward_model.h"
 
@@ -62,8 +62,8 @@ typedef struct RewardModel {
     RgPolicy *policy;
     RgParameters *head;
     RgPooling pooling;
-    double offset;  /* the mean over the pairs it was made from: rewards are less that */
-    RgTape *values; /* of the head alone, on which nothing is recorded */
+    double offset;  /* mean over its training pairs, subtracted from rewards */
+    RgTape *values; /* for the head, without recording */
 } RewardModel;
 
 RgPolicy *rg_reward_model_policy(const RgJudge *judge) {
@@ -88,7 +88,7 @@ static RgForward pass_of(const RgPolicy *policy, RgPooling pooling) {
     return pooling == RG_POOLING_LAST ? rg_transformer_last_states : policy->type->features;
 }
 
-/* Of the states [n, width] in a row. */
+/* Rewards from states [n, width]. */
 static RgTensor *read_states(RgTape *t, RgTensor *state, RgParameters *head) {
     int64_t n = state->count / head->count;
     RgTensor *rows = rg_reshape(t, state, RG_SHAPE(n, head->count));
@@ -128,7 +128,7 @@ RgSequences *rg_reward_model_fit_length(const RgSequences *sequences, int64_t li
 
 /* ---- rewards ---- */
 
-/* Of sequences that fit. */
+/* Rewards of sequences within the context. */
 static void reward_all(RewardModel *m, const RgSequences *sequences, double *reward) {
     int64_t n = sequences->count, width = m->head->count;
     RgReal *state = rg_allocate(n * width, sizeof *state);
@@ -161,7 +161,7 @@ typedef struct Training {
     RewardModel *model;
     const Options *options;
     const RgSequences *sequences; /* of all pairs */
-    int64_t *order;               /* [count] pairs that are trained on */
+    int64_t *order;               /* [count] training pairs */
     int64_t count;
     RgSequences *held_out;
     RgTape *tape;
@@ -171,8 +171,8 @@ typedef struct Training {
     double best_loss;
 } Training;
 
-/* Views of layers before the last `trained_layers`, and of all that is no layer but the last norm.
- */
+/* Whether a view is frozen: those of layers before the last `trained_layers`, and those outside
+ * layers except the last norm. */
 static bool is_frozen(const char *name, int64_t layers, int64_t trained) {
     long long layer;
     if (trained < 0)
@@ -238,7 +238,8 @@ static void end(Training *t) {
     rg_tape_destroy(t->tape);
 }
 
-/* `what` is the gradient, for it to be none, or the values, for them to be those of the start. */
+/* Reset frozen views: `what` is the gradient, set to zero, or the values, set to the initial
+ * ones. */
 static void hold_frozen(const Training *t, RgReal *what, const RgReal *as) {
     const RgParameters *p = t->model->policy->parameters;
     for (int i = 0; i < p->view_count; i++) {
@@ -263,7 +264,7 @@ static void step(Training *t, const RgSequences *batch) {
     rg_tape_reset(t->tape);
 }
 
-/* Mean −log σ(r_w − r_l) of the pairs that are held out; NAN without any. */
+/* Mean −log σ(r_w − r_l) of the held-out pairs; NAN without any. */
 static double held_out_loss(Training *t) {
     int64_t count = t->held_out->count;
     double *reward = rg_allocate(count, sizeof *reward), sum = 0;
@@ -276,7 +277,7 @@ static double held_out_loss(Training *t) {
     return sum / ((double)count / 2);
 }
 
-/* The weights become the best so far, or are noted as such. */
+/* Restore the best weights so far, or store the current ones as such. */
 static void keep_best(Training *t, bool take) {
     RgParameters *p = t->model->policy->parameters, *head = t->model->head;
     size_t bytes = (size_t)p->count * sizeof(RgReal);
@@ -298,7 +299,7 @@ static void train(RewardModel *m, const Options *o, const RgSequences *sequences
             step(&t, batch);
         }
         double loss = held_out_loss(&t);
-        if (!(loss >= t.best_loss)) { /* not a number where nothing is held out */
+        if (!(loss >= t.best_loss)) { /* NaN if nothing is held out */
             t.best_loss = loss;
             keep_best(&t, false);
         }
@@ -343,7 +344,7 @@ static RgStatus make_transformer(const Options *o, const RgJudgeShare *share, Rg
         return rg_fail(error, RG_E_USAGE, "%s: a %s policy, expected a transformer", o->weights,
                        (*policy)->type->about.name);
     int64_t known = rg_transformer_vocabulary(*policy);
-    if (known < share->vocabulary) /* more of them are padding */
+    if (known < share->vocabulary) /* a larger vocabulary has padding */
         return rg_fail(error, RG_E_USAGE,
                        "%s: the transformer has a vocabulary of %lld tokens, expected at least the "
                        "%lld of the tokenizer",
@@ -351,12 +352,12 @@ static RgStatus make_transformer(const Options *o, const RgJudgeShare *share, Rg
     return RG_OK;
 }
 
-/* The head that the file of the weights has: *found tells whether it has one. */
+/* Load the head from the file of the weights; *found out: whether the file has one. */
 static RgStatus load_head(RewardModel *m, const char *path, bool *found, RgError *error) {
     RgSafetensors *file = NULL;
     *found = false;
     if (!path[0] || rg_safetensors_open(path, &file, NULL) != RG_OK)
-        return RG_OK; /* no such file: a folder, or another format of weights */
+        return RG_OK; /* not such a file: a folder, or another format of weights */
     const RgStoredTensor *head = rg_safetensors_find(file, "reward.head");
     const RgStoredTensor *others = rg_safetensors_find(file, "reward.offset_and_pooling");
     RgStatus status = RG_OK;
@@ -392,13 +393,13 @@ static RgStatus save(const RewardModel *m, const char *path, RgError *error) {
     return status;
 }
 
-/* The mean reward of what it is made from becomes 0. */
+/* Shift rewards so that their mean on the training data is 0. */
 static void centre(RewardModel *m, const RgSequences *sequences) {
     double *reward = rg_allocate(sequences->count, sizeof *reward), sum = 0;
     reward_all(m, sequences, reward);
     for (int64_t i = 0; i < sequences->count; i++)
         sum += reward[i];
-    m->offset = (double)(float)(sum / (double)sequences->count); /* as a file keeps it */
+    m->offset = (double)(float)(sum / (double)sequences->count); /* in a file's precision */
     free(reward);
 }
 

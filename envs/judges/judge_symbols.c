@@ -105,8 +105,8 @@ void rg_tallies_free(RgTallies *tallies) {
 
 /* ---- the n-gram model ---- */
 
-/* Contexts and n-grams share one map: a context of n−1 symbols ends where its n-gram's last begins,
- * and has a name of its own. */
+/* Contexts and n-grams share one map. A context of n−1 symbols ends at the same place as its
+ * n-gram without the last symbol, and has another key. */
 static uint64_t context_key(const RgSymbols *symbols, int64_t at, int n) {
     return ~rg_symbols_ngram(symbols, at, n - 1);
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Reading valence lexicons, and the valence of texts by them. */
+/* Reading valence lexicons, and the valence of texts. */
 #include "envs/judges/lexicon.h"
 
 #include "core/text/lines.h"
@@ -15,7 +15,7 @@ typedef struct Entry {
 } Entry;
 
 struct RgLexicon {
-    Entry *entries; /* [count] in the order of their words */
+    Entry *entries; /* [count] sorted by word */
     int64_t count, capacity;
 };
 
@@ -36,7 +36,7 @@ static void add(RgLexicon *lexicon, const char *word, size_t length, double vale
     lexicon->entries[lexicon->count++] = (Entry){copy, valence};
 }
 
-/* A number with nothing but `after` behind it, or white space. */
+/* Parse a number followed only by `after` or white space. */
 static bool reads_number(const char *text, const char *after, double *value) {
     char *end;
     *value = strtod(text, &end);
@@ -157,7 +157,7 @@ static bool is_letter(char c) {
 
 double rg_lexicon_valence(const RgLexicon *lexicon, const char *text) {
     double sum = 0;
-    int64_t at = 0, negation = -WINDOW - 1; /* number of this word, and of the last negation */
+    int64_t at = 0, negation = -WINDOW - 1; /* index of this word, and of the last negation */
     while (*text) {
         char word[LONGEST_WORD + 1];
         size_t length = 0;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Escapes are undone one character at a time; encoded forms are made and looked for. */
+/* Removing secrets: escapes are decoded one character at a time; encoded forms are generated and
+ * searched. */
 #include "envs/judges/secret.h"
 
 #include <ctype.h>
@@ -42,7 +43,7 @@ bool rg_secret_named(const char *name, size_t size) {
 
 /* ---- striking out ---- */
 
-/* The number in `digits` hexadecimal or decimal digits at `at`, −1 where they are none. */
+/* The number in `digits` hexadecimal or decimal digits at `at`, −1 if invalid. */
 static int number_at(const char *at, size_t digits, int base) {
     char text[8] = "";
     if (digits == 0 || digits >= sizeof text)
@@ -76,10 +77,10 @@ static size_t read_entity(const char *at, int *character) {
     return *character < 0 || digits[length] != ';' ? 0 : (size_t)(digits - at) + length + 1;
 }
 
-/* The character that an escape at `at` stands for; returns its bytes, 0 where there is none. */
+/* The character of the escape at `at`; returns its size in bytes, 0 if there is no escape. */
 static size_t read_escape(const char *at, int *character) {
     if (*at == '%') {
-        size_t skip = 1; /* %252F is %2F, escaped again */
+        size_t skip = 1; /* %252F is %2F, escaped twice */
         while (strncmp(at + skip, "25", 2) == 0 && number_at(at + skip + 2, 2, 16) >= 0)
             skip += 2;
         *character = number_at(at + skip, 2, 16);
@@ -98,7 +99,7 @@ static size_t read_escape(const char *at, int *character) {
     return skip + 1;
 }
 
-/* Bytes at `at` that stand for the first of `secret`; 0 where they do not. */
+/* Number of bytes at `at` that encode the first character of `secret`; 0 if none do. */
 static size_t match_one(const char *at, char secret) {
     int character = 0;
     if (*at == secret)
@@ -107,8 +108,7 @@ static size_t match_one(const char *at, char secret) {
     return bytes > 0 && character == (unsigned char)secret ? bytes : 0;
 }
 
-/* Bytes at `at` that stand for characters of the secret in a row, as many as there are; 0 where
- * they are too few. */
+/* Number of bytes at `at` that encode the longest run of the secret; 0 if it is too short. */
 static size_t match_part(const char *secret, const char *at) {
     size_t longest = 0;
     for (size_t left = strlen(secret); left >= SHORTEST_PART; left--, secret++) {
@@ -133,8 +133,8 @@ static void strike(const char *secret, char *text) {
 
 /* ---- encoded forms ---- */
 
-/* In base64, with its two characters that differ from alphabet to alphabet, the secret from byte
- * `skip` on, as far as it decides characters by itself. */
+/* Base64 of the secret from byte `skip` on, as far as the secret alone determines it. `last` are
+ * the two characters in which alphabets differ. */
 static char *in_base64(const char *secret, size_t skip, const char last[2]) {
     static const char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
     size_t size = strlen(secret), count = size > skip ? (size - skip) * 8 / 6 : 0;
@@ -168,7 +168,7 @@ void rg_secret_strike(const char *secret, char *text) {
     if (strlen(secret) < SHORTEST_PART)
         return;
     strike(secret, text);
-    for (size_t skip = 0; skip < 3; skip++) { /* it may stand anywhere in what was encoded */
+    for (size_t skip = 0; skip < 3; skip++) { /* for any position in the encoded text */
         strike_form(in_base64(secret, skip, "+/"), text);
         strike_form(in_base64(secret, skip, "-_"), text);
     }

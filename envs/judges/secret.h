@@ -1,18 +1,18 @@
 /* SPDX-License-Identifier: MIT */
-/* Keys that are sent and never told: what looks like one in a config, and striking one out of what
- * comes back. */
+/* Secret keys: detecting names in a config that hold one, and removing a key from a text received
+ * from a server. */
 #ifndef RG_ENVS_JUDGES_SECRET_H
 #define RG_ENVS_JUDGES_SECRET_H
 
 #include "core/base.h"
 
 /* Whether a parameter or member with this name [size bytes] holds a key: "api_key", "access-token",
- * "password" and the like, in any case, also where it is percent-encoded. */
+ * "password" and the like, in any case, also percent-encoded. */
 bool rg_secret_named(const char *name, size_t size);
 
-/* Overwrite with stars each part of the text that is six or more characters of the secret in a row,
- * also where they are escaped as in JSON, URLs or HTML, and of its forms in base64 and hexadecimal.
- * A secret that is shorter is none. */
+/* Overwrite with stars each run of six or more characters of the secret in the text. This covers
+ * characters escaped as in JSON, URLs or HTML, and the secret's base64 and hexadecimal forms. A
+ * shorter secret is ignored. */
 void rg_secret_strike(const char *secret, char *text);
 
 #endif

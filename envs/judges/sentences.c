@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Texts cut into sentences. */
+/* Splitting texts into sentences. */
 #include "envs/judges/sentences.h"
 
 #include <ctype.h>
@@ -10,12 +10,12 @@ static bool is_white(char c) {
     return isspace((unsigned char)c);
 }
 
-/* Letters of other scripts than Latin's first, byte by byte, are letters here. */
+/* Bytes of non-ASCII characters count as letters. */
 static bool is_of_word(char c) {
     return isalnum((unsigned char)c) || (unsigned char)c >= 0x80;
 }
 
-/* Bytes of the closing quote or bracket at `text`, or 0. */
+/* Size of the closing quote or bracket at `text`, or 0. */
 static size_t closing(const char *text) {
     static const char right_double[] = "\xe2\x80\x9d", right_single[] = "\xe2\x80\x99";
     if (*text != '\0' && strchr("\"')]", *text))
@@ -24,7 +24,7 @@ static size_t closing(const char *text) {
     return curly ? 3 : 0;
 }
 
-/* Whether the full stop at `stop` is one of an abbreviation. */
+/* Whether the full stop at `stop` belongs to an abbreviation. */
 static bool is_abbreviation(const char *begin, const char *stop) {
     static const char *const titles[] = {"mr", "mrs", "ms", "dr", "prof", "st", "vs"};
     const char *word = stop;

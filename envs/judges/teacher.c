@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* B-Pref's scripted teachers. Where rewards come from is the environments' affair. */
+/* B-Pref's scripted teachers. Environments supply the rewards. */
 #include "envs/judges/teacher.h"
 
 #include <math.h>

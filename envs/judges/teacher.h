@@ -1,20 +1,20 @@
 /* SPDX-License-Identifier: MIT */
-/* Scripted teachers: who labels a pair of episodes by their true rewards, and how imperfectly.
+/* Scripted teachers: labels of pairs of episodes by their true rewards, with given imperfections.
  *
- * They are those of B-Pref (Lee et al. 2021, arXiv:2111.03026), with its settings and in its order:
- *   1. A pair is skipped when the larger of the two returns is not above skip · scale.
- *   2. It is a tie when the returns differ by less than equal · scale.
- *   3. Else a reward k steps before the end counts discount^k.
- *   4. The larger of the sums is preferred, or with rationality β > 0 the first with probability
+ * They are those of B-Pref (Lee et al. 2021, arXiv:2111.03026), with its settings and its order:
+ *   1. A pair is skipped if the larger of the two returns is not above skip · scale.
+ *   2. It is a tie if the returns differ by less than equal · scale.
+ *   3. Otherwise a reward k steps before the end has weight discount^k.
+ *   4. The larger of the sums is preferred; with rationality β > 0, the first with probability
  *      σ(β (first − second)): Bradley-Terry.
  *   5. The label is flipped with probability `mistake`.
- * Thresholds that are not above zero are without effect, as there.
+ * As in B-Pref, thresholds that are not above zero have no effect.
  *
- * `scale` is what B-Pref calls the average return: there of the agent's latest episodes, scaled to
- * the length of a segment; here of the reference policy's episodes, so that a label depends on its
- * pair alone and a resumed run has the same ones. Returns are summed from the rewards as they are
- * handed in: an environment whose judge discounts hands in discounted ones, so that teacher and
- * judge agree, and "noisy" is exactly the Bradley-Terry judge.
+ * `scale` is B-Pref's average return. B-Pref takes the agent's latest episodes, scaled to the
+ * length of a segment. Here it is that of the reference policy's episodes, so that a label depends
+ * only on its pair and a resumed run has the same labels. Returns are sums of the given rewards. An
+ * environment whose judge discounts gives discounted rewards, so that teacher and judge agree, and
+ * "noisy" is exactly the Bradley-Terry judge.
  *
  *     teacher   rationality  discount  mistake  skip  equal
  *     oracle    perfect      1         0        0     0
@@ -29,7 +29,7 @@
 #include "core/options.h"
 #include "core/task/task.h"
 
-/* As options have it. A member below zero: that of the named teacher. */
+/* As in the config. A member below zero: the named teacher's value. */
 typedef struct RgTeacherOptions {
     int name;
     double rationality, discount, mistake, skip, equal;
@@ -44,8 +44,7 @@ extern const char *const rg_teacher_names[];
         .help = (help_)                                                                            \
     }
 
-/* Options of an environment that has teachers: `member` of its struct `type` is RgTeacherOptions.
- */
+/* Options of an environment with teachers: `member` of its struct `type` is RgTeacherOptions. */
 #define RG_TEACHER_OPTIONS(type, member)                                                           \
     {.name = "teacher",                                                                            \
      .kind = RG_KIND_CHOICE,                                                                       \
@@ -69,7 +68,7 @@ extern const char *const rg_teacher_names[];
 typedef struct RgTeacher {
     double rationality; /* β; 0: perfect */
     double discount, mistake, skip, equal;
-    double scale; /* mean return; 0 until it is known: nothing is skipped or a tie */
+    double scale; /* mean return; 0 while unknown: no skips and no ties */
 } RgTeacher;
 
 RgTeacher rg_teacher_of(const RgTeacherOptions *options);
@@ -81,35 +80,35 @@ typedef enum RgOpinion {
     RG_OPINION_TIE,
 } RgOpinion;
 
-/* Rewards of an episode, a step each. */
+/* Rewards of an episode, one per step. */
 typedef struct RgStepRewards {
     const double *reward;
     int64_t steps;
 } RgStepRewards;
 
-/* What the teacher says of two episodes, with one uniform number. Equal sums are a tie to a perfect
- * teacher that has no threshold, too. */
+/* The teacher's opinion on two episodes, with one uniform number. Equal sums are also a tie for a
+ * perfect teacher without a threshold. */
 RgOpinion rg_teacher_opinion(const RgTeacher *teacher, RgStepRewards first, RgStepRewards second,
                              double uniform);
-/* The same as a label, 0, 1 or RG_UNLABELLED: a tie is 0 or 1 with probability 1/2 each, which
+/* The opinion as a label: 0, 1 or RG_UNLABELLED. A tie is 0 or 1 with probability 1/2 each, which
  * has the expectation of B-Pref's soft label. */
 uint8_t rg_teacher_label(const RgTeacher *teacher, RgStepRewards first, RgStepRewards second,
                          double uniform);
 
-/* Rewards of episode i of `sequences`, reward [most]; returns how many. */
+/* Rewards of episode i of `sequences`: reward [most] out; returns their number. */
 typedef int64_t (*RgRewardReader)(void *environment, const RgSequences *sequences, int64_t i,
                                   double *reward);
 
-/* What task->label does: labels of the pairs (2i, 2i+1), number i of `random` for the i-th. */
+/* Implements task->label: labels of the pairs (2i, 2i+1), pair i with number i of `random`. */
 void rg_teacher_label_pairs(const RgTeacher *teacher, RgRewardReader read, void *environment,
                             int64_t most, const RgSequences *sequences, RgRandom random,
                             uint8_t *preferred);
 
-/* Whether the teacher is Bradley-Terry with flips, so that a task needs no function to label. */
+/* Whether the teacher is Bradley-Terry with flips, so that a task needs no `label`. */
 bool rg_teacher_is_bradley_terry(const RgTeacher *teacher);
 
-/* Tell a task of its teacher: its temperature and noise, and `label` where these do not do. With
- * or without it, labels are the same bits. */
+/* Set a task's label temperature and noise to the teacher's, and `label` if they do not suffice.
+ * Labels have the same bits with and without `label`. */
 void rg_teacher_lend(const RgTeacher *teacher,
                      RgStatus (*label)(void *environment, const RgSequences *sequences,
                                        RgRandom random, uint8_t *preferred, RgError *error),

@@ -65,7 +65,7 @@ static void *begin(void *environment, int32_t initial, RgRandom random, int32_t 
     return e;
 }
 
-/* What a row lacks to 1 is the chance that it ends here. */
+/* The missing part of a row's sum to 1 is the probability that the episode ends here. */
 static bool advance(void *episode, const int32_t *action, int32_t *observation) {
     Episode *e = episode;
     const RgMdp *mdp = &e->problem->mdp;

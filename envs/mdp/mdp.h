@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* The mdp environment: tabular processes that are known exactly, in which episodes are responses.
- * Its problems are in mdp_problems.c, how policies are measured in mdp_evaluate.c. For tests and
- * programs that look inside; algorithms see the task alone. */
+/* The mdp environment: tabular MDPs that are known exactly, with episodes as responses.
+ * mdp_problems.c defines the problems, mdp_evaluate.c evaluates policies. This header is for tests
+ * and programs that need the problem; algorithms see only the task. */
 #ifndef RG_ENVS_MDP_MDP_H
 #define RG_ENVS_MDP_MDP_H
 
@@ -22,22 +22,22 @@ typedef struct RgMdpOptions {
     double label_temperature, label_noise;
 } RgMdpOptions;
 
-/* A problem: arrays of the process, which it owns, and where its episodes start. */
+/* A problem: the arrays of the MDP, which it owns, and the initial states of its episodes. */
 typedef struct RgMdpProblem {
     RgMdp mdp;
     RgReal *transition, *initial, *reward;
     int64_t starts;
-    int32_t *start; /* [starts] states, all as likely */
+    int32_t *start; /* [starts] states, equally likely */
     int64_t horizon;
     double discount;
     /* four-rooms: */
-    int32_t *cell;   /* [states] of which cell and goal it is */
+    int32_t *cell;   /* [states] cell of the grid; a state is a cell and a goal */
     bool *is_goal;   /* [states] */
     bool *is_target; /* [states] */
     double incentive_penalty;
 } RgMdpProblem;
 
-/* Make the problem that the options ask for; freed by rg_mdp_problem_free, after an error too. */
+/* Create the problem of the options; free it with rg_mdp_problem_free, also after an error. */
 RgStatus rg_mdp_problem_create(const RgMdpOptions *options, RgRandom random, RgMdpProblem *problem,
                                RgError *error);
 void rg_mdp_problem_free(RgMdpProblem *problem);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Measuring policies in a tabular process: returns and divergences are exact, win rates sampled. */
+/* Evaluation in a tabular MDP: returns and divergences are exact, win rates sampled. */
 #include "core/models/state_table.h"
 #include "envs/episodes.h"
 #include "envs/mdp/mdp.h"
@@ -29,7 +29,7 @@ static Sums sum_visits(const RgMdp *mdp, const RgReal *table, const RgReal *base
     return sums;
 }
 
-/* Judged returns of one episode from each test prompt. */
+/* Returns by the judge of one episode from each test prompt. */
 static double *sampled_returns(const RgEnvironment *environment, RgPolicy *policy,
                                RgRandom random) {
     const RgMdpState *s = environment->state;
@@ -56,10 +56,10 @@ static void compare_episodes(const RgEnvironment *environment, RgPolicy *policy,
 }
 
 /* The metrics:
- *   return         Σ_t γ^t r, expected
- *   optimality     its share of the best that any policy has, where that is above zero
- *   regret         what it lacks to the best
- *   kl             Σ_t γ^t KL(π(·|s_t) ‖ π_ref(·|s_t)), expected
+ *   return         expected Σ_t γ^t r
+ *   optimality     its ratio to the best return of any policy, if that is above zero
+ *   regret         the best return minus it
+ *   kl             expected Σ_t γ^t KL(π(·|s_t) ‖ π_ref(·|s_t))
  *   objective      return − β·kl
  *   entropy        of an action, mean over discounted visits
  *   win_rate_base  against the reference, one episode each from every test prompt */

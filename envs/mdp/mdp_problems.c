@@ -34,9 +34,9 @@ void rg_mdp_problem_free(RgMdpProblem *p) {
 
 /* ---- random ---- */
 
-/* A state is a step and one of `states`; what follows is of the next step, so that every episode
- * ends after `horizon` steps and the policy that is best from any state on is one table. Rows have
- * `branching` successors with weights uniform on the simplex. */
+/* A state is a step and one of `states`. Its successors belong to the next step. So every episode
+ * ends after `horizon` steps, and one table is optimal from any state. Rows have `branching`
+ * successors with weights uniform on the simplex. */
 static void make_random(const RgMdpOptions *o, RgRandom random, RgMdpProblem *p) {
     const int64_t usual_horizon = 4;
     p->horizon = o->horizon > 0 ? o->horizon : usual_horizon;
@@ -73,7 +73,7 @@ static const int move_row[MOVES] = {-1, 0, 1, 0}, move_column[MOVES] = {0, 1, 0,
 typedef struct World {
     int64_t rows, columns, cells;
     const char *map;
-    int32_t *number; /* [rows · columns] of the cell, −1 in a wall */
+    int32_t *number; /* [rows · columns] index of the cell, −1 in a wall */
 } World;
 
 static World world_of(const char *map, int64_t rows, int64_t columns) {
@@ -87,7 +87,7 @@ static int32_t cell_at(const World *w, int64_t row, int64_t column) {
     return w->number[row * w->columns + column];
 }
 
-/* Where a move from a place ends: walls and the rim stop it. */
+/* The cell after a move; walls and the edge stop it. */
 static int32_t after_move(const World *w, int64_t row, int64_t column, int move) {
     int64_t r = row + move_row[move], c = column + move_column[move];
     bool inside = r >= 0 && r < w->rows && c >= 0 && c < w->columns;
@@ -95,8 +95,8 @@ static int32_t after_move(const World *w, int64_t row, int64_t column, int move)
 }
 
 /* Rows of all states first … first + cells − 1, one per cell: the chosen move with probability
- * 1 − slip, each of the others with a third of slip. Acting in the goal ends the episode and is
- * worth 1. */
+ * 1 − slip, each of the others with a third of slip. Any action in the goal ends the episode with
+ * reward 1. */
 static void fill_world(RgMdpProblem *p, const World *w, int64_t first, int32_t goal, double slip) {
     for (int64_t row = 0; row < w->rows; row++)
         for (int64_t column = 0; column < w->columns; column++) {
@@ -114,13 +114,13 @@ static void fill_world(RgMdpProblem *p, const World *w, int64_t first, int32_t g
         }
 }
 
-/* r(s, a) = ν[s]: what is designed is the worth of places, whatever is done there. */
+/* r(s, a) = ν[s]: the design is the value of cells, for any action. */
 static RgTensor *worth_of_places(RgTape *t, const RgMdp *mdp, RgTensor *parameters) {
     RgTensor *column = rg_reshape(t, parameters, RG_SHAPE(mdp->states, 1));
     return rg_broadcast_to(t, column, RG_SHAPE(mdp->states, mdp->actions));
 }
 
-/* From anywhere in the first column to the far corner; nothing on the way tells of it. */
+/* From anywhere in the first column to the far corner; there is no reward on the way. */
 static void make_grid(const RgMdpOptions *o, RgMdpProblem *p) {
     const double usual_discount = 0.95;
     const int64_t usual_horizon = 100;
@@ -142,15 +142,15 @@ static void make_grid(const RgMdpOptions *o, RgMdpProblem *p) {
 /* ---- Four Rooms ---- */
 
 /* The incentive-design problem of HPGD (Thoma et al. 2024, arXiv:2406.01575), with the settings of
- * its published experiments. Which of two goals an episode has is part of the state. The follower
- * is worth 1 at its goal, which ends the episode, and pays incentives −0.2·softmax(ν) on its way;
- * the last weight is of no cell. The leader is worth 1 in the target, and pays for the incentives'
- * sum when a goal is reached.
+ * its published experiments. The state includes which of two goals the episode has. The follower
+ * gets reward 1 at its goal, which ends the episode, and incentives −0.2·softmax(ν) on its way; the
+ * last weight belongs to no cell. The leader gets reward 1 in the target, and pays the sum of the
+ * incentives when a goal is reached.
  *
- * As in the authors' code the follower's best response is to a process in which a move goes wrong
- * with probability 4/3·0.33 and is then one of the other three; their simulator, which draws any of
- * the four moves then, is another one and is not reproduced: expectations and samples here are of
- * the first. Their limit of 200 steps is that of samples; exact values have none, there either. */
+ * As in the authors' code, the follower's best response is to an MDP in which a move fails with
+ * probability 4/3·0.33 and is then one of the other three. Their simulator samples any of the four
+ * moves then. It is a different MDP and is not reproduced: expectations and samples here are of the
+ * first. Their limit of 200 steps is for samples; exact values have none, as in their code. */
 enum { ROOMS = 13, GOALS = 2, START_ROW = 4, START_COLUMN = 1, TARGET_ROW = 8, TARGET_COLUMN = 4 };
 static const int goal_row[GOALS] = {1, 11}, goal_column[GOALS] = {9, 11};
 static const double incentive_range = -0.2, fail_probability = 0.33;
@@ -195,7 +195,7 @@ static RgTensor *follower_reward(RgTape *t, const RgMdp *mdp, RgTensor *paramete
 static RgTensor *leader_reward(RgTape *t, const RgMdp *mdp, RgTensor *parameters) {
     const RgMdpProblem *p = problem_of(mdp);
     RgShape table = RG_SHAPE(mdp->states, mdp->actions);
-    /* incentives are not above zero: minus their sum is their 1-norm */
+    /* incentives are at most zero: minus their sum is their 1-norm */
     RgTensor *cost =
         rg_scale(t, rg_sum(t, incentives(t, parameters)), (RgReal)p->incentive_penalty);
     RgTensor *target = rg_filled(t, table, 0), *goal = rg_filled(t, table, 0);

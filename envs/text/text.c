@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The text environment: its options, its sequences and its offline pairs. Files are read in
- * text_files.c, judges asked in text_judges.c, policies measured in text_evaluate.c. */
+/* The text environment: its options, its sequences and its offline pairs. text_files.c reads files,
+ * text_judges.c has the judges, text_evaluate.c evaluates policies. */
 #include "envs/text/text.h"
 
 #include <stdlib.h>
@@ -9,7 +9,7 @@ enum { PAIRS_SAMPLED, PAIRS_DATASET };
 static const char *const pair_sources[] = {"sampled", "dataset", NULL};
 static const char *const demonstration_sources[] = {"chosen", "corpus", "whole", NULL};
 
-enum { TEST_PAIRS = 200 }; /* test lines within the limit, whose written responses are scored */
+enum { TEST_PAIRS = 200 }; /* test lines within the limit with scored written responses */
 
 static const char *const data_files[] = {"base.jsonl*",  "judge.jsonl*", "judge-independent.jsonl*",
                                          "train.jsonl*", "test.jsonl*",  NULL};
@@ -177,7 +177,7 @@ static void take_prompts(RgTextState *s) {
                        s->train->lines[i].turn_count, NULL);
 }
 
-/* Prompts and responses as texts to be learnt as a whole. */
+/* Prompts and responses as texts to learn as a whole. */
 static void take_whole_lines(RgTextState *s, const RgTextFiles *files) {
     static const RgTextPart parts[] = {RG_TEXT_PART_TRAIN, RG_TEXT_PART_JUDGE,
                                        RG_TEXT_PART_INDEPENDENT};
@@ -256,7 +256,7 @@ static RgStatus create(RgEnvironment *environment, const void *options, RgRandom
     return RG_OK;
 }
 
-/* Of one whose packages are lacking in this build nothing is known but its options. */
+/* A judge without its packages in this build has only its options. */
 static bool gives_rewards(const void *options) {
     const RgTextOptions *o = options;
     const RgJudgeType *judge = (const RgJudgeType *)o->judge.type;
@@ -283,9 +283,9 @@ static void destroy(RgEnvironment *environment) {
 
 /* ---- offline data ---- */
 
-/* Two samples of the reference for each pair. Training prompts are taken in order, and again from
- * the first when there are more pairs than prompts; the random numbers are a sequence's own, so
- * that a prompt's next samples are new ones. */
+/* Two samples of the reference for each pair. Training prompts are used cyclically if there are
+ * more pairs than prompts; each sequence has its own random numbers, so a prompt's next samples are
+ * new. */
 static RgStatus sample_pairs(RgTextState *s, const RgTask *task, RgPolicy *reference,
                              RgRandom random, RgError *error) {
     int64_t count = s->options.pair_count;
@@ -317,7 +317,7 @@ static RgStatus sample_pairs(RgTextState *s, const RgTask *task, RgPolicy *refer
     return status;
 }
 
-/* The written pairs of which both responses keep the limit, the chosen one preferred but for label
+/* Written pairs with both responses within the limit; the chosen one is preferred, except for label
  * noise. */
 static RgStatus take_dataset(RgTextState *s, RgRandom random, RgError *error) {
     for (int64_t i = 0; i < s->train->count && s->pairs->count < s->options.pair_count; i++) {
@@ -337,7 +337,7 @@ static RgStatus take_dataset(RgTextState *s, RgRandom random, RgError *error) {
     return RG_OK;
 }
 
-/* Room for a response of the limit after each prompt. */
+/* Check that the context has space for a response of the limit after each prompt. */
 static RgStatus check_prompts(const RgPolicy *policy, const RgSequences *prompts, int64_t limit,
                               const char *what, RgError *error) {
     RG_TRY(rg_policy_check(policy, prompts, what, error));
@@ -359,7 +359,7 @@ static RgStatus check_policy(const RgTextState *s, const RgPolicy *policy, RgErr
                        "a %s policy enumerates its responses: the text environment needs a policy "
                        "over tokens, such as a transformer",
                        policy->type->about.name);
-    if (known < tokens) /* more of them are padding, which is never sampled */
+    if (known < tokens) /* a larger vocabulary has padding, which is never sampled */
         return rg_fail(error, RG_E_USAGE,
                        "the policy has a vocabulary of %lld tokens, expected at least the %lld of "
                        "the tokenizer",

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* The text environment: prompts and responses as text, a judge for gold rewards and another, made
- * of other texts, to see whether a policy only pleases the first.
+/* The text environment: prompts and responses as text, a judge for gold rewards, and a second judge
+ * on other texts, which shows whether a policy over-optimises the first.
  *
- * Here is what its files share: text.c has its options and makes sequences and offline pairs of
- * lines, text_files.c reads these, text_judges.c has the judges, text_evaluate.c measures
+ * This header is shared by its files: text.c has the options and makes sequences and offline pairs
+ * from lines, text_files.c reads lines, text_judges.c has the judges, text_evaluate.c evaluates
  * policies. */
 #ifndef RG_ENVS_TEXT_TEXT_H
 #define RG_ENVS_TEXT_TEXT_H
@@ -15,7 +15,7 @@
 
 extern const RgEnvironmentType rg_environment_text;
 
-/* What supervised training learns; see the option. */
+/* Texts for supervised training; see the option. */
 enum { RG_TEXT_DEMONSTRATIONS_CHOSEN, RG_TEXT_DEMONSTRATIONS_CORPUS, RG_TEXT_DEMONSTRATIONS_WHOLE };
 
 typedef struct RgTextOptions {
@@ -27,7 +27,7 @@ typedef struct RgTextOptions {
     int chat_template;
     int64_t prompt_limit;
     int truncation;
-    int pairs; /* who wrote the offline responses */
+    int pairs; /* source of the offline responses */
     int64_t pair_count;
     double pair_temperature;
     double label_temperature, label_noise;
@@ -35,23 +35,23 @@ typedef struct RgTextOptions {
     int64_t response_limit; /* tokens */
     RgOptionList stop;      /* texts or ids of tokens; valid in create only */
     int64_t test_prompts;
-    double temperature; /* of evaluated responses, as the three below */
+    double temperature; /* of evaluated responses, like the three options below */
     int64_t top_k;
     double top_p;
     double min_p;
     int64_t response_samples;
 } RgTextOptions;
 
-/* Responses of one policy to the test prompts, with their rewards [sequences->count] by the judges
- * that give any. */
+/* Responses of one policy to the test prompts, with rewards [sequences->count] of the judges that
+ * give rewards. */
 typedef struct RgTextSamples {
     RgSequences *sequences;
     double *reward, *independent; /* NULL: the judge only compares */
-    double *logprob;              /* of the policy that was sampled from */
+    double *logprob;              /* under the sampling policy */
     RgSamplerDifference difference;
 } RgTextSamples;
 
-/* What evaluations ask of the reference policy; holds for one reference and one random stream. */
+/* Results of the reference policy for evaluations; valid for one reference and random stream. */
 typedef struct RgTextReference {
     bool known;
     uint64_t parameters_hash;
@@ -67,8 +67,7 @@ typedef struct RgTextState {
     int32_t stop_token[RG_LIST_MOST];
     RgStopTokens stop; /* of these */
     RgJudge *judge, *independent;
-    /* On all test lines; an accuracy of NaN where the judge only compares: it would have to be paid
-     * for. */
+    /* On all test lines. The accuracy is NaN if the judge only compares: it would cost requests. */
     RgJudgeQuality judge_quality, independent_quality;
 
     RgTextData *train;
@@ -76,11 +75,11 @@ typedef struct RgTextState {
     RgSequences *demonstrations;
     RgPairs *pairs;           /* of the last prepare */
     int64_t dropped_pairs;    /* of the data set, with a response over the limit */
-    int64_t unlabelled_pairs; /* sampled ones that the judge left without a label */
+    int64_t unlabelled_pairs; /* sampled ones that the judge left unlabelled */
     int64_t useless[RG_TEXT_USELESS], dropped_prompts, truncated_prompts; /* of all files */
 
     RgSequences *test_prompts;
-    RgSequences *test_pairs; /* chosen and rejected of the first lines, in turn */
+    RgSequences *test_pairs; /* chosen and rejected of the first lines, alternating */
     RgSequences *chosen;     /* [test_prompts->count] the data's chosen responses */
     double *chosen_reward;   /* of these; NULL: the judge only compares */
     RgTextReference of_reference;
@@ -88,7 +87,7 @@ typedef struct RgTextState {
 
 /* ---- files ---- */
 
-/* What lines are for. */
+/* Uses of lines. */
 typedef enum RgTextPart {
     RG_TEXT_PART_TEST,
     RG_TEXT_PART_JUDGE,
@@ -101,13 +100,13 @@ typedef struct RgTextFiles {
     RgTextData *part[RG_TEXT_PARTS];
 } RgTextFiles;
 
-/* Whether the options that name files go together. */
+/* Check that the options that name files are consistent; else RG_E_USAGE. */
 RgStatus rg_text_files_check(const RgTextOptions *options, RgError *error);
-/* The files of the folder, or the parts of one's own, without prompts over the limit; to be
- * released, also where this fails. */
+/* Read the files of the folder, or split the user's own, without prompts over the limit. The caller
+ * releases the files, also after an error. */
 RgStatus rg_text_files_read(RgTextState *state, RgTextFiles *files, RgError *error);
 void rg_text_files_release(RgTextFiles *files);
-/* A file of the folder, NAME.jsonl, compressed or not. */
+/* Read a file of the folder, NAME.jsonl, compressed or not. */
 RgStatus rg_text_file_read(RgTextState *state, const char *name, RgTextData **data, RgError *error);
 
 /* ---- judges ---- */
@@ -120,14 +119,13 @@ RgStatus rg_text_judges_measure(RgTextState *state, const RgTextData *test, RgEr
 /* Rewards of sequences by one of the judges: reward [sequences->count]. */
 RgStatus rg_text_rewards(const RgTextState *state, RgJudge *judge, const RgSequences *sequences,
                          double *reward, RgError *error);
-/* How a judge that only compares decides between the responses of two, to the same prompts: share
- * of the first, share [first->count], 1, 0 or ½, which it is where the judge leaves it open, too.
- */
+/* Compare the responses of two policies to the same prompts by a judge that only compares: share
+ * [first->count] of the first policy's: 1, 0 or ½; ½ also without a verdict. */
 RgStatus rg_text_compare(const RgTextState *state, RgJudge *judge, const RgSequences *first,
                          const RgSequences *second, double *share, RgError *error);
 
-/* The task's own: rewards by the first judge; or, where that only compares, its labels: what it
- * says, a coin where that is a tie, and then the noise. See RgTask. */
+/* Functions of the task: rewards by the first judge; if it only compares, its labels, with a coin
+ * flip for a tie, then label noise. See RgTask. */
 RgStatus rg_text_judge(void *environment, const RgSequences *sequences, double *reward,
                        RgError *error);
 RgStatus rg_text_label(void *environment, const RgSequences *pairs, RgRandom random,

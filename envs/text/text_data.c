@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Reading preferences as they are published. What is done with them is the business of text.c. */
+/* Reading preferences in published formats. text.c uses them. */
 #include "envs/text/text_data.h"
 
 #include "core/text/lines.h"
@@ -56,7 +56,7 @@ RgTextData *rg_text_data_take(RgTextData *data, bool (*wanted)(const RgTextLine 
     return taken;
 }
 
-/* Takes the text over. */
+/* Append a turn, which takes ownership of the text. */
 static void add_turn(RgTextLine *line, RgRole role, char *text) {
     line->turns = rg_reallocate(line->turns, (size_t)line->turn_count + 1, sizeof *line->turns);
     line->turns[line->turn_count++] = (RgTurn){role, text};
@@ -64,14 +64,14 @@ static void add_turn(RgTextLine *line, RgRole role, char *text) {
 
 /* ---- members ---- */
 
-/* The line that is being read. */
+/* The line being read. */
 typedef struct Reader {
     RgTextData *data;
     RgTextFormat format;
     RgTextPreference preference;
     int64_t line_limit; /* MiB */
     RgTextLine line;
-    RgTextUseless useless; /* what the line is to be left out for; RG_TEXT_USELESS: nothing */
+    RgTextUseless useless; /* why the line is left out; RG_TEXT_USELESS: it is not */
 } Reader;
 
 static const char *kind_name(const json_t *value) {
@@ -108,7 +108,7 @@ static bool is_blank(const char *text) {
     return text[strspn(text, white)] == '\0';
 }
 
-/* Copy of the text without white space around it. */
+/* Copy of the text without surrounding white space. */
 static char *trimmed(const char *text, size_t size) {
     while (size > 0 && strchr(white, text[size - 1]))
         size--;
@@ -205,7 +205,7 @@ static RgStatus read_pku(Reader *r, const json_t *object, RgError *error) {
     return RG_OK;
 }
 
-/* The best of four and the worst, by the score of the whole; the first of equals. */
+/* The best and the worst of four, by overall score; the first of equals. */
 static RgStatus read_ultrafeedback(Reader *r, const json_t *object, RgError *error) {
     const char *prompt, *text[2] = {"", ""};
     double score[2] = {-INFINITY, INFINITY};
@@ -237,8 +237,8 @@ static RgStatus read_ultrafeedback(Reader *r, const json_t *object, RgError *err
     return RG_OK;
 }
 
-/* Message `index` of "chosen" or "rejected". The last one is the response, whose role models call
- * by other names, too ("model", "gpt"). */
+/* Message `index` of "chosen" or "rejected". The last one is the response; its role may have other
+ * names ("model", "gpt"). */
 static RgStatus read_message(const Reader *r, const char *key, const json_t *list, size_t index,
                              RgRole *role, const char **text, RgError *error) {
     static const char *const roles[] = {
@@ -264,7 +264,7 @@ static RgStatus read_message(const Reader *r, const char *key, const json_t *lis
 
 static const char *const sides[] = {"chosen", "rejected"};
 
-/* Both conversations, whose messages are all of one kind. */
+/* Both conversations; their turns before the response must be equal. */
 static RgStatus read_conversations(Reader *r, json_t *const list[2], RgError *error) {
     const char *text[2] = {"", ""};
     RgRole role[2] = {RG_USER, RG_USER};
@@ -289,8 +289,8 @@ static RgStatus read_conversations(Reader *r, json_t *const list[2], RgError *er
     return RG_OK;
 }
 
-/* The messages of "chosen" or "rejected", behind those of "prompt" where they do not begin with
- * them: a new reference, NULL where they are no list. */
+/* The messages of "chosen" or "rejected", preceded by those of "prompt" unless they begin with
+ * them: a new reference, or NULL if they are not a list. */
 static json_t *whole_conversation(const json_t *object, const char *side) {
     json_t *prompt = json_object_get(object, "prompt"), *list = json_object_get(object, side);
     if (!json_is_array(list) || !json_is_array(prompt) ||
@@ -321,8 +321,8 @@ static RgStatus (*const readers[])(Reader *r, const json_t *object, RgError *err
     [RG_TEXT_CHAT] = read_chat,
 };
 
-/* The format that has the members of this line. A line that might be any is read as plain, whose
- * errors say what is missing. */
+/* The format with the members of this line. A line that fits no format is read as plain, so that
+ * errors name the missing member. */
 static RgTextFormat recognise(const json_t *object) {
     if (json_object_get(object, "completions"))
         return RG_TEXT_ULTRAFEEDBACK;
@@ -347,7 +347,7 @@ static RgStatus read_object(Reader *r, const json_t *object, RgError *error) {
     return readers[r->format](r, object, error);
 }
 
-/* Read the line from its JSON, and keep it or count why not. */
+/* Read the line from its JSON; keep it, or count why it is unusable. */
 static RgStatus take_object(Reader *r, const json_t *object, RgError *error) {
     RgTextData *data = r->data;
     r->useless = RG_TEXT_USELESS;
@@ -366,8 +366,8 @@ static RgStatus take_object(Reader *r, const json_t *object, RgError *error) {
     return RG_OK;
 }
 
-/* JSON whose text cannot be kept, or of which nobody can say what was meant: one line of many, in
- * which other programs see no fault. */
+/* JSON whose text cannot be stored, or whose meaning is ambiguous. Other programs accept such a
+ * line, so it is skipped like other unusable lines. */
 static bool is_unreadable(const json_error_t *trouble) {
     static const char surrogate[] = "invalid Unicode";
     enum json_error_code code = json_error_code(trouble);
@@ -376,7 +376,7 @@ static bool is_unreadable(const json_error_t *trouble) {
            strncmp(trouble->text, surrogate, strlen(surrogate)) == 0;
 }
 
-/* All lines in one array: each element is one, with a number of its own. */
+/* All lines in one array; elements are numbered like lines. */
 static RgStatus take_array(Reader *r, const json_t *array, RgError *error) {
     for (size_t i = 0; i < json_array_size(array); i++) {
         r->line = (RgTextLine){.number = (int)i + 1};

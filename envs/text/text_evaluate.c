@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* How a policy does in the text environment. One response to each test prompt is sampled from the
- * policy and one from the reference, on streams of their own that are the same for every policy;
- * both judges score them. What is asked of the reference is kept between evaluations. */
+/* Evaluation in the text environment. One response to each test prompt is sampled from the policy
+ * and one from the reference, on separate random streams that are the same for every policy; both
+ * judges score them. The reference's results are kept between evaluations. */
 #include "envs/text/text.h"
 
 #include <ctype.h>
@@ -73,15 +73,15 @@ static RgStatus know_reference(RgTextState *s, const RgTask *task, RgPolicy *ref
     return RG_OK;
 }
 
-/* ---- columns: one number a test prompt ---- */
+/* ---- columns: one number per test prompt ---- */
 
-/* Responses and, where the judge gives any, their rewards. */
+/* Responses and, if the judge gives rewards, their rewards. */
 typedef struct Side {
     const RgSequences *sequences;
     const double *reward;
 } Side;
 
-/* By the larger reward, or by what a judge says that only compares. */
+/* By the larger reward, or by the verdict of a judge that only compares. */
 static RgStatus win_rate(const RgTextState *s, RgJudge *judge, const char *name, Side own,
                          Side other, double *column, RgEvaluation *evaluation, RgError *error) {
     int64_t count = own.sequences->count;
@@ -98,8 +98,8 @@ static RgStatus win_rate(const RgTextState *s, RgJudge *judge, const char *name,
     return RG_OK;
 }
 
-/* Whether both judges say the same of a policy's response and the reference's, by their columns; a
- * tie of one of them counts half. */
+/* Whether both judges agree on a policy's response and the reference's, from their columns; a tie
+ * of one of them counts as half. */
 static void agreement(double *judge, const double *independent, int64_t count,
                       RgEvaluation *evaluation) {
     for (int64_t i = 0; i < count; i++)
@@ -137,8 +137,8 @@ static void divergence(RgPolicy *reference, const RgTextSamples *samples, double
     rg_evaluation_column_and_mean(evaluation, "kl", column, samples->sequences->count);
 }
 
-/* Of a policy that is sampled in bf16: how far its log-probabilities by the sampler are from those
- * in fp32, a response. */
+/* For a policy that samples in bf16: the mean difference, per response, between its sampler's
+ * log-probabilities and those in fp32. */
 static void sampler_difference(const RgSamplerDifference *d, RgEvaluation *evaluation) {
     if (d->responses == 0)
         return;
@@ -156,7 +156,7 @@ static int64_t count_words(const char *text) {
     return words;
 }
 
-/* Lengths, and the texts of the first prompts. */
+/* Lengths of all responses, and the texts of the first prompts. */
 static void describe_responses(const RgTextState *s, const RgSequences *samples, double *column,
                                RgEvaluation *evaluation) {
     for (int64_t i = 0; i < samples->count; i++)
@@ -179,10 +179,10 @@ static void describe_responses(const RgTextState *s, const RgSequences *samples,
 
 /* With Δ = (log π − log π_ref)(chosen) − (log π − log π_ref)(rejected):
  *   reward_margin    mean of β·Δ
- *   reward_accuracy  how often Δ > 0 (0 counts half)
+ *   reward_accuracy  share of Δ > 0 (0 counts half)
  *   logps_*          mean log π of the responses, nats
  *   nll              −log π per token, over chosen and rejected responses
- *   nll_chosen       the same over the chosen ones alone, which is the loss of sft */
+ *   nll_chosen       the same over the chosen ones only, which is the loss of sft */
 static void written_pairs(const RgTextState *s, RgPolicy *policy, const double *base, double beta,
                           RgEvaluation *evaluation) {
     double *own = rg_allocate(s->test_pairs->count, sizeof *own);
@@ -209,10 +209,10 @@ static void written_pairs(const RgTextState *s, RgPolicy *policy, const double *
     rg_evaluation_metric(evaluation, "nll_chosen", -chosen / (double)chosen_tokens);
 }
 
-/* ---- all of it ---- */
+/* ---- evaluation ---- */
 
-/* `whose` is a judge: NAME_accuracy with its interval, and what its probabilities are worth;
- * nothing where they are not known. */
+/* `whose` is a judge's prefix: NAME_accuracy with its interval, and the calibration of its
+ * probabilities; nothing if they are unknown. */
 static void quality(const RgJudgeQuality *q, const char *whose, RgEvaluation *evaluation) {
     const struct {
         const char *what;
@@ -229,7 +229,7 @@ static void quality(const RgJudgeQuality *q, const char *whose, RgEvaluation *ev
     }
 }
 
-/* All of them, and those of each reason that there is. */
+/* Counts of all unusable lines, and of those with each reason that occurs. */
 static void useless_lines(const RgTextState *s, RgEvaluation *evaluation) {
     int64_t all = 0;
     for (int k = 0; k < RG_TEXT_USELESS; k++)
@@ -271,7 +271,7 @@ static RgStatus measure(RgTextState *s, const RgTextSamples *own, const RgConten
     return RG_OK;
 }
 
-/* What requests for this evaluation came to. */
+/* Counts of requests of this evaluation. */
 static void judge_counts(RgEnvironment *environment, RgEvaluation *evaluation) {
     RgEnvironmentCount counts[RG_ENVIRONMENT_COUNTS];
     int count = rg_text_take_counts(environment, counts);

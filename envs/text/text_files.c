@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The files of the text environment: a folder of them, or one's own in parts; and which of their
- * lines are for what. Lines themselves are read in text_data.c. */
+/* The files of the text environment: a folder of files, or the user's own file split into parts.
+ * text_data.c reads lines. */
 #include "core/files.h"
 #include "envs/text/text.h"
 
@@ -18,7 +18,7 @@ static bool too_long(const RgTextLine *line, const void *context) {
            s->options.prompt_limit;
 }
 
-/* Prompts over the limit are left out; or they stay, and are cut where they become tokens. */
+/* Leave out prompts over the limit; or keep them, to be truncated as tokens. */
 static RgStatus limit_prompts(RgTextState *s, RgTextData *data, RgError *error) {
     int64_t over = 0, all = data->count;
     for (int64_t i = 0; i < all; i++)
@@ -54,8 +54,8 @@ static RgStatus read_file(RgTextState *s, const char *path, RgTextData **data, R
     return status;
 }
 
-/* An experiment that was installed names a folder that is made first: the program that makes it is
- * called like the folder. */
+/* The config of an installed experiment names a folder that the user makes first, by the program of
+ * the same name. */
 static RgStatus refuse_unmade_folder(const char *folder, RgError *error) {
     const char *slash = strrchr(folder, '/'), *name = slash ? slash + 1 : folder;
     if (name[0] == '\0' || name[0] == '.' || access(folder, F_OK) == 0)
@@ -88,15 +88,15 @@ RgStatus rg_text_file_read(RgTextState *s, const char *name, RgTextData **data, 
     return status;
 }
 
-/* ---- all of them ---- */
+/* ---- all files ---- */
 
 void rg_text_files_release(RgTextFiles *files) {
     for (int k = 0; k < RG_TEXT_PARTS; k++)
         rg_text_data_destroy(files->part[k]);
 }
 
-/* By the text of its conversation, so that lines of one prompt go together and adding others moves
- * none. */
+/* The part of a line is a hash of its conversation. So lines of one prompt are in the same part,
+ * and adding lines moves no other. */
 static RgTextPart part_of_line(const RgTextOptions *o, bool has_test, const RgTextLine *line) {
     RgDigest digest = RG_DIGEST_START;
     for (int64_t i = 0; i < line->turn_count; i++)
@@ -121,7 +121,7 @@ static bool is_of_part(const RgTextLine *line, const void *context) {
     return part_of_line(p->options, p->has_test, line) == p->part;
 }
 
-/* A file for the test leaves test_share without a meaning. */
+/* Message about an empty part; test_share is unused with a test file. */
 static RgStatus nothing_left(const RgTextOptions *o, bool has_test, const char *whom,
                              RgError *error) {
     return has_test ? rg_fail(error, RG_E_RANGE, "%s: no line is left for %s, with judge_share %g",
@@ -131,7 +131,7 @@ static RgStatus nothing_left(const RgTextOptions *o, bool has_test, const char *
                               o->train, whom, o->test_share, o->judge_share);
 }
 
-/* One's own file, in parts. */
+/* Split the user's own file into parts. */
 static RgStatus read_parts(RgTextState *s, RgTextFiles *files, RgError *error) {
     const RgTextOptions *o = &s->options;
     static const char *const names[] = {"evaluation", "the judge", "the independent judge",

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The two judges of the text environment: made of their shares of the lines, asked about sequences,
- * and measured on the test lines. How each kind judges is in judge_*.c. */
+/* The two judges of the text environment: trained on their shares of the lines, queried about
+ * sequences, and measured on the test lines. Each kind of judge is in its judge_*.c. */
 #include "core/tensor/threads.h"
 #include "envs/text/text.h"
 
@@ -10,7 +10,7 @@
 
 /* ---- making them ---- */
 
-/* The first lines as judges see them, borrowed from `data`; to be released. */
+/* The first lines in the form for judges, borrowed from `data`; to be released. */
 static RgJudgeShare share_of(const RgTextState *s, const RgTextData *data, int64_t count) {
     RgJudgeText *texts = rg_allocate(count, sizeof *texts);
     RgSequences *sequences = rg_sequences_create();
@@ -53,7 +53,7 @@ RgStatus rg_text_judges_create(RgTextState *s, const RgTextFiles *files, RgRando
 
 /* ---- rewards ---- */
 
-/* Sequences as judges see them; to be released. */
+/* Sequences in the form for judges; to be released. */
 static RgJudgeItems items_of(const RgTextState *s, const RgSequences *sequences) {
     int64_t count = sequences->count;
     char **text = rg_allocate(2 * count, sizeof *text); /* prompts, then responses */
@@ -82,7 +82,7 @@ RgStatus rg_text_rewards(const RgTextState *s, RgJudge *judge, const RgSequences
     return status;
 }
 
-/* Of pairs (2i, 2i + 1); see RgJudgeType. */
+/* For pairs (2i, 2i + 1); see RgJudgeType. */
 static RgStatus compare_pairs(const RgTextState *s, RgJudge *judge, const RgSequences *pairs,
                               double *first, RgError *error) {
     RgJudgeItems items = items_of(s, pairs);
@@ -127,7 +127,7 @@ RgStatus rg_text_label(void *environment, const RgSequences *pairs, RgRandom ran
     return status;
 }
 
-/* ---- requests elsewhere ---- */
+/* ---- external judges ---- */
 
 RgStatus rg_text_use_answers(RgEnvironment *environment, RgJudgeCache *answers, RgError *error) {
     RgTextState *s = environment->state;
@@ -161,7 +161,7 @@ int rg_text_take_counts(RgEnvironment *environment, RgEnvironmentCount *counts) 
 
 /* ---- measuring them ---- */
 
-/* By the judge, from the texts as they are written, if it gives rewards. */
+/* The judge's rewards of the written chosen responses, if it gives rewards. */
 static RgStatus reward_chosen(RgTextState *s, const RgTextData *test, RgError *error) {
     int64_t count = s->test_prompts->count;
     RgSequences *chosen = s->chosen = rg_sequences_create();

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Chat templates, and texts laid out by them as tokens. */
+/* Chat templates, and converting texts to tokens by them. */
 #include "envs/text/text_layout.h"
 
 #include "core/utf8.h"
@@ -7,19 +7,19 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* What stands around a turn. "¦" parts texts that are tokens of their own. */
+/* Text around a turn. "¦" separates texts that are tokenized on their own. */
 typedef struct Around {
     const char *before, *after;
 } Around;
 
 typedef struct Template {
-    Around turn[3];         /* of a system's turn, the user's, the assistant's */
-    const char *system;     /* a system's turn where there is none; NULL: none */
+    Around turn[3];         /* of a turn of the system, the user, the assistant */
+    const char *system;     /* inserted if there is no system turn; NULL: none */
     const char *answer;     /* before the response */
-    const char *lead;       /* of its text, as in " Yes"; NULL: nothing */
-    const char *end;        /* after it: one special token; NULL: the tokenizer's own */
-    bool begins;            /* with the tokenizer's begin token, where it has one */
-    const char *special[5]; /* tokens that the texts above are made of, besides text */
+    const char *lead;       /* start of the response's text, as in " Yes"; NULL: none */
+    const char *end;        /* after the response: one special token; NULL: the tokenizer's own */
+    bool begins;            /* with the tokenizer's begin token, if it has one */
+    const char *special[5]; /* special tokens in the texts above */
 } Template;
 
 #define TURN(role) "<|im_start|>" role "\n"
@@ -37,7 +37,7 @@ static const Template templates[] = {
     /* begin token, text, newline; responses end with the end token */
     {.turn = {{"", "¦\n"}, {"", "¦\n"}, {"", "¦\n"}}, .answer = "", .begins = true},
     {CHATML},
-    {CHATML, .system = "You are a helpful assistant."}, /* as Qwen's own tokenizers have it */
+    {CHATML, .system = "You are a helpful assistant."}, /* as in Qwen's own tokenizers */
     {.turn = {{HEADER("system"), "<|eot_id|>"},
               {HEADER("user"), "<|eot_id|>"},
               {HEADER("assistant"), "<|eot_id|>"}},
@@ -51,7 +51,7 @@ static const Template templates[] = {
      .answer = "<|assistant|>\n",
      .end = "<|end|>",
      .special = {"<|system|>", "<|user|>", "<|assistant|>", "<|end|>"}},
-    /* whose roles are text, and whose turns end with the end token */
+    /* roles are plain text; turns end with the end token */
     {.turn = {{"<|system|>\n", "</s>\n"}, {"<|user|>\n", "</s>\n"}, {"<|assistant|>\n", "</s>\n"}},
      .answer = "<|assistant|>\n",
      .end = "</s>",
@@ -60,7 +60,7 @@ static const Template templates[] = {
      .answer = "\n\nAssistant:",
      .lead = " ",
      .begins = true},
-    /* the SAIL code's two, whatever the model */
+    /* the two templates of SAIL's code, used for any model */
     {.turn = {{"", "\n\n"}, {"Human: ", "\n\n"}, {"Assistant: ", "\n\n"}},
      .answer = "Assistant: ",
      .begins = true},
@@ -72,7 +72,7 @@ const char *const rg_truncations[] = {"drop", "keep_start", "keep_end", NULL};
 struct RgTextLayout {
     const RgTokenizer *tokenizer;
     const Template *form;
-    int32_t special[5]; /* ids of the template's */
+    int32_t special[5]; /* ids of the template's special tokens */
     int32_t begin, end; /* begin −1: none */
     int64_t limit;
     RgTruncation truncation;
@@ -80,13 +80,13 @@ struct RgTextLayout {
 
 /* ---- writing ---- */
 
-/* Tokens so far, and text that is not tokens yet. */
+/* Tokens so far, and text not yet tokenized. */
 typedef struct Writer {
     const RgTextLayout *layout;
     RgTokens tokens;
     char *text;
     size_t size;
-    bool after_strip; /* the last token takes the white space that follows it */
+    bool after_strip; /* the last token absorbs the white space that follows it */
 } Writer;
 
 static void write_text(Writer *w, const char *text, size_t size) {
@@ -104,7 +104,7 @@ static void flush(Writer *w) {
     w->size = 0;
 }
 
-/* As the tokenizer would see the token in the text, with the white space that it takes. */
+/* Append a special token as the tokenizer does, with the white space that it absorbs. */
 static void write_special(Writer *w, int32_t id) {
     const RgTokenizer *tokenizer = w->layout->tokenizer;
     if (rg_tokenizer_strips_left(tokenizer, id))
@@ -114,7 +114,7 @@ static void write_special(Writer *w, int32_t id) {
     w->after_strip = rg_tokenizer_strips_right(tokenizer, id);
 }
 
-/* A text of the template: special tokens are ids, "¦" parts what stands on its sides. */
+/* Append a text of the template: special tokens become ids, "¦" separates. */
 static void write_form(Writer *w, const char *text) {
     static const char part[] = "¦";
     const char *const *special = w->layout->form->special;
@@ -141,7 +141,7 @@ static void write_turn(Writer *w, RgRole role, const char *text) {
     write_form(w, around->after);
 }
 
-/* Tokens of the prompt, uncut; how many of its last ones are the template's alone in *tail. */
+/* Tokens of the prompt before truncation; *tail out: how many last ones belong to the template. */
 static RgTokens lay_out(const RgTextLayout *layout, const RgTurn *turns, int64_t count,
                         int64_t *tail) {
     const Template *form = layout->form;
@@ -174,7 +174,7 @@ int64_t rg_text_prompt_tokens(const RgTextLayout *layout, const RgTurn *turns, i
     return found;
 }
 
-/* To the limit: the begin token and the template's last tokens stay. */
+/* Truncate to the limit, except the begin token and the template's last tokens. */
 static void cut(const RgTextLayout *layout, RgTokens *tokens, int64_t tail) {
     int64_t over = layout->limit > 0 ? tokens->count - layout->limit : 0;
     if (over <= 0 || layout->truncation == RG_TRUNCATE_DROP)
