@@ -215,7 +215,7 @@ for name in leaves first; do
     sed "s,\./mine.so,../$name.so," mine/mine.cfg >mine/$name.cfg
     for command in "--plugin $name.so list" "check-plugin $name.so" "run mine/$name.cfg"; do
         # shellcheck disable=SC2086
-        expect 1 "^regatta: .*$name.so: called exit\([03]\) as it was loaded, which ends the program" regatta $command
+        expect 1 "^regatta: .*$name.so: called exit\([03]\) while being loaded, which ends the program" regatta $command
         [[ $(wc -l <err) -eq 1 ]] || complain "$name: more than a line: $(cat err)"
     done
 done

@@ -190,7 +190,7 @@ END
 mkdir names
 cd names || exit 99
 small '../../escaped_run' >traversal.cfg
-expect 2 "^regatta: traversal.cfg:1: name: expected no '/' in it" run traversal.cfg
+expect 2 "^regatta: traversal.cfg:1: name: expected no '/'" run traversal.cfg
 small 'x\n#SBATCH --wrap=evil\ntouch pwned_slurm\n#' >lines.cfg
 for command in run 'submit -n' plan; do
     # shellcheck disable=SC2086

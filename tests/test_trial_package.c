@@ -332,14 +332,14 @@ Test(trial_package, only_a_trial_that_is_done_is_packed) {
     cr_assert(strstr(error.text, "dpo, seed 2") && strstr(error.text, "is running"), "%s",
               error.text);
     cr_assert_eq(pack("trial", "ddpo", false), RG_E_USAGE);
-    cr_assert(strstr(error.text, "there is \"dpo\", \"SAIL\""), "%s", error.text);
+    cr_assert(strstr(error.text, "the store has \"dpo\", \"SAIL\""), "%s", error.text);
     cr_assert_neq(access(scratch("trial"), F_OK), 0);
 }
 
 Test(trial_package, one_of_several_is_to_be_named_by_its_key) {
     run_all();
     cr_assert_eq(pack("trial", "SAIL", false), RG_E_USAGE, "two values of exploration were swept");
-    char *key = strstr(error.text, "name one by its key");
+    char *key = strstr(error.text, "or by its key");
     cr_assert(key, "%s", error.text);
     key = rg_string_format("%.16s", strstr(key, ", key ") + strlen(", key "));
     ASSERT_OK(pack("trial", key, false));
