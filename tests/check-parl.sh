@@ -38,8 +38,8 @@ awk -F, '
     }' table.csv || complain "optimality: $(cat table.csv)"
 
 # ---- estimators ----
-for kind in parl-estimators parl-estimators-mdp; do
-    "$program" check-gradients "$source/experiments/$kind.cfg" -n 5 >rows 2>err ||
+for kind in estimators estimators-mdp; do
+    "$program" check-gradients "$source/experiments/parl/$kind.cfg" -n 5 >rows 2>err ||
         complain "check-gradients $kind: $(cat err)"
     for name in exact cg neumann penalty finite-difference unrolled boltzmann identity none; do
         grep -q "^$name " rows || complain "$kind: no row of $name"

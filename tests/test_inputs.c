@@ -102,7 +102,7 @@ Test(inputs, that_are_not_read_leave_keys_as_they_were) {
         "budget: { steps = 5; };\nalgorithms = ( { type = \"dpo\"; } );\n";
     RgExperiment *experiment;
     ASSERT_OK(rg_experiment_open(scratch_write("k.cfg", text), NULL, 0, &experiment, &error));
-    cr_expect_str_eq(experiment->trials[0].key, "51fec992c92e994e");
+    cr_expect_str_eq(experiment->trials[0].key, "3342cd6fb45e40df");
     cr_expect_not(rg_settings_has_group(experiment->trials[0].resolved, "inputs"));
     rg_experiment_close(experiment);
 }

@@ -28,9 +28,9 @@ typedef struct RgTrial {
     char *updated;             /* time of the last change of status, UTC; may be NULL */
     int64_t last_step;         /* last step with a reading; −1: none */
     int64_t evaluated_step;    /* last evaluated step, up to which costs are counted; −1: none */
-    int64_t result_step;       /* step of the trial's result: selected, or else the last; −1: none */
-    char *gaps;                /* "steps 0 to 20", missing in its curves; NULL: none */
-    int rank;                  /* position of its method in the experiment's config */
+    int64_t result_step; /* step of the trial's result: selected, or else the last; −1: none */
+    char *gaps;          /* "steps 0 to 20", missing in its curves; NULL: none */
+    int rank;            /* position of its method in the experiment's config */
 } RgTrial;
 
 /* All seeds of one method with the same swept values: a row of the table, a curve of a plot. */

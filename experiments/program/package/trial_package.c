@@ -205,11 +205,12 @@ static RgStatus check_curves(const Packing *p, RgStore *store, RgError *error) {
     char *gaps;
     RG_TRY(rg_curve_gaps(store, p->row.id, &gaps, error));
     RgStatus status =
-        gaps ? rg_fail(error, RG_E_STORE,
-                       "%s: %s, seed %lld (key %s) cannot be packed: its curves have no rows for %s; "
-                       "regatta check-store --save copies the intact trials, and a run into "
-                       "that store repeats this one",
-                       p->options->store, p->row.label, (long long)p->row.seed, p->row.key, gaps)
+        gaps ? rg_fail(
+                   error, RG_E_STORE,
+                   "%s: %s, seed %lld (key %s) cannot be packed: its curves have no rows for %s; "
+                   "regatta check-store --save copies the intact trials, and a run into "
+                   "that store repeats this one",
+                   p->options->store, p->row.label, (long long)p->row.seed, p->row.key, gaps)
              : RG_OK;
     free(gaps);
     return status;
