@@ -187,9 +187,21 @@ static RgStatus resolve_algorithm(RgTrialSpec *plan, const RgSettings *s, RgErro
     return RG_OK;
 }
 
+/* What a step draws is not known of an algorithm with a step of its own and no recipe. */
+static RgStatus check_epochs(const RgTrialSpec *plan, RgError *error) {
+    if (plan->budget.epochs == 0 || !plan->algorithm->step || plan->algorithm->recipe)
+        return RG_OK;
+    return rg_fail(error, RG_E_USAGE,
+                   "budget.epochs = %g: %s has a step of its own and no recipe, so that it is not "
+                   "known what it goes over: expected budget.steps, or another limit",
+                   plan->budget.epochs, plan->part.label);
+}
+
 /* A limit on something that the algorithm never spends would let it run for ever. */
 static RgStatus check_limits(const RgTrialSpec *plan, RgError *error) {
     int useless = -1;
+    if (plan->budget.epochs > 0)
+        return RG_OK; /* they become steps */
     for (int i = 0; i < RG_COSTS; i++) {
         if (rg_budget_limit(&plan->budget, (RgCost)i) == 0)
             continue;
@@ -204,15 +216,27 @@ static RgStatus check_limits(const RgTrialSpec *plan, RgError *error) {
                        plan->part.label, rg_cost_names[useless]);
     return rg_fail(error, RG_E_USAGE,
                    "budget: expected at least one of steps, flops, seconds, generated_tokens, "
-                   "judge_queries above 0");
+                   "judge_queries, epochs above 0");
+}
+
+/* It is seen by evaluations, and one has to be within. */
+static RgStatus check_kl(const RgTrialSpec *plan, RgError *error) {
+    const RgEvaluationOptions *e = &plan->evaluation;
+    if (plan->budget.kl == 0 || (e->every > 0 && e->start))
+        return RG_OK;
+    return rg_fail(error, RG_E_USAGE, "budget.kl = %g: expected %s beside it", plan->budget.kl,
+                   e->start ? "evaluation.every above 0" : "evaluation.start = true");
 }
 
 static RgStatus check_budget(const RgTrialSpec *plan, RgError *error) {
+    RG_TRY(check_kl(plan, error));
+    RG_TRY(check_epochs(plan, error));
     RG_TRY(check_limits(plan, error));
-    if (plan->budget.steps == 0 && plan->optimizer.schedule != RG_SCHEDULE_CONSTANT)
+    if (plan->budget.steps == 0 && plan->budget.epochs == 0 &&
+        plan->optimizer.schedule != RG_SCHEDULE_CONSTANT)
         return rg_fail(error, RG_E_USAGE,
                        "optimizer.schedule: a schedule that decays needs "
-                       "budget.steps above 0");
+                       "budget.steps or budget.epochs above 0");
     return RG_OK;
 }
 
@@ -221,6 +245,13 @@ static RgStatus check_evaluation(const RgTrialSpec *plan, const RgSettings *s, R
     if (e->per == RG_COST_STEPS && e->every != floor(e->every))
         return rg_setting_refuse(rg_settings_find(s, "evaluation.every"), error,
                                  "expected a whole number of steps");
+    if (e->patience > 0 && !e->select[0])
+        return rg_setting_refuse(rg_settings_find(s, "evaluation.patience"), error,
+                                 "expected evaluation.select beside it, the metric that has to "
+                                 "become better");
+    if (e->patience > 0 && e->every == 0)
+        return rg_setting_refuse(rg_settings_find(s, "evaluation.patience"), error,
+                                 "expected evaluation.every above 0 beside it");
     return RG_OK;
 }
 
@@ -381,6 +412,15 @@ void rg_trial_spec_assume(RgTrialSpec *plan, const json_t *sums) {
     hash_plan(plan);
 }
 
+/* Appends the names of options that are recorded only if not at their defaults to the `used` first
+ * of `known`. Returns the new count. */
+static int add_later(const RgOption *table, const char **known, int used, int most) {
+    for (const RgOption *o = table; o->kind != RG_KIND_END && used < most; o++)
+        if (o->later)
+            known[used++] = o->name;
+    return used;
+}
+
 /* Refuses unknown keys in the group `part`, and suggests the nearest known key. */
 static RgStatus check_part_keys(const RgTrialSpec *plan, const RgSettings *s, const char *part,
                                 RgError *error) {
@@ -393,6 +433,10 @@ static RgStatus check_part_keys(const RgTrialSpec *plan, const RgSettings *s, co
         if (strncmp(path, part, length) == 0 && path[length] == '.')
             known[used++] = path + length + 1;
     }
+    if (strcmp(part, "budget") == 0)
+        used = add_later(rg_budget_options, known, used, MOST_KEYS);
+    if (strcmp(part, "evaluation") == 0)
+        used = add_later(rg_evaluation_options, known, used, MOST_KEYS);
     known[used] = NULL;
     return rg_settings_check_used(s, part, known, error);
 }
