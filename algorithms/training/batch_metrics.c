@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: MIT */
+/* Metrics of a step: those that the trainer logs of every method, and those that a loss logs. */
+#include "algorithms/training/batch_metrics.h"
+
+#include <string.h>
+
+void rg_batch_add_pairs(RgTrainer *trainer, const RgBatch *batch, RgBatchMeans *means) {
+    const RgRecipe *r = &trainer->recipe;
+    double n = (double)trainer->training.batch;
+    for (int64_t i = 0; i < batch->prompts; i++) {
+        double hc = batch->chosen.log_ratio->data[i], hr = batch->rejected.log_ratio->data[i];
+        if (r->responses == RG_FROM_POLICY && batch->on_policy->data[i] != 0) {
+            bool both = r->opponents == RG_FROM_NOWHERE;
+            means->kl += both ? hc + hr : batch->order[2 * i] == 0 ? hc : hr;
+            means->own += both ? 2 : 1;
+        }
+        means->chosen += r->beta * hc / n;
+        means->rejected += r->beta * hr / n;
+        means->right += (hc > hr ? 1 : hc < hr ? 0 : 0.5) / n;
+        means->logp_chosen += batch->chosen.logprob->data[i] / n;
+        means->logp_rejected += batch->rejected.logprob->data[i] / n;
+    }
+}
+
+void rg_batch_log_pairs(RgTrainer *trainer, const RgBatchMeans *means) {
+    rg_trainer_metric(trainer, "rewards/chosen", means->chosen);
+    rg_trainer_metric(trainer, "rewards/rejected", means->rejected);
+    rg_trainer_metric(trainer, "rewards/margins", means->chosen - means->rejected);
+    rg_trainer_metric(trainer, "rewards/accuracies", means->right);
+    rg_trainer_metric(trainer, "logps/chosen", means->logp_chosen);
+    rg_trainer_metric(trainer, "logps/rejected", means->logp_rejected);
+    if (means->own > 0) /* estimated on the policy's own responses */
+        rg_trainer_metric(trainer, "kl", means->kl / means->own);
+}
+
+/* Metrics of groups: the judge's reward, the divergence from the reference. */
+void rg_batch_add_groups(RgTrainer *trainer, const RgBatch *batch, RgBatchMeans *means) {
+    double each = 1 / ((double)trainer->training.batch * (double)batch->k);
+    for (int64_t i = 0; i < batch->prompts * batch->k; i++) {
+        means->reward += batch->reward ? each * (double)batch->reward->data[i] : 0;
+        means->kl += (double)batch->log_ratio->data[i];
+    }
+    means->own += (double)(batch->prompts * batch->k);
+}
+
+void rg_batch_log_groups(RgTrainer *trainer, const RgBatchMeans *means, bool rewarded) {
+    if (rewarded)
+        rg_trainer_metric(trainer, "reward", means->reward);
+    rg_trainer_metric(trainer, "kl", means->kl / means->own);
+}
+
+/* Why the metric is invalid, or NULL. */
+static const char *metric_fault(const RgStep *step, int at, const char *name) {
+    static const char letters[] =
+        "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-./";
+    size_t length = name ? strlen(name) : 0;
+    if (at >= RG_STEP_METRICS)
+        return "more than 16 metrics: expected fewer";
+    if (length == 0 || length >= RG_METRIC_NAME || name[strspn(name, letters)])
+        return "an invalid name: expected 1 to 31 letters, digits and _-./";
+    if (at < step->metric_count)
+        return strcmp(step->metric[at], name) == 0
+                   ? NULL
+                   : "other names than before in this step: expected the same names in the same "
+                     "order for every batch";
+    if (step->parts > 0)
+        return "a metric that was not logged for the previous part: expected the same metrics for "
+               "each part";
+    for (int i = 0; i < step->metric_count; i++)
+        if (strcmp(step->metric[i], name) == 0)
+            return "a name twice: expected each name once";
+    return NULL;
+}
+
+void rg_step_metric(RgStep *step, const char *name, double value) {
+    int at = step->next_metric++;
+    const char *fault = metric_fault(step, at, name);
+    if (fault)
+        step->fault = step->fault ? step->fault : fault;
+    if (step->fault)
+        return;
+    if (at == step->metric_count) {
+        step->metric[at] = name;
+        step->metric_count++;
+    }
+    step->sum[at] += step->share * value;
+}
+
+/* After a loss: check that all metrics of the previous part are logged for this one. */
+void rg_step_end_part(RgStep *step) {
+    if (!step->fault && step->next_metric < step->metric_count)
+        step->fault =
+            "fewer metrics than for the previous part: expected the same metrics for each part";
+    step->parts++;
+}

@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: MIT */
+/* Metrics of a step's batch. Internal to the trainer. */
+#ifndef RG_ALGORITHMS_TRAINING_BATCH_METRICS_H
+#define RG_ALGORITHMS_TRAINING_BATCH_METRICS_H
+
+#include "algorithms/training/trainer.h"
+
+/* Means over the batch, summed part by part. */
+typedef struct RgBatchMeans {
+    double chosen, rejected, right, logp_chosen, logp_rejected; /* of pairs */
+    double reward;                                              /* of groups */
+    double kl, own; /* sum of h over the policy's own responses, and their count */
+} RgBatchMeans;
+
+/* Adds a part's pairs or groups to the means. */
+void rg_batch_add_pairs(RgTrainer *trainer, const RgBatch *batch, RgBatchMeans *means);
+void rg_batch_add_groups(RgTrainer *trainer, const RgBatch *batch, RgBatchMeans *means);
+/* Logs the means of a whole batch; `rewarded`: the judge gives rewards. */
+void rg_batch_log_pairs(RgTrainer *trainer, const RgBatchMeans *means);
+void rg_batch_log_groups(RgTrainer *trainer, const RgBatchMeans *means, bool rewarded);
+
+/* After a loss: checks that all metrics of the previous part are logged for this one. */
+void rg_step_end_part(RgStep *step);
+
+#endif
