@@ -83,7 +83,7 @@ static void claim_samples(RgPolicy *policy, const double *logprob, RgClaims *cla
     }
     rg_claim(claims, known && worst < 5, "responses are sampled as often as their probability says",
              known ? "the worst of %d is %.1f standard errors off"
-                   : "some are none of the %d (%.0f)",
+                   : "some are not among the %d (%.0f)",
              CELLS, worst);
     rg_claim(claims, known && off <= 1e-4,
              "sampling returns the log-probabilities of its responses", "off by %.2g at most", off);
