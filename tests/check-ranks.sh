@@ -180,9 +180,11 @@ over() {
     rm -r "group$1-$2" "group$1-$2.db"
 }
 
-# Labels of data set, judge and policy; groups; a trial that only its first rank can run.
+# Labels of data set, judge and policy; groups; a trial that only its first rank can run; one whose
+# result is its best evaluation, of which the first rank alone knows.
 methods='{type="dpo";},{type="online-dpo";},{type="sail-dp";},{type="listwise";},'
-methods+='{type="parl"; training:{shards=1;}; budget:{steps=20;};}'
+methods+='{type="parl"; training:{shards=1;}; budget:{steps=20;};},'
+methods+='{type="dpo"; label="best"; evaluation:{every=20; select="kl"; lower_is_better=true; patience=4;};}'
 run=("$program" run "$source/experiments/bandit/bandit.cfg" --checkpoint-seconds 0 -t 1
     -s 'name="groups"' -s 'seeds=[1,2]' -s budget.steps=100 -s evaluation.log_every=1
     -s training.shards=4 -s "algorithms=($methods)")

@@ -10,7 +10,8 @@ import sys
 
 QUERIES = (
     "SELECT 'experiment', name, config FROM experiments",
-    "SELECT 'trial', e.name, t.key, algorithm, label, seed, status, reason, swept, t.config"
+    "SELECT 'trial', e.name, t.key, algorithm, label, seed, status, reason, swept, t.config,"
+    " selected"
     " FROM trials t JOIN experiments e ON e.id = experiment",
     "SELECT 'reading', key, step, flops, trained_tokens, generated_tokens, judge_queries,"
     " dataset_responses, hessian_products, evaluated FROM readings JOIN trials t ON t.id = trial",

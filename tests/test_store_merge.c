@@ -58,7 +58,7 @@ static const char everything[] =
     " SELECT group_concat(line, char(10)) FROM ("
     "  SELECT json_array('e', name, config) AS line FROM experiments"
     "  UNION ALL SELECT json_array(owner, algorithm, label, seed, status, reason, swept, config,"
-    "   provenance, updated) FROM trials JOIN t USING (id)"
+    "   provenance, updated, selected) FROM trials JOIN t USING (id)"
     "  UNION ALL SELECT json_array(owner, step, flops, seconds, trained_tokens, generated_tokens,"
     "   judge_queries, dataset_responses, hessian_products, peak_memory, evaluated)"
     "   FROM readings r JOIN t ON t.id = r.trial"
