@@ -194,7 +194,9 @@ interrupt() {
     local i
     for ((i = 0; i < 50; i++)); do
         for_a_while "$run_time" "run -j 1" "${run[@]}" -r "$1"
-        compgen -G "${1%.db}/*-checkpoint.safetensors" >/dev/null && return
+        # One that was killed between its end and the removal of its checkpoint is done.
+        compgen -G "${1%.db}/*-checkpoint.safetensors" >/dev/null &&
+            "$program" table "$1" 2>/dev/null | grep -q 'still running or interrupted' && return
         rm -rf "${1%.db}" "$1"*
     done
     return 1
@@ -295,7 +297,7 @@ lose_store() {
     wait $pid || status=$?
     did "stores $how"
     one_line $status "a store that is lost ($how)"
-    grep -qE 'x.db: cannot .*: the file was (deleted, moved or replaced|cut short) while it was being written' err ||
+    grep -qE 'x.db: cannot .*: the file was (deleted, moved or replaced|truncated) while it was being written' err ||
         complain "a store that is lost ($how): $(cat err)"
     compgen -G 'x/*-checkpoint.safetensors' >/dev/null || complain "a store that is lost takes the checkpoint with it"
     if [[ $how == moved ]]; then # back in its place, it is gone on with
