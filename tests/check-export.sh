@@ -103,7 +103,7 @@ status=0
 [[ $status -eq 1 ]] && grep -q 'small.cfg/live: cannot create the folder: Not a directory' log || fail "into a file: $status, $(cat log)"
 status=0
 "$program" run -n small.cfg --tensorboard live >log 2>&1 || status=$?
-[[ $status -eq 2 ]] && grep -q 'writes nothing, expected no --tensorboard' log || fail "a dry run: $status, $(cat log)"
+[[ $status -eq 2 ]] && grep -q 'cannot be combined with --tensorboard' log || fail "a dry run: $status, $(cat log)"
 
 # expect STATUS PATTERN ARGUMENT...
 expect() {
