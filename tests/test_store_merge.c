@@ -282,7 +282,7 @@ Test(merge, selected_step_comes_along_and_is_a_part_of_the_result) {
     rg_store_close(store);
     merge(target, a);
     expect(target, "SELECT selected FROM trials", "25");
-    refuse(target, b, "is another result", "selected step is not in both");
+    refuse(target, b, "has a different result", "selected step is not in both");
 }
 
 Test(merge, other_weights_under_one_trial_are_refused) {
