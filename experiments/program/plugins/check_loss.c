@@ -168,6 +168,7 @@ static const void *prepared_of(RgStep *step, const Point *p, const Places *place
     RgBatch batch = batch_of(step->tape, p, places, old, third);
     const void *prepared = a->prepare(step, p->trainer->options, &batch);
     rg_tape_record(step->tape, recording);
+    // cppcheck-suppress returnDanglingLifetime ; `prepare` keeps nothing of the batch but its tensors
     return prepared;
 }
 
