@@ -60,8 +60,10 @@ static int open_named(const char *name) {
 RgStatus rg_new_file_begin(const char *path, RgNewFile *file, RgError *error) {
     struct stat about;
     bool there = stat(path, &about) == 0;
-    if (there && S_ISDIR(about.st_mode))
-        return rg_fail(error, RG_E_FILE, "%s: is a folder, expected a file", path);
+    if (there && S_ISDIR(about.st_mode)) {
+        rg_fail(error, RG_E_FILE, "%s: is a folder, expected a file", path);
+        return RG_E_FILE;
+    }
     *file = (RgNewFile){.path = rg_string_copy(path),
                         .temporary = rg_string_format("%s.new", path),
                         .descriptor = -1};

@@ -68,6 +68,7 @@ RgSettings *rg_settings_clone(const RgSettings *settings) {
 
 /* The text after "path." if `inner` is below `path`, else NULL. Everything is below "". */
 static const char *below(const char *inner, const char *path) {
+    RG_ASSERT(inner);
     size_t length = strlen(path);
     if (length == 0)
         return inner;
