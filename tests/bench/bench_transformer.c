@@ -198,7 +198,8 @@ static double dpo_round(Bench *b) {
     RgTensor *logprob = rg_policy_logprob(t, b->policy, b->sequences);
     RgTensor *reference = rg_constant_from_double(t, RG_SHAPE(n), b->reference);
     RgTensor *log_ratio = rg_sub(t, logprob, reference);
-    RgBatch batch = {.pairs = n / 2,
+    RgBatch batch = {.prompts = n / 2,
+                     .k = 2,
                      .chosen = {.log_ratio = log_ratio_of(t, log_ratio, 0)},
                      .rejected = {.log_ratio = log_ratio_of(t, log_ratio, 1)}};
     return descend(b, rg_negate(t, rg_mean(t, rg_preference_fit(t, &batch, beta))));
