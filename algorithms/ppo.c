@@ -102,7 +102,7 @@ static RgStatus ppo_create(RgTrainer *trainer, const void *options, void **state
     const RgPolicy *reference = trainer->reference;
     RgParameters *value = declare_value(reference->type->state_feature_count(reference),
                                         o->value_hidden, rg_random_named(trainer->random, "value"));
-    RgOptimizerOptions adamw = {.type = {&rg_optimizer_adamw.about},
+    RgOptimizerOptions adamw = {.type = {.type = &rg_optimizer_adamw.about},
                                 .learning_rate = o->value_learning_rate,
                                 .schedule = RG_SCHEDULE_CONSTANT,
                                 .beta1 = 0.9,

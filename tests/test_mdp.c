@@ -169,7 +169,7 @@ Test(mdp, every_algorithm_raises_the_return) {
         cr_assert_eq(rg_options_read(a->about.options, s.settings, "algorithm", options, &error),
                      RG_OK, "%s", error.text);
         RgTrainingOptions training = {.batch = 32, .temperature = 1, .top_p = 1};
-        RgOptimizerOptions adamw = {.type = {&rg_optimizer_adamw.about},
+        RgOptimizerOptions adamw = {.type = {.type = &rg_optimizer_adamw.about},
                                     .learning_rate = 0.03,
                                     .beta1 = 0.9,
                                     .beta2 = 0.999,

@@ -6,7 +6,7 @@
 #include <math.h>
 #include <string.h>
 
-static const RgOptimizerOptions adamw = {.type = {&rg_optimizer_adamw.about},
+static const RgOptimizerOptions adamw = {.type = {.type = &rg_optimizer_adamw.about},
                                          .learning_rate = 0.01,
                                          .beta1 = 0.9,
                                          .beta2 = 0.999,

@@ -428,7 +428,7 @@ static RgPolicy *train(RgPrecision precision, int threads, int steps, double *lo
     rg_threads_set(threads);
     RgPolicy *policy = policy_in(precision);
     RgSequences *data = runs();
-    RgOptimizerOptions options = {.type = {&rg_optimizer_adamw.about},
+    RgOptimizerOptions options = {.type = {.type = &rg_optimizer_adamw.about},
                                   .learning_rate = 3e-3,
                                   .schedule = RG_SCHEDULE_CONSTANT,
                                   .beta1 = 0.9,

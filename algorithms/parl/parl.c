@@ -481,7 +481,7 @@ static RgStatus check_solution(RgParl *parl, RgError *error) {
 
 static RgOptimizer *reward_optimizer(const RgParlOptions *o, int64_t count) {
     const RgOptimizerType *types[] = {&rg_optimizer_adamw, &rg_optimizer_sgd};
-    RgOptimizerOptions options = {.type = {&types[o->reward_optimizer]->about},
+    RgOptimizerOptions options = {.type = {.type = &types[o->reward_optimizer]->about},
                                   .learning_rate = o->reward_learning_rate,
                                   .schedule = RG_SCHEDULE_CONSTANT,
                                   .beta1 = 0.9,

@@ -184,7 +184,7 @@ static bool is_frozen(const char *name, int64_t layers, int64_t trained) {
 
 static RgOptimizer *optimizer_of(const Training *t, double rate, int64_t count) {
     int64_t steps = t->options->epochs * ((t->count + t->options->batch - 1) / t->options->batch);
-    RgOptimizerOptions o = {.type = {&rg_optimizer_adamw.about},
+    RgOptimizerOptions o = {.type = {.type = &rg_optimizer_adamw.about},
                             .learning_rate = rate,
                             .schedule = RG_SCHEDULE_COSINE,
                             .warmup = steps / 20,

@@ -125,7 +125,7 @@ static RgPolicy *policy_of(const Task *task) {
 }
 
 static RgOptimizer *optimizer_of(const RgPolicy *policy) {
-    RgOptimizerOptions options = {.type = {&rg_optimizer_adamw.about},
+    RgOptimizerOptions options = {.type = {.type = &rg_optimizer_adamw.about},
                                   .learning_rate = 1e-5,
                                   .schedule = RG_SCHEDULE_CONSTANT,
                                   .beta1 = 0.9,

@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-const RgOptimizerOptions rg_small_race_optimizer = {.type = {&rg_optimizer_adamw.about},
+const RgOptimizerOptions rg_small_race_optimizer = {.type = {.type = &rg_optimizer_adamw.about},
                                                     .learning_rate = 0.05,
                                                     .beta1 = 0.9,
                                                     .beta2 = 0.999,
