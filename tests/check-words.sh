@@ -17,7 +17,7 @@ retired() {
 }
 
 retired 'shelf|shelves|[A-Za-z_]*_shelf[a-z_]*|Rg[A-Za-z]*Shelf' 'reference cache, judge cache'
-retired 'crew|[a-z_]*_crew[a-z_]*|RgCrew[A-Za-z]*' 'process pool'
+retired 'crew|[a-z_]*_crew[a-z_]*|[A-Za-z]*Crew[A-Za-z]*' 'process pool'
 retired 'asker|askers|RgAsk[A-Za-z]*|rg_ask[a-z_]*' 'judge client, judge requests'
 retired 'courses|RgCourse|rg_course[a-z_]*|([^f]|[^o]f) course' 'task'
 retired 'RgTeam|rg_team[a-z_]*|team|teams' 'process group'
@@ -28,7 +28,7 @@ retired 'RgTokenDraw|rg_token_draw[a-z_]*|token_draw' 'token sampler'
 retired 'RgLedgers?|rg_ledgers?[a-z_]*|ledgers?' 'run status'
 retired 'RgRoom|rg_room' 'scratch buffer'
 retired 'RgProduct[A-Za-z0-9]*|rg_product_[a-z_0-9]*|product_tiles|product_bf16' 'GEMM'
-retired 'RgVaried[A-Za-z]*|rg_varied[a-z_]*|varied_text' 'swept'
+retired '[A-Za-z]*Varied[A-Za-z]*|rg_varied[a-z_]*|varied_text' 'swept'
 retired 'rg_amount[a-z_]*' 'units'
 retired 'RgTrialPlan|RgPlanner|rg_plan_trial' 'trial specification, cost estimate'
 retired 'RgQuantity[A-Za-z]*|rg_quantity[a-z_]*|headline' 'measure, metric'

@@ -42,13 +42,13 @@ const RgOption rg_range_options[] = {
     RG_OPTION_END,
 };
 
-typedef struct Varied {
+typedef struct SweptOptions {
     RgSweptOptions entry;
     const RgSetting *values[MOST_VALUES]; /* [count] */
     int64_t count;                        /* 0: a range */
     RgRangeOptions range;
     const RgSetting *from, *to; /* of the range */
-} Varied;
+} SweptOptions;
 
 /* A value of a trial. */
 typedef struct Value {
@@ -59,7 +59,7 @@ typedef struct Value {
 } Value;
 
 struct RgSweep {
-    Varied grid[MOST_VARIED], drawn[MOST_VARIED];
+    SweptOptions grid[MOST_VARIED], drawn[MOST_VARIED];
     int grid_count, drawn_count;
     RgSearchOptions search;
 };
@@ -90,15 +90,15 @@ static bool path_applies(const char *option, const RgAlgorithm *algorithm) {
            within(option, "policy");
 }
 
-static const char *swept_path(const Varied *swept_options, int64_t i) {
+static const char *swept_path(const SweptOptions *swept_options, int64_t i) {
     return i == 0 ? swept_options->entry.option : swept_options->entry.also.item[i - 1].text;
 }
 
-static int64_t path_count(const Varied *swept_options) {
+static int64_t path_count(const SweptOptions *swept_options) {
     return 1 + swept_options->entry.also.count;
 }
 
-static bool applies(const Varied *swept_options, const RgAlgorithm *algorithm) {
+static bool applies(const SweptOptions *swept_options, const RgAlgorithm *algorithm) {
     for (int64_t i = 0; i < path_count(swept_options); i++)
         if (path_applies(swept_path(swept_options, i), algorithm))
             return true;
@@ -120,7 +120,7 @@ static RgStatus list_length(const RgSettings *s, const char *path, int64_t most,
     return RG_OK;
 }
 
-static RgStatus read_values(const RgSettings *s, const char *path, Varied *swept_options,
+static RgStatus read_values(const RgSettings *s, const char *path, SweptOptions *swept_options,
                             RgError *error) {
     char at[96];
     snprintf(at, sizeof at, "%s.values", path);
@@ -136,7 +136,7 @@ static RgStatus read_values(const RgSettings *s, const char *path, Varied *swept
     return RG_OK;
 }
 
-static RgStatus read_range(const RgSettings *s, const char *path, Varied *swept_options,
+static RgStatus read_range(const RgSettings *s, const char *path, SweptOptions *swept_options,
                            RgError *error) {
     char at[96];
     RG_TRY(rg_options_read(rg_range_options, s, path, &swept_options->range, error));
@@ -160,12 +160,12 @@ static RgStatus read_range(const RgSettings *s, const char *path, Varied *swept_
 
 /* `ranges`: a range is allowed instead of values. */
 static RgStatus read_swept(const RgSettings *s, const char *path, bool ranges,
-                           Varied *swept_options, RgError *error) {
+                           SweptOptions *swept_options, RgError *error) {
     static const char *const of_grid[] = {"option", "also", "values", NULL};
     static const char *const of_search[] = {"option", "also",  "values", "from",
                                             "to",     "scale", NULL};
     char at[96];
-    *swept_options = (Varied){0};
+    *swept_options = (SweptOptions){0};
     RG_TRY(rg_options_read(rg_swept_options, s, path, &swept_options->entry, error));
     snprintf(at, sizeof at, "%s.values", path);
     bool listed = rg_settings_find(s, at) || rg_settings_has_group(s, at);
@@ -223,15 +223,15 @@ static RgStatus check_path(const RgSetting *setting, const RgAlgorithm *const *a
 }
 
 /* Checks all paths of an element. A path may occur only once. */
-static RgStatus check_paths(const RgSettings *s, const char *element, const Varied *swept_options,
-                            const RgSweep *sweep, const RgAlgorithm *const *algorithms,
-                            int64_t count, RgError *error) {
+static RgStatus check_paths(const RgSettings *s, const char *element,
+                            const SweptOptions *swept_options, const RgSweep *sweep,
+                            const RgAlgorithm *const *algorithms, int64_t count, RgError *error) {
     for (int64_t i = 0; i < path_count(swept_options); i++) {
         const RgSetting *setting = path_setting(s, element, i);
         RG_TRY(check_path(setting, algorithms, count, error));
         int same = 0;
         for (int k = 0; k < sweep->grid_count + sweep->drawn_count; k++) {
-            const Varied *other =
+            const SweptOptions *other =
                 k < sweep->grid_count ? &sweep->grid[k] : &sweep->drawn[k - sweep->grid_count];
             for (int64_t j = 0; j < path_count(other); j++)
                 same += strcmp(swept_path(other, j), setting->text) == 0;
@@ -242,8 +242,8 @@ static RgStatus check_paths(const RgSettings *s, const char *element, const Vari
     return RG_OK;
 }
 
-static RgStatus read_list(const RgSettings *s, const char *path, bool ranges, Varied *swept_options,
-                          int *count, RgError *error) {
+static RgStatus read_list(const RgSettings *s, const char *path, bool ranges,
+                          SweptOptions *swept_options, int *count, RgError *error) {
     int64_t length;
     RG_TRY(
         list_length(s, path, MOST_VARIED, "groups with an option and its values", &length, error));
@@ -306,7 +306,7 @@ void rg_sweep_destroy(RgSweep *sweep) {
 
 /* ---- values ---- */
 
-static Value listed_value(const Varied *swept_options, int64_t index) {
+static Value listed_value(const SweptOptions *swept_options, int64_t index) {
     const RgSetting *value = swept_options->values[index % swept_options->count];
     return (Value){.kind = value->kind, .text = value->text, .origin = value};
 }
@@ -331,7 +331,7 @@ static double drawn_number(const RgRangeOptions *range, RgRandom random, int64_t
 }
 
 /* The text of a drawn value is inside the struct, so value_text is called after the last copy. */
-static Value number_value(const Varied *swept_options, double number) {
+static Value number_value(const SweptOptions *swept_options, double number) {
     Value value = {.origin = swept_options->from};
     bool integer = swept_options->range.scale == SCALE_INTEGER;
     value.kind = integer ? RG_SETTING_INTEGER : RG_SETTING_REAL;
@@ -339,7 +339,7 @@ static Value number_value(const Varied *swept_options, double number) {
     return value;
 }
 
-static Value drawn_value(const RgSweep *sweep, const Varied *swept_options, int64_t draw) {
+static Value drawn_value(const RgSweep *sweep, const SweptOptions *swept_options, int64_t draw) {
     RgRandom search = rg_random_named(rg_random_root((uint64_t)sweep->search.seed), "search");
     RgRandom random = rg_random_named(search, swept_options->entry.option);
     if (swept_options->count > 0)
@@ -368,8 +368,8 @@ static json_t *value_json(const Value *value) {
 
 /* ---- visiting trials ---- */
 
-static void set_value(const Varied *swept_options, const Value *value, const RgAlgorithm *algorithm,
-                      RgSettings *trial) {
+static void set_value(const SweptOptions *swept_options, const Value *value,
+                      const RgAlgorithm *algorithm, RgSettings *trial) {
     for (int64_t i = 0; i < path_count(swept_options); i++)
         if (path_applies(swept_path(swept_options, i), algorithm))
             rg_settings_set(trial, swept_path(swept_options, i), value->kind, value_text(value),
@@ -382,7 +382,7 @@ static const char *last_part(const char *path) {
 }
 
 /* The last part of the path, or the whole path if another swept option has the same last part. */
-static const char *shown_name(const RgSweep *sweep, const Varied *swept_options) {
+static const char *shown_name(const RgSweep *sweep, const SweptOptions *swept_options) {
     const char *name = last_part(swept_options->entry.option);
     int alike = 0;
     for (int i = 0; i < sweep->grid_count; i++)
@@ -407,7 +407,7 @@ static RgStatus walk_grid(const Walk *walk, const RgSettings *trial, int depth, 
         depth++;
     if (depth == sweep->grid_count)
         return walk->visit(walk->context, trial, walk->swept_options, error);
-    const Varied *swept_options = &sweep->grid[depth];
+    const SweptOptions *swept_options = &sweep->grid[depth];
     RgStatus status = RG_OK;
     for (int64_t i = 0; i < swept_options->count && status == RG_OK; i++) {
         Value value = listed_value(swept_options, i);
@@ -442,7 +442,7 @@ static bool drawn_before(const Walk *walk, RgLookup *drawn, int64_t draw) {
 static RgStatus walk_draw(const Walk *walk, const RgSettings *trial, int64_t draw, RgError *error) {
     RgSettings *next = rg_settings_clone(trial);
     for (int i = 0; i < walk->sweep->drawn_count; i++) {
-        const Varied *swept_options = &walk->sweep->drawn[i];
+        const SweptOptions *swept_options = &walk->sweep->drawn[i];
         if (!applies(swept_options, walk->algorithm))
             continue;
         Value value = drawn_value(walk->sweep, swept_options, draw);
@@ -479,7 +479,7 @@ int64_t rg_sweep_probes(const RgSweep *sweep) {
     return most;
 }
 
-static Value probe_value(const Varied *swept_options, int64_t probe) {
+static Value probe_value(const SweptOptions *swept_options, int64_t probe) {
     if (swept_options->count > 0)
         return listed_value(swept_options, probe);
     Value value = number_value(swept_options,
@@ -491,7 +491,7 @@ static Value probe_value(const Varied *swept_options, int64_t probe) {
 void rg_sweep_probe(const RgSweep *sweep, int64_t probe, const RgAlgorithm *algorithm,
                     RgSettings *trial) {
     for (int i = 0; i < sweep->grid_count + sweep->drawn_count; i++) {
-        const Varied *swept_options =
+        const SweptOptions *swept_options =
             i < sweep->grid_count ? &sweep->grid[i] : &sweep->drawn[i - sweep->grid_count];
         Value value = probe_value(swept_options, probe);
         if (applies(swept_options, algorithm))

@@ -32,12 +32,12 @@ typedef struct Report {
     RgError error;
 } Report;
 
-typedef struct CrewTrial {
+typedef struct PoolTrial {
     bool waiting;
     int deaths;             /* since its checkpoint last changed */
     struct stat checkpoint; /* when the trial was last started */
     double memory;          /* peak bytes, planned or measured */
-} CrewTrial;
+} PoolTrial;
 
 typedef struct Worker {
     pid_t process; /* 0: the place is free */
@@ -45,11 +45,11 @@ typedef struct Worker {
     Report *report;
 } Worker;
 
-typedef struct Crew {
+typedef struct ProcessPool {
     RgTrialRun *run;
     const RgExperiment *experiment;
     const RgProcessPoolOptions *options;
-    CrewTrial *trials; /* [experiment->trial_count] */
+    PoolTrial *trials; /* [experiment->trial_count] */
     Worker *workers;   /* [options->jobs] */
     Report *reports;   /* the same, shared with all children */
     int running;
@@ -60,14 +60,14 @@ typedef struct Crew {
     RgStatus status;      /* the first failure, or RG_OK … */
     RgError error;        /* … and its message */
     sigset_t mask;        /* signal mask before signals were blocked */
-} Crew;
+} ProcessPool;
 
-static const RgTrialSpec *plan_of(const Crew *pool, int64_t trial) {
+static const RgTrialSpec *plan_of(const ProcessPool *pool, int64_t trial) {
     return &pool->experiment->trials[trial];
 }
 
 /* "[3/12] dpo seed 2" */
-static const char *name_of(const Crew *pool, int64_t trial, char name[160]) {
+static const char *name_of(const ProcessPool *pool, int64_t trial, char name[160]) {
     snprintf(name, 160, "[%ld/%ld] %.80s seed %ld", (long)trial + 1,
              (long)pool->experiment->trial_count, plan_of(pool, trial)->part.label,
              (long)plan_of(pool, trial)->seed);
@@ -81,7 +81,7 @@ static bool alike(const RgTrialSpec *a, const RgTrialSpec *b) {
     return strcmp(a->part.label, b->part.label) == 0 && strcmp(a->swept_json, b->swept_json) == 0;
 }
 
-static RgStatus refuse_memory(const Crew *pool, int64_t trial, double left, RgError *error) {
+static RgStatus refuse_memory(const ProcessPool *pool, int64_t trial, double left, RgError *error) {
     char name[160];
     return rg_fail(error, RG_E_USAGE,
                    "%s needs %.1f MB at its peak, but --memory-limit leaves %.1f MB beside the "
@@ -90,7 +90,7 @@ static RgStatus refuse_memory(const Crew *pool, int64_t trial, double left, RgEr
 }
 
 /* Plans the memory of each trial, and checks that each fits. */
-static RgStatus plan_memory(Crew *pool, RgError *error) {
+static RgStatus plan_memory(ProcessPool *pool, RgError *error) {
     RgCostEstimator planner = {0};
     RgStatus status = RG_OK;
     for (int64_t i = 0; i < pool->experiment->trial_count && status == RG_OK; i++) {
@@ -109,7 +109,7 @@ static RgStatus plan_memory(Crew *pool, RgError *error) {
 }
 
 /* A trial took more than planned: the same is expected of similar trials. */
-static void note_memory(Crew *pool, int64_t trial, double measured) {
+static void note_memory(ProcessPool *pool, int64_t trial, double measured) {
     for (int64_t i = 0; i < pool->experiment->trial_count; i++)
         if (pool->trials[i].memory < measured && alike(plan_of(pool, i), plan_of(pool, trial)))
             pool->trials[i].memory = measured;
@@ -117,7 +117,7 @@ static void note_memory(Crew *pool, int64_t trial, double measured) {
 
 /* The limit minus the memory of the leader and the present or expected memory of running trials.
  * Shared pages are counted for each, so the true rest is larger. */
-static double memory_left(Crew *pool) {
+static double memory_left(ProcessPool *pool) {
     double left = pool->options->memory_limit - rg_memory_in_use();
     for (int i = 0; i < pool->options->jobs; i++)
         if (pool->workers[i].process) {
@@ -128,13 +128,13 @@ static double memory_left(Crew *pool) {
     return left;
 }
 
-static bool fits(Crew *pool, int64_t trial) {
+static bool fits(ProcessPool *pool, int64_t trial) {
     return pool->options->memory_limit == 0 || pool->trials[trial].memory <= memory_left(pool);
 }
 
 /* ---- one trial's process ---- */
 
-static RgStatus run_alone(Crew *pool, int64_t trial, RgError *error) {
+static RgStatus run_alone(ProcessPool *pool, int64_t trial, RgError *error) {
     RgTrialRun *run = pool->run;
     run->progress->trial = trial + 1;
     RG_TRY(rg_store_wake(run->store, error));
@@ -150,7 +150,7 @@ static RgStatus run_alone(Crew *pool, int64_t trial, RgError *error) {
     return status;
 }
 
-static _Noreturn void work(Crew *pool, int64_t trial, Report *report) {
+static _Noreturn void work(ProcessPool *pool, int64_t trial, Report *report) {
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (getppid() != pool->leader)
         _exit(1); /* the leader died before PR_SET_PDEATHSIG was set */
@@ -178,7 +178,7 @@ static void *make_setup(void *argument) {
 }
 
 /* Runs on a separate thread: its OpenMP threads end with it, before any fork. */
-static void prepare_setup(Crew *pool, int64_t trial, int threads) {
+static void prepare_setup(ProcessPool *pool, int64_t trial, int threads) {
     pool->run->setup.ahead = true;
     SetupWork setup = {&pool->run->setup, plan_of(pool, trial)};
     pthread_t thread;
@@ -188,7 +188,7 @@ static void prepare_setup(Crew *pool, int64_t trial, int threads) {
     rg_threads_set(threads);
 }
 
-static void look_at_checkpoint(const Crew *pool, int64_t trial, struct stat *about) {
+static void look_at_checkpoint(const ProcessPool *pool, int64_t trial, struct stat *about) {
     char *path = rg_trial_checkpoint(pool->run, plan_of(pool, trial));
     if (stat(path, about) != 0)
         memset(about, 0, sizeof *about);
@@ -197,7 +197,7 @@ static void look_at_checkpoint(const Crew *pool, int64_t trial, struct stat *abo
 
 /* Blocks SIGCHLD, SIGINT and SIGTERM where one could be missed: between checking for news and
  * waiting for it, and until a new process has its own handlers. */
-static void hold_signals(Crew *pool, int how) {
+static void hold_signals(ProcessPool *pool, int how) {
     sigset_t held;
     sigemptyset(&held);
     sigaddset(&held, SIGCHLD);
@@ -206,7 +206,7 @@ static void hold_signals(Crew *pool, int how) {
     sigprocmask(how, &held, how == SIG_BLOCK ? &pool->mask : NULL);
 }
 
-static void start(Crew *pool, int64_t trial) {
+static void start(ProcessPool *pool, int64_t trial) {
     Worker *worker = pool->workers;
     while (worker->process)
         worker++;
@@ -231,7 +231,7 @@ static void start(Crew *pool, int64_t trial) {
     pool->running++;
 }
 
-static int64_t next_waiting(const Crew *pool) {
+static int64_t next_waiting(const ProcessPool *pool) {
     for (int64_t i = 0; i < pool->experiment->trial_count; i++)
         if (pool->trials[i].waiting)
             return i;
@@ -239,7 +239,7 @@ static int64_t next_waiting(const Crew *pool) {
 }
 
 /* Starts trials in order, as places and memory allow. */
-static void start_some(Crew *pool) {
+static void start_some(ProcessPool *pool) {
     while (pool->status == RG_OK && !rg_stop_wanted() && pool->running < pool->options->jobs) {
         int64_t trial = next_waiting(pool);
         if (trial < 0)
@@ -256,8 +256,8 @@ static void start_some(Crew *pool) {
 /* ---- ending ---- */
 
 /* A process ended without a report: its trial waits again, unless it makes no progress. */
-static void on_worker_death(Crew *pool, int64_t trial, int how) {
-    CrewTrial *t = &pool->trials[trial];
+static void on_worker_death(ProcessPool *pool, int64_t trial, int how) {
+    PoolTrial *t = &pool->trials[trial];
     char name[160], end[96];
     if (WIFSIGNALED(how))
         snprintf(end, sizeof end, "was killed by signal %d (%s)", WTERMSIG(how),
@@ -283,7 +283,7 @@ static void on_worker_death(Crew *pool, int64_t trial, int how) {
         free(text);
 }
 
-static void end_worker(Crew *pool, Worker *worker, int how, const struct rusage *usage) {
+static void end_worker(ProcessPool *pool, Worker *worker, int how, const struct rusage *usage) {
     const Report *report = worker->report;
     worker->process = 0;
     pool->running--;
@@ -300,7 +300,7 @@ static void end_worker(Crew *pool, Worker *worker, int how, const struct rusage 
 }
 
 /* Handles the processes that have ended. Returns whether there was one. */
-static bool reap(Crew *pool) {
+static bool reap(ProcessPool *pool) {
     bool any = false;
     int how;
     struct rusage usage;
@@ -314,7 +314,7 @@ static bool reap(Crew *pool) {
     return any;
 }
 
-static void tell_to_stop(Crew *pool) {
+static void tell_to_stop(ProcessPool *pool) {
     for (int i = 0; i < pool->options->jobs; i++)
         if (pool->workers[i].process)
             kill(pool->workers[i].process, SIGTERM);
@@ -326,7 +326,7 @@ static void notice_child(int signal_number) {
 }
 
 /* Waits for a child to end, or until the progress lines are due. */
-static void wait_for_news(Crew *pool) {
+static void wait_for_news(ProcessPool *pool) {
     const struct timespec moment = {.tv_nsec = 200000000};
     bool drawn = pool->run->progress->terminal && !pool->run->progress->quiet;
     if (drawn)
@@ -334,7 +334,7 @@ static void wait_for_news(Crew *pool) {
     ppoll(NULL, 0, drawn ? &moment : NULL, &pool->mask);
 }
 
-static void lead(Crew *pool) {
+static void lead(ProcessPool *pool) {
     struct sigaction action = {.sa_handler = notice_child};
     sigemptyset(&action.sa_mask);
     sigaction(SIGCHLD, &action, NULL);
@@ -354,7 +354,7 @@ static void lead(Crew *pool) {
 
 /* ---- the whole run ---- */
 
-static RgStatus find_work(Crew *pool, RgError *error) {
+static RgStatus find_work(ProcessPool *pool, RgError *error) {
     RgTrialRun *run = pool->run;
     for (int64_t i = 0; i < pool->experiment->trial_count; i++) {
         bool finished = false;
@@ -370,7 +370,7 @@ static RgStatus find_work(Crew *pool, RgError *error) {
     return RG_OK;
 }
 
-static RgStatus outcome(const Crew *pool, RgError *error) {
+static RgStatus outcome(const ProcessPool *pool, RgError *error) {
     if (pool->status != RG_OK)
         return rg_fail(error, pool->status, "%s", pool->error.text);
     if (next_waiting(pool) < 0)
@@ -390,14 +390,14 @@ static RgStatus outcome(const Crew *pool, RgError *error) {
 RgStatus rg_process_pool_run(RgTrialRun *run, const RgExperiment *experiment,
                              const RgProcessPoolOptions *options, RgError *error) {
     size_t shared = sizeof(Report) * (size_t)options->jobs;
-    Crew pool = {.run = run,
-                 .experiment = experiment,
-                 .options = options,
-                 .leader = getpid(),
-                 .trials = rg_allocate(experiment->trial_count, sizeof *pool.trials),
-                 .workers = rg_allocate(options->jobs, sizeof *pool.workers),
-                 .reports =
-                     mmap(NULL, shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0)};
+    ProcessPool pool = {
+        .run = run,
+        .experiment = experiment,
+        .options = options,
+        .leader = getpid(),
+        .trials = rg_allocate(experiment->trial_count, sizeof *pool.trials),
+        .workers = rg_allocate(options->jobs, sizeof *pool.workers),
+        .reports = mmap(NULL, shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0)};
     RgStatus status = pool.reports == MAP_FAILED
                           ? rg_fail(error, RG_E_FILE, "cannot share memory with trials: %m")
                           : find_work(&pool, error);
