@@ -162,17 +162,21 @@ typedef struct RgSteps {
 /* Pairs (k is 2), groups and demonstrations (k is 1). */
 typedef struct RgBatch {
     int64_t prompts, k;
-    int64_t response_limit;  /* most tokens of a sampled response; for an episode, steps */
-    RgTensor *logprob;       /* [prompts, k] log π_θ(y|x), differentiable; for a pair, first the
+    int64_t response_limit; /* most tokens of a sampled response; for an episode, steps */
+    RgTensor *logprob;      /* [prompts, k] log π_θ(y|x), differentiable; for a pair, first the
                              response of `responses`, second that of `opponents` */
-    RgTensor *reference;     /* [prompts, k] log π_ref(y|x); 0 if the method has no reference */
-    RgTensor *log_ratio;     /* [prompts, k] h(y) = logprob − reference, differentiable */
-    RgTensor *old;           /* [prompts, k] log π(y|x) at the start of this step: the values of
+    RgTensor *reference;    /* [prompts, k] log π_ref(y|x); 0 if the method has no reference */
+    RgTensor *log_ratio;    /* [prompts, k] h(y) = logprob − reference, differentiable */
+    RgTensor *old;          /* [prompts, k] log π(y|x) at the start of this step: the values of
                              `logprob` in the first epoch, constant */
-    RgTensor *length;        /* [prompts, k] tokens of y; for an episode, steps; at least 1 */
-    const int32_t *order;    /* [prompts, k] the best response first, as preferred or ranked */
-    RgTensor *on_policy;     /* [prompts] 1: responses and labels have the algorithm's own
+    RgTensor *length;       /* [prompts, k] tokens of y; for an episode, steps; at least 1 */
+    const int32_t *order;   /* [prompts, k] the best response first, as preferred or ranked */
+    RgTensor *on_policy;    /* [prompts] 1: responses and labels have the algorithm's own
                              distribution; 0: offline data */
+    /* [prompts] constant: weights of the prompts in the mean over the batch (rg_batch_mean), of
+     * mean 1; NULL: all are 1. */
+    RgTensor *weight;
+    bool exact;              /* the batch holds every possible pair, weighted by its probability */
     RgTensor *reward;        /* [prompts, k] for groups, by the judge; NULL if it only compares */
     const double *judged;    /* [prompts, k] `reward` in double as given by the judge */
     RgTensor *win_rate;      /* [prompts, k] with rewards: mean over the other responses y' of the
@@ -184,6 +188,12 @@ typedef struct RgBatch {
     RgTensor *log_likelihood; /* of all of them, a scalar */
     int64_t response_tokens;  /* number of tokens in them */
 } RgBatch;
+
+typedef struct RgStep RgStep;
+
+/* The mean over the batch that a loss is: of terms [prompts] or [prompts, k], a scalar, with the
+ * batch's weights. A loss that takes its means by rg_mean can only be trained on samples. */
+RgTensor *rg_batch_mean(RgStep *step, const RgBatch *batch, RgTensor *terms);
 
 /* Δ = h(y_w) − h(y_l), [pairs]. */
 RgTensor *rg_log_ratio_margin(RgTape *tape, const RgBatch *batch);
@@ -207,7 +217,7 @@ typedef struct RgTrainer RgTrainer;
 enum { RG_STEP_METRICS = 16, RG_METRIC_NAME = 32 };
 
 /* The step that a loss is computed for. */
-typedef struct RgStep {
+struct RgStep {
     RgTape *tape;         /* the loss is recorded on it */
     int64_t number;       /* of the trial's steps, from 0 */
     int64_t epoch;        /* pass over the step's batch, from 0 */
@@ -219,8 +229,9 @@ typedef struct RgStep {
     const char *metric[RG_STEP_METRICS];
     double sum[RG_STEP_METRICS];
     double share;      /* weight of the current part in the sums */
+    bool weighted;     /* the loss took its mean by rg_batch_mean */
     const char *fault; /* how rg_step_metric was misused, which fails the step; or NULL */
-} RgStep;
+};
 
 /* Log a mean over the batch that the loss was given, such as a clip fraction, next to the trainer's
  * own metrics of the step. For a batch in parts, the log holds the mean over the parts, weighted by

@@ -24,7 +24,7 @@ static const RgOption spin_options[] = {
 static RgTensor *spin_loss(RgStep *step, const void *options, const RgBatch *batch) {
     const SpinOptions *o = options;
     RgTape *t = step->tape;
-    return rg_negate(t, rg_mean(t, rg_preference_fit(t, batch, o->beta)));
+    return rg_negate(t, rg_batch_mean(step, batch, rg_preference_fit(t, batch, o->beta)));
 }
 
 static void spin_recipe(const void *options, RgRecipe *recipe) {

@@ -8,13 +8,16 @@
 #include "algorithms/training/trainer.h"
 
 typedef struct RgRollout {
+    int64_t prompts;        /* of the batch, as often as they have responses in it */
     int64_t k;              /* responses to a prompt: 2 for pairs, 1 for demonstrations */
     RgSequences *sequences; /* [batch·k], responses to a prompt are adjacent */
     RgSequences *third;     /* the third responses; NULL: none */
     /* The other members live on the tape's arena. For pairs and groups; NULL for demonstrations: */
-    int32_t *order;    /* [batch, k] the best response first */
+    int32_t *order;    /* [prompts, k] the best response first */
     RgReal *on_policy; /* [batch] */
     bool *sampled;     /* [batch] at least one of the responses is not from the data set */
+    RgReal *weight;    /* [batch] as RgBatch.weight; NULL: all are 1 */
+    bool exact;        /* every possible pair, weighted by its probability; already labelled */
     /* For groups, with a judge that gives rewards; else NULL: */
     double *reward, *win_rate; /* [batch, k] */
     int64_t *step_start;       /* [batch·k + 1] first single step, if the recipe has `steps` */

@@ -3,11 +3,14 @@
  * algorithm by name. */
 #include "algorithms/training/gradient.h"
 
+#include "algorithms/training/expectation.h"
 #include "core/train/gradient_sum.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+
+static const char *const expectations[] = {"sampled", "exact", NULL};
 
 const RgOption rg_training_options[] = {
     RG_OPTION_INTEGER(RgTrainingOptions, batch, "32", 1, 65536,
@@ -28,6 +31,10 @@ const RgOption rg_training_options[] = {
     RG_OPTION_REAL(
         RgTrainingOptions, min_p, "0", 0, 1,
         "sample only tokens with at least this share of the likeliest token's probability; 0: all"),
+    RG_OPTION_CHOICE(
+        RgTrainingOptions, expectation, "sampled", expectations,
+        "how a step computes the expectation of the loss: sampled, over a batch; or exact, over "
+        "all pairs of enumerated responses weighted by their probability, without a batch"),
     RG_OPTION_END,
 };
 
@@ -130,6 +137,8 @@ static RgStatus check_all(const RgAlgorithm *algorithm, const RgRecipe *recipe,
     if (algorithm->loss)
         RG_TRY(rg_recipe_check(algorithm, recipe, error));
     RG_TRY(rg_recipe_check_sources(algorithm, recipe, task, policy, error));
+    if (training->expectation == RG_EXACT_EXPECTATION)
+        RG_TRY(rg_expectation_check(algorithm, recipe, training, policy, error));
     return rg_training_check(algorithm, recipe, training, error);
 }
 
@@ -198,6 +207,7 @@ void rg_trainer_destroy(RgTrainer *trainer) {
     free(trainer->prompts.order);
     free(trainer->pairs.order);
     free(trainer->pairs_read);
+    free(trainer->pair_shares);
     free(trainer->demonstrations.order);
     free(trainer);
 }
