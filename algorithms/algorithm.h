@@ -50,7 +50,8 @@ typedef enum RgSource {
  * another number. */
 typedef struct RgRecipe {
     RgSource responses; /* all of a group, or the first of a pair, or demonstrations */
-    RgSource opponents; /* the second of a pair; RG_FROM_NOWHERE: the same source as the first */
+    RgSource opponents; /* the second of a pair; RG_FROM_NOWHERE or RG_FROM_POLICY: the same source
+                           as the first */
     /* Who labels pairs, or ranks groups. RG_FROM_NOWHERE with opponents: the first is preferred;
      * RG_FROM_NOWHERE without opponents: the responses are demonstrations. */
     RgSource preferences;
@@ -60,10 +61,18 @@ typedef struct RgRecipe {
     RgSource third;
     bool third_competes; /* on-policy pairs are the best and the worst of three, by the judge */
     bool third_chosen;   /* RG_FROM_OTHERS is only the next pair's chosen response; else both */
-    double on_policy;    /* 1. Share of pairs from `responses` and `preferences`; the rest is
+    /* Source of one further response to the prompt of each pair, a rival that the judge compares both
+     * responses with: RgBatch.win_rate. It is no part of the loss otherwise. RG_FROM_POLICY,
+     * RG_FROM_REFERENCE or RG_FROM_MIXTURE. */
+    RgSource rivals;
+    /* The first of two epochs leads to a half point by a plain gradient step, where rivals are
+     * sampled anew. The second takes its gradient with them, and moves from where the step began
+     * (extragradient). */
+    bool extragradient;
+    double on_policy; /* 1. Share of pairs from `responses` and `preferences`; the rest is
                             offline data */
-    double beta;  /* 0.1. β of the policy's own labels, and of implicit rewards in the log */
-    bool rewards; /* the judge has to give rewards: a judge that only compares is refused */
+    double beta;      /* 0.1. β of the policy's own labels, and of implicit rewards in the log */
+    bool rewards;     /* the judge has to give rewards: a judge that only compares is refused */
     bool reference_free;      /* log π_ref is not computed, and counts as 0 */
     bool couples;             /* the loss is not a mean of terms that depend on one prompt each (or
                                  one token of demonstrations): a batch cannot be split */
@@ -180,7 +189,8 @@ typedef struct RgBatch {
     RgTensor *reward;        /* [prompts, k] for groups, by the judge; NULL if it only compares */
     const double *judged;    /* [prompts, k] `reward` in double as given by the judge */
     RgTensor *win_rate;      /* [prompts, k] with rewards: mean over the other responses y' of the
-                             probability P(y ≻ y') that the judge prefers y */
+                             probability P(y ≻ y') that the judge prefers y; with rivals: whether
+                             it prefers y to its rival, 1 or 0 */
     RgSide chosen, rejected; /* for pairs: first and last of `order` */
     RgSide third;            /* if the recipe has one; for RG_FROM_OTHERS both, [2·prompts] */
     RgSteps steps;           /* if the recipe has `steps` */

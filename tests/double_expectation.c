@@ -3,6 +3,7 @@
  * the method is an estimate of, which the tape differentiates as one sum over all pairs. */
 #include <criterion/criterion.h>
 
+#include "algorithms/training/expectation.h"
 #include "core/models/enumerated.h"
 #include "envs/bandit/bandit.h"
 #include "envs/bandit/bandit_exact.h"
@@ -167,6 +168,123 @@ Test(expectation, ipo_reaches_its_closed_form) {
         cr_expect_float_eq(most, expected[i], 5e-5);
         race_end(&s);
     }
+}
+
+/* ---- samples against the expectation ---- */
+
+enum { DRAWS = 600 };
+
+/* The mean of the gradients of sampled steps, and its standard errors: [CELLS] each. */
+static void sampled_gradient(Race *race, double *mean, double *error) {
+    double sum[CELLS] = {0}, squares[CELLS] = {0}, loss;
+    RgError why = {0};
+    race->trainer->training.expectation = RG_SAMPLED_EXPECTATION;
+    for (int64_t step = 0; step < DRAWS; step++) {
+        race->trainer->outcome = (RgOutcome){0};
+        rg_parameters_zero_gradient(race->policy->parameters);
+        cr_assert_eq(rg_trainer_gradient(race->trainer, step, &loss, &why), RG_OK, "%s", why.text);
+        for (int i = 0; i < CELLS; i++) {
+            double g = race->policy->parameters->gradient[i];
+            sum[i] += g;
+            squares[i] += g * g;
+        }
+    }
+    for (int i = 0; i < CELLS; i++) {
+        mean[i] = sum[i] / DRAWS;
+        error[i] = sqrt(fmax(0, squares[i] / DRAWS - mean[i] * mean[i]) / DRAWS);
+    }
+}
+
+/* Every method that has both: the expected gradient of its samples is the exact one, within five
+ * standard errors. (Offline pairs of a batch come from a shuffled pass, whose means have smaller
+ * errors.) */
+Test(expectation, samples_have_the_exact_gradient_as_their_mean) {
+    int compared = 0;
+    for (int a = 0; rg_algorithm(a); a++) {
+        RgError error = {0};
+        const RgAlgorithm *algorithm = rg_algorithm(a);
+        bool grouped = false;
+        for (const RgOption *o = algorithm->about.options; o && o->name; o++)
+            grouped = grouped || strcmp(o->name, "group_size") == 0;
+        Race race = exact_race(algorithm->about.name, grouped ? "group_size=2" : "");
+        RgRecipe *recipe = &race.trainer->recipe;
+        if (rg_expectation_check(algorithm, recipe, &race.trainer->training,
+                                 &race.environment->task, race.policy, &error) == RG_OK) {
+            double mean[CELLS], standard[CELLS], exact[CELLS], scale = 0;
+            recipe->extragradient = false; /* one gradient at a time */
+            trainer_loss(&race);
+            memcpy(exact, race.policy->parameters->gradient, sizeof exact);
+            sampled_gradient(&race, mean, standard);
+            for (int i = 0; i < CELLS; i++)
+                scale = fmax(scale, fabs(exact[i]));
+            cr_expect_gt(scale, 0, "%s", algorithm->about.name);
+            for (int i = 0; i < CELLS; i++)
+                cr_expect_lt(fabs(mean[i] - exact[i]), 5 * standard[i] + 1e-12,
+                             "%s: %g ± %g, expected %g", algorithm->about.name, mean[i],
+                             standard[i], exact[i]);
+            compared++;
+        }
+        race_end(&race);
+    }
+    cr_expect_geq(compared, 22, "%d methods", compared);
+}
+
+/* ---- preference games ---- */
+
+/* Rock, paper, scissors and two responses that lose to all three, in every context: P(a ≻ b). */
+static const double game[R][R] = {{0.5, 0.1, 0.9, 0.8, 0.7},
+                                  {0.9, 0.5, 0.2, 0.9, 0.6},
+                                  {0.1, 0.8, 0.5, 0.7, 0.9},
+                                  {0.2, 0.1, 0.3, 0.5, 0.4},
+                                  {0.3, 0.4, 0.1, 0.6, 0.5}};
+
+/* The largest distance from the regularised equilibrium, where β·h(y) − P(y ≻ π) is the same for
+ * all responses. */
+static double equilibrium_error(const Race *race, double beta) {
+    double own[CELLS], reference[CELLS], worst = 0;
+    rg_policy_table(race->policy, own);
+    rg_policy_table(race->reference, reference);
+    for (int c = 0; c < C; c++) {
+        double excess[R], mean = 0;
+        for (int a = 0; a < R; a++) {
+            double wins = 0;
+            for (int b = 0; b < R; b++)
+                wins += exp(own[c * R + b]) * game[a][b];
+            excess[a] = beta * (own[c * R + a] - reference[c * R + a]) - wins;
+            mean += excess[a] / R;
+        }
+        for (int a = 0; a < R; a++)
+            worst = fmax(worst, fabs(excess[a] - mean));
+    }
+    return worst;
+}
+
+static double play(const char *algorithm, const char *options, double beta, double rate,
+                   int64_t steps) {
+    static double table[CELLS * R];
+    RgError error = {0};
+    Race race = exact_race(algorithm, options);
+    race.environment->task.preference = table;
+    for (int i = 0; i < CELLS * R; i++)
+        table[i] = game[i / R % R][i % R];
+    race.trainer->optimizer->type = &rg_optimizer_sgd;
+    race.trainer->optimizer->options.learning_rate = rate;
+    race.trainer->optimizer->options.momentum = 0;
+    for (int64_t step = 0; step < steps; step++)
+        cr_assert_eq(rg_trainer_step(race.trainer, &error), RG_OK, "%s", error.text);
+    double left = equilibrium_error(&race, beta);
+    race_end(&race);
+    return left;
+}
+
+Test(expectation, methods_for_games_end_at_the_regularised_equilibrium) {
+    cr_expect_lt(play("online-ipo", "beta=0.5", 0.5, 0.5, 3000), 1e-10);
+    cr_expect_lt(play("online-ipo", "beta=0.5 target=label", 0.5, 0.5, 3000), 1e-10);
+    cr_expect_lt(play("egpo", "beta=0.5", 0.5, 0.5, 3000), 1e-10);
+    cr_expect_lt(play("inpo", "eta=1 tau=0.5", 0.5, 0.5, 6000), 1e-10);
+    cr_expect_lt(play("nash-md", "beta=0.5 reference_share=0", 0.5, 2, 6000), 1e-10);
+    /* a method of transitive preferences ends elsewhere */
+    cr_expect_gt(play("online-dpo", "beta=0.5", 0.5, 0.5, 3000), 1e-3);
 }
 
 Test(expectation, what_has_no_exact_expectation_is_refused) {

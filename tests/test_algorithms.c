@@ -886,6 +886,9 @@ Test(family, what_needs_rewards_refuses_a_judge_that_only_compares_by_its_name) 
         {"xpo", "", true},
         {"vpo", "", true},
         {"nash-md", "", true},
+        {"online-ipo", "", true},
+        {"egpo", "", true},
+        {"inpo", "", true},
         {"parl", "expectation=sampled estimator=none", true},
         {"dpo", "", true},
     };

@@ -16,7 +16,7 @@ void rg_batch_add_pairs(RgTrainer *trainer, const RgBatch *batch, int64_t prompt
         double w = weight_of(batch, i);
         double hc = batch->chosen.log_ratio->data[i], hr = batch->rejected.log_ratio->data[i];
         if (r->responses == RG_FROM_POLICY && batch->on_policy->data[i] != 0) {
-            bool both = r->opponents == RG_FROM_NOWHERE;
+            bool both = r->opponents == RG_FROM_NOWHERE || r->opponents == RG_FROM_POLICY;
             means->kl += w * (both ? hc + hr : batch->order[2 * i] == 0 ? hc : hr);
             means->own += both ? 2 * w : w;
         }

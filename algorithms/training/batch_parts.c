@@ -279,8 +279,9 @@ RgBatch rg_batch_of_responses(RgTrainer *trainer, int64_t step, const RgBatchPar
     if (rollout->reward) {
         batch.judged = rollout->reward + first;
         batch.reward = rg_constant_from_double(t, shape, rollout->reward + first);
-        batch.win_rate = rg_constant_from_double(t, shape, rollout->win_rate + first);
     }
+    if (rollout->win_rate)
+        batch.win_rate = rg_constant_from_double(t, shape, rollout->win_rate + first);
     if (rg_recipe_takes_pairs(&trainer->recipe)) {
         batch.chosen = pick_side(t, &batch, 0);
         batch.rejected = pick_side(t, &batch, 1);

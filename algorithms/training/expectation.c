@@ -76,6 +76,13 @@ static double *mixture_table(RgTrainer *trainer, const Tables *t) {
     return own;
 }
 
+static double *source_table(RgTrainer *trainer, const Tables *t, RgSource source) {
+    if (source == RG_FROM_MIXTURE)
+        return mixture_table(trainer, t);
+    return table_of(trainer, t,
+                    source == RG_FROM_REFERENCE ? trainer->reference : trainer->sampler);
+}
+
 /* Log-shares of the demonstrations of each context. */
 static double *demonstration_table(RgTrainer *trainer, const Tables *t) {
     const RgSequences *s = trainer->task->demonstrations;
@@ -129,19 +136,23 @@ static const double *find_shares(RgTrainer *trainer, const Tables *t) {
     return trainer->pair_shares;
 }
 
+static Tables table_sizes(const RgTrainer *trainer) {
+    return (Tables){.contexts = rg_policy_contexts(trainer->policy),
+                    .responses = rg_policy_responses(trainer->policy),
+                    .preference = trainer->task->preference};
+}
+
 static RgStatus make_tables(RgTrainer *trainer, Tables *t, RgError *error) {
     const RgRecipe *r = &trainer->recipe;
-    *t = (Tables){.contexts = rg_policy_contexts(trainer->policy),
-                  .responses = rg_policy_responses(trainer->policy),
-                  .preference = trainer->task->preference};
+    *t = table_sizes(trainer);
     find_prompts(trainer, t);
     if (r->responses == RG_FROM_POLICY)
         t->first = table_of(trainer, t, trainer->sampler);
     else if (r->opponents != RG_FROM_NOWHERE)
         t->first = demonstration_table(trainer, t);
-    t->second = r->opponents == RG_FROM_REFERENCE ? table_of(trainer, t, trainer->reference)
-                : r->opponents == RG_FROM_MIXTURE ? mixture_table(trainer, t)
-                                                  : t->first;
+    t->second = t->first;
+    if (r->opponents == RG_FROM_REFERENCE || r->opponents == RG_FROM_MIXTURE)
+        t->second = source_table(trainer, t, r->opponents);
     if (r->preferences == RG_FROM_POLICY) {
         const double *reference = table_of(trainer, t, trainer->reference);
         t->log_ratio = table_of(trainer, t, trainer->policy);
@@ -258,6 +269,33 @@ RgStatus rg_expectation(RgTrainer *trainer, RgRollout *rollout, RgError *error) 
         add_offline(trainer, &tables, 1 - r->on_policy, false, &items);
     fill(trainer, &tables, &items, rollout);
     free(items.item);
+    return r->rivals == RG_FROM_NOWHERE ? RG_OK : rg_expectation_rate(trainer, rollout, error);
+}
+
+/* ---- rivals ---- */
+
+/* P(y ≻ rival) of every response: wins [contexts, responses] out. */
+static void find_wins(const RgTrainer *trainer, const Tables *t, const double *rival,
+                      double *wins) {
+    int64_t n = t->responses;
+    for (int64_t c = 0; c < t->contexts; c++)
+        for (int64_t a = 0; a < n; a++)
+            for (int64_t b = 0; b < n; b++)
+                wins[c * n + a] += exp(rival[c * n + b]) * judge_prefers(trainer, t, c, a, b);
+}
+
+RgStatus rg_expectation_rate(RgTrainer *trainer, RgRollout *rollout, RgError *error) {
+    const RgSequences *s = rollout->sequences;
+    Tables tables = table_sizes(trainer);
+    if (trainer->task->judge)
+        RG_TRY(find_rewards(trainer, &tables, error));
+    double *wins = double_array(trainer, tables.contexts * tables.responses);
+    find_wins(trainer, &tables, source_table(trainer, &tables, trainer->recipe.rivals), wins);
+    if (!rollout->win_rate)
+        rollout->win_rate = double_array(trainer, s->count);
+    for (int64_t i = 0; i < s->count; i++)
+        rollout->win_rate[i] =
+            wins[*rg_sequence_prompt(s, i) * tables.responses + *rg_sequence_response(s, i)];
     return RG_OK;
 }
 
@@ -280,8 +318,8 @@ static const char *obstacle(const RgAlgorithm *a, const RgRecipe *r,
 }
 
 RgStatus rg_expectation_check(const RgAlgorithm *algorithm, const RgRecipe *recipe,
-                              const RgTrainingOptions *training, const RgPolicy *policy,
-                              RgError *error) {
+                              const RgTrainingOptions *training, const RgTask *task,
+                              const RgPolicy *policy, RgError *error) {
     const char *name = algorithm->about.name, *why = obstacle(algorithm, recipe, training);
     if (why)
         return rg_fail(error, RG_E_USAGE,
@@ -293,6 +331,11 @@ RgStatus rg_expectation_check(const RgAlgorithm *algorithm, const RgRecipe *reci
                        "training.expectation is \"exact\", and the responses of a %s policy cannot "
                        "be enumerated: expected a tabular or log-linear policy, or \"sampled\"",
                        policy->type->about.name);
+    bool judged = recipe->preferences == RG_FROM_JUDGE || recipe->rivals != RG_FROM_NOWHERE;
+    if (judged && !task->judge && !task->preference)
+        return rg_fail(error, RG_E_USAGE,
+                       "training.expectation is \"exact\", and the probabilities of the judge's "
+                       "labels are not known: expected a judge that gives rewards, or \"sampled\"");
     int64_t n = rg_policy_responses(policy);
     double pairs = 2.0 * (double)rg_policy_contexts(policy) * (double)n * (double)n;
     if (pairs > MOST_PAIRS)

@@ -12,11 +12,15 @@
  * pairs, and recipes with a third response or groups of more than two. RG_E_USAGE, with the
  * algorithm's name. */
 RgStatus rg_expectation_check(const RgAlgorithm *algorithm, const RgRecipe *recipe,
-                              const RgTrainingOptions *training, const RgPolicy *policy,
-                              RgError *error);
+                              const RgTrainingOptions *training, const RgTask *task,
+                              const RgPolicy *policy, RgError *error);
 
 /* The rollout of a step: pairs of probability 0 are left out. Nothing is sampled and no judge is
  * queried one by one, so the meter counts neither. Fails if the judge fails. */
 RgStatus rg_expectation(RgTrainer *trainer, RgRollout *rollout, RgError *error);
+
+/* The probability that the judge prefers each response of the rollout to a rival, into `win_rate`.
+ * Fails if the judge fails. */
+RgStatus rg_expectation_rate(RgTrainer *trainer, RgRollout *rollout, RgError *error);
 
 #endif

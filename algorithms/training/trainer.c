@@ -138,7 +138,7 @@ static RgStatus check_all(const RgAlgorithm *algorithm, const RgRecipe *recipe,
         RG_TRY(rg_recipe_check(algorithm, recipe, error));
     RG_TRY(rg_recipe_check_sources(algorithm, recipe, task, policy, error));
     if (training->expectation == RG_EXACT_EXPECTATION)
-        RG_TRY(rg_expectation_check(algorithm, recipe, training, policy, error));
+        RG_TRY(rg_expectation_check(algorithm, recipe, training, task, policy, error));
     return rg_training_check(algorithm, recipe, training, error);
 }
 
@@ -324,7 +324,32 @@ static RgStatus note_loss(RgTrainer *trainer, double loss, double norm, int64_t 
     return RG_OK;
 }
 
+/* Extragradient: take a plain gradient step to the half point, rate the batch's responses against
+ * rivals from there, and go back. *norm out, of the gradient; if it is not finite, nothing is
+ * done. */
+static RgStatus rate_at_half_point(RgTrainer *trainer, RgRollout *rollout, double *norm,
+                                   RgError *error) {
+    const RgOptimizer *optimizer = trainer->optimizer;
+    RgParameters *p = trainer->policy->parameters;
+    RgStatus status = RG_OK;
+    *norm = rg_parameters_gradient_norm(p);
+    if (isfinite(*norm)) {
+        double rate = rg_learning_rate(&optimizer->options, trainer->step, optimizer->total_steps);
+        size_t bytes = (size_t)p->count * sizeof *p->value;
+        RgReal *start = rg_allocate(p->count, sizeof *start);
+        memcpy(start, p->value, bytes);
+        for (int64_t i = 0; i < p->count; i++)
+            p->value[i] -= (RgReal)rate * p->gradient[i];
+        status = rg_rollout_rate(trainer, trainer->step, 1, rollout, error);
+        memcpy(p->value, start, bytes);
+        free(start);
+    }
+    rg_parameters_zero_gradient(p);
+    return status;
+}
+
 static RgStatus loss_step(RgTrainer *trainer, RgError *error) {
+    bool extragradient = trainer->recipe.extragradient;
     int64_t epochs = trainer->recipe.epochs, epoch = 0;
     double loss = 0, norm = 0;
     RgRollout rollout;
@@ -332,7 +357,10 @@ static RgStatus loss_step(RgTrainer *trainer, RgError *error) {
     while (status == RG_OK && epoch < epochs && isfinite(loss) && isfinite(norm)) {
         loss += rg_gradient_add(trainer, trainer->step, epoch++, &rollout);
         status = check_loss(trainer, error);
-        norm = status == RG_OK ? step_parameters(trainer) : 0;
+        if (status == RG_OK && extragradient && epoch == 1)
+            status = rate_at_half_point(trainer, &rollout, &norm, error);
+        else if (status == RG_OK)
+            norm = step_parameters(trainer);
     }
     if (status == RG_OK)
         status = note_loss(trainer, loss / (double)epoch, norm, epoch, error);

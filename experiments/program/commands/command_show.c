@@ -257,6 +257,8 @@ static void show_sources(const RgAlgorithm *a) {
     if (r.opponents != RG_FROM_NOWHERE)
         printf("opponents: %s\n", source_name(r.opponents));
     printf("preferences: %s\n", source_name(r.preferences));
+    if (r.rivals != RG_FROM_NOWHERE)
+        printf("rivals: %s\n", source_name(r.rivals));
     if (r.third != RG_FROM_NOWHERE)
         printf("third responses: %s\n", source_name(r.third));
     if (r.rewards)
