@@ -264,8 +264,8 @@ const RgArgument rg_choice_arguments[] = {
 };
 
 const RgArgument rg_trials_arguments[] = {
-    {.kind = RG_ARGUMENTS_INCLUDED, .table = rg_experiment_arguments},
-    {.kind = RG_ARGUMENTS_INCLUDED, .table = rg_choice_arguments},
+    RG_ARGUMENT_EXTEND(rg_experiment_arguments),
+    RG_ARGUMENT_EXTEND(rg_choice_arguments),
     RG_ARGUMENT_END,
 };
 

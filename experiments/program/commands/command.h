@@ -90,8 +90,11 @@ typedef struct RgArgument {
         .kind = RG_ARGUMENT_TEXTS, .offset = offsetof(type, member),                               \
         .count_offset = offsetof(type, count), .expected = (expected_)                             \
     }
+/* The rows of another table: for the struct in a member, or for this struct. */
 #define RG_ARGUMENT_INCLUDE(type, member, table_)                                                  \
     { .kind = RG_ARGUMENTS_INCLUDED, .offset = offsetof(type, member), .table = (table_) }
+#define RG_ARGUMENT_EXTEND(table_)                                                                 \
+    { .kind = RG_ARGUMENTS_INCLUDED, .table = (table_) }
 #define RG_ARGUMENT_END                                                                            \
     { .kind = RG_ARGUMENTS_END }
 

@@ -29,7 +29,7 @@ static const RgLoadedPlugin *loaded_of(const char *file, RgError *error) {
 static void check_one(RgKind kind, const RgDescriptor *about, const CheckArguments *a,
                       RgClaims *claims) {
     int options_count = 0;
-    for (const RgOption *o = about->options; o && o->kind != RG_KIND_END; o++)
+    while (rg_options_at(about->options, options_count, NULL))
         options_count++;
     printf("%s %s: %s\n", rg_kind_names[kind], about->name, about->summary);
     rg_claim(claims, true, "its descriptor is whole", "%d option%s, each with its default and help",

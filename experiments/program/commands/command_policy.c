@@ -393,7 +393,7 @@ static RgStatus sample(void *arguments, RgError *error) {
 }
 
 static const RgArgument sample_arguments[] = {
-    {.kind = RG_ARGUMENTS_INCLUDED, .table = score_arguments},
+    RG_ARGUMENT_EXTEND(score_arguments),
     RG_ARGUMENT_OPTION(PolicyArguments, prompt, "prompt", 'm', "TEXT",
                        "one prompt, instead of a file"),
     RG_ARGUMENT_OPTION(PolicyArguments, copies, "copies", 'n', "N",

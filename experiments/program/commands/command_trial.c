@@ -138,7 +138,7 @@ static RgStatus rerun(void *arguments, RgError *error) {
 }
 
 static const RgArgument rerun_arguments[] = {
-    {.kind = RG_ARGUMENTS_INCLUDED, .table = package_arguments},
+    RG_ARGUMENT_EXTEND(package_arguments),
     RG_ARGUMENT_OPTION(RerunArguments, results, "results", 'r', "FILE",
                        "results store (default: results/NAME.db)"),
     RG_ARGUMENT_END,
@@ -195,7 +195,7 @@ static RgStatus verify(void *arguments, RgError *error) {
 }
 
 static const RgArgument verify_arguments[] = {
-    {.kind = RG_ARGUMENTS_INCLUDED, .table = package_arguments},
+    RG_ARGUMENT_EXTEND(package_arguments),
     RG_ARGUMENT_OPTION(RerunArguments, tolerance, "tolerance", 0, "R",
                        "largest difference that counts as rounding, relative to the metric's "
                        "largest magnitude (default: 1e-3)",
