@@ -41,28 +41,55 @@ typedef struct SailOptions {
     double reverse_kl;     /* only SAIL-RevKL */
 } SailOptions;
 
-#define SAIL_OPTIONS(table, default_mixture, mixture_letter, default_exploration,                  \
-                     exploration_letter, ...)                                                      \
-    static const RgOption table[] = {                                                              \
-        RG_OPTION_REAL(SailOptions, beta, "0.1", 1e-6, 1e3, "strength β of the KL term"),          \
-        RG_OPTION_REAL(SailOptions, mixture, default_mixture, 0, 1,                                \
-                       "share of examples of the new distribution (the paper's " mixture_letter    \
-                       "); the rest is offline data"),                                             \
-        RG_OPTION_REAL(SailOptions, exploration, default_exploration, -1e3, 1e3,                   \
-                       "coefficient of the added gradient (the paper's " exploration_letter ")"),  \
-        RG_OPTION_CHOICE(SailOptions, score_term, "exact", score_terms,                            \
-                         "added gradient: exact, by the formula; baseline, by the formula with a " \
-                         "leave-one-out baseline (same expectation, less variance); released, as " \
-                         "the published code computes it; none"),                                  \
-        __VA_ARGS__ RG_OPTION_END,                                                                 \
-    }
+static const RgOption score_term_option[] = {
+    RG_OPTION_CHOICE(SailOptions, score_term, "exact", score_terms,
+                     "added gradient: exact, by the formula; baseline, by the formula with a "
+                     "leave-one-out baseline (same expectation, less variance); released, as the "
+                     "published code computes it; none"),
+    RG_OPTION_END,
+};
 
-SAIL_OPTIONS(sail_dp_options, "0.4", "r", "0.2", "ρ", );
-SAIL_OPTIONS(sail_pp_options, "0.3", "p", "0.2", "π", RG_SAMPLER_STEPS(SailOptions, "1"), );
-SAIL_OPTIONS(sail_pr_options, "0.3", "g", "0.3", "γ", RG_SAMPLER_STEPS(SailOptions, "1"), );
-SAIL_OPTIONS(sail_revkl_options, "0.3", "g", "0.3", "γ", RG_SAMPLER_STEPS(SailOptions, "1"),
-             RG_OPTION_REAL(SailOptions, reverse_kl, "0.02", 0, 1e3,
-                            "coefficient of the reverse-KL penalty; 0 is SAIL-PR"), );
+static const RgOption sail_dp_options[] = {
+    RG_OPTION_REAL(SailOptions, beta, "0.1", 1e-6, 1e3, "strength β of the KL term"),
+    RG_OPTION_REAL(
+        SailOptions, mixture, "0.4", 0, 1,
+        "share of examples of the new distribution (the paper's r); the rest is offline data"),
+    RG_OPTION_REAL(SailOptions, exploration, "0.2", -1e3, 1e3,
+                   "coefficient of the added gradient (the paper's ρ)"),
+    RG_OPTION_EXTEND(score_term_option),
+    RG_OPTION_END,
+};
+
+static const RgOption sail_pp_options[] = {
+    RG_OPTION_REAL(SailOptions, beta, "0.1", 1e-6, 1e3, "strength β of the KL term"),
+    RG_OPTION_REAL(
+        SailOptions, mixture, "0.3", 0, 1,
+        "share of examples of the new distribution (the paper's p); the rest is offline data"),
+    RG_OPTION_REAL(SailOptions, exploration, "0.2", -1e3, 1e3,
+                   "coefficient of the added gradient (the paper's π)"),
+    RG_OPTION_EXTEND(score_term_option),
+    RG_SAMPLER_STEPS(SailOptions, "1"),
+    RG_OPTION_END,
+};
+
+static const RgOption sail_pr_options[] = {
+    RG_OPTION_REAL(SailOptions, beta, "0.1", 1e-6, 1e3, "strength β of the KL term"),
+    RG_OPTION_REAL(
+        SailOptions, mixture, "0.3", 0, 1,
+        "share of examples of the new distribution (the paper's g); the rest is offline data"),
+    RG_OPTION_REAL(SailOptions, exploration, "0.3", -1e3, 1e3,
+                   "coefficient of the added gradient (the paper's γ)"),
+    RG_OPTION_EXTEND(score_term_option),
+    RG_SAMPLER_STEPS(SailOptions, "1"),
+    RG_OPTION_END,
+};
+
+static const RgOption sail_revkl_options[] = {
+    RG_OPTION_EXTEND(sail_pr_options),
+    RG_OPTION_REAL(SailOptions, reverse_kl, "0.02", 0, 1e3,
+                   "coefficient of the reverse-KL penalty; 0 is SAIL-PR"),
+    RG_OPTION_END,
+};
 
 /* For each on-policy pair, the mean F of the other on-policy pairs, [pairs]; 0 without others. It
  * does not depend on the pair itself, so subtracting it does not change the expectation of the

@@ -207,10 +207,7 @@ Test(family, self_play_moves_its_reference_and_no_other) {
 }
 
 static bool has_option(const RgAlgorithm *a, const char *name) {
-    for (const RgOption *o = a->about.options; o && o->kind != RG_KIND_END; o++)
-        if (strcmp(o->name, name) == 0)
-            return true;
-    return false;
+    return rg_options_find(a->about.options, name) != NULL;
 }
 
 static RgSequences *sampled_by(Race *race) {

@@ -415,7 +415,8 @@ void rg_trial_spec_assume(RgTrialSpec *plan, const json_t *sums) {
 /* Appends the names of options that are recorded only if not at their defaults to the `used` first
  * of `known`. Returns the new count. */
 static int add_later(const RgOption *table, const char **known, int used, int most) {
-    for (const RgOption *o = table; o->kind != RG_KIND_END && used < most; o++)
+    const RgOption *o;
+    for (int i = 0; (o = rg_options_at(table, i, NULL)) && used < most; i++)
         if (o->later)
             known[used++] = o->name;
     return used;

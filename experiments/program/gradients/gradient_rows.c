@@ -135,13 +135,6 @@ static RgStatus measure_loss(const Bench *b, const void *options, RgGradientRow 
 
 /* ---- all rows ---- */
 
-static const RgOption *find_option(const RgOption *table, const char *name) {
-    for (; table && table->kind != RG_KIND_END; table++)
-        if (strcmp(table->name, name) == 0)
-            return table;
-    return NULL;
-}
-
 /* The algorithm's options with mixture and exploration at 1 and `variant` (an option's name, or
  * NULL) at `choice`. */
 static RgStatus variant_options(const RgTrialSpec *plan, const char *variant, const char *choice,
@@ -152,7 +145,7 @@ static RgStatus variant_options(const RgTrialSpec *plan, const char *variant, co
     for (int i = 0; i < 2; i++) {
         char path[64];
         snprintf(path, sizeof path, "algorithm.%s", ones[i]);
-        if (find_option(table, ones[i]))
+        if (rg_options_find(table, ones[i]))
             rg_settings_set(settings, path, RG_SETTING_REAL, "1", "check-gradients", 0);
     }
     if (variant) {
@@ -209,7 +202,7 @@ static RgStatus loss_rows(const RgTrialSetup *setup, const RgTrialSpec *plan, Rg
                    .tape = tape,
                    .random =
                        rg_random_named(rg_random_root((uint64_t)plan->seed), "check-gradients")};
-    const RgOption *variants = find_option(plan->algorithm->about.options, "score_term");
+    const RgOption *variants = rg_options_find(plan->algorithm->about.options, "score_term");
     for (int k = 0; variants ? variants->choices[k] != NULL : k == 0; k++) {
         RgGradientRow row;
         RG_TRY(measure_variant(&bench, deviation, variants ? variants->name : NULL,
