@@ -99,9 +99,7 @@ typedef struct RgOption {
     const struct RgOption *table; /* included */
 } RgOption;
 
-/* Help is the last; what a number, a boolean or a string has besides may follow it: `.later =
- * true`.
- */
+/* Help is the last; what an option has besides may follow it: `.later = true`. */
 #define RG_OPTION_REAL(type, member, fallback_, low_, high_, ...)                                  \
     {                                                                                              \
         .name = #member, .kind = RG_KIND_REAL, .offset = offsetof(type, member),                   \
@@ -134,10 +132,10 @@ typedef struct RgOption {
         .name = #member, .kind = RG_KIND_STRING, .offset = offsetof(type, member),                 \
         .fallback = (fallback_), .act = (act_), .help = (help_)                                    \
     }
-#define RG_OPTION_PATH(type, member, fallback_, help_)                                             \
+#define RG_OPTION_PATH(type, member, fallback_, ...)                                               \
     {                                                                                              \
         .name = #member, .kind = RG_KIND_PATH, .offset = offsetof(type, member),                   \
-        .fallback = (fallback_), .help = (help_)                                                   \
+        .fallback = (fallback_), .help = __VA_ARGS__                                               \
     }
 /* A path that may be a folder, of which only the files that match `files` are read. */
 #define RG_OPTION_FOLDER(type, member, fallback_, files_, help_)                                   \
@@ -145,10 +143,10 @@ typedef struct RgOption {
         .name = #member, .kind = RG_KIND_PATH, .offset = offsetof(type, member),                   \
         .fallback = (fallback_), .files = (files_), .help = (help_)                                \
     }
-#define RG_OPTION_CHOICE(type, member, fallback_, choices_, help_)                                 \
+#define RG_OPTION_CHOICE(type, member, fallback_, choices_, ...)                                   \
     {                                                                                              \
         .name = #member, .kind = RG_KIND_CHOICE, .offset = offsetof(type, member),                 \
-        .fallback = (fallback_), .choices = (choices_), .help = (help_)                            \
+        .fallback = (fallback_), .choices = (choices_), .help = __VA_ARGS__                        \
     }
 #define RG_OPTION_LIST(type, member, help_)                                                        \
     {                                                                                              \
