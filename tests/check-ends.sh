@@ -81,8 +81,11 @@ one patient evaluation.select=kl evaluation.lower_is_better=true || fail "$(cat 
     -s evaluation.patience=4 || complain "-j 2"
 grep -q "$(weights best | cut -d' ' -f1)" <(sha256sum jobs/*.safetensors) || complain "-j 2 leaves other weights"
 
-refused 'evaluation.select: .*no metric "reward_margn"; did you mean "reward_margin"\?: expected one of reward, ' \
-    evaluation.select=reward_margn
+unknown='^regatta: -s: evaluation.select = "reward_margn": .*no metric "reward_margn"; did you mean "reward_margin"\?: expected one of reward_margin, '
+refused "$unknown" evaluation.select=reward_margn
+"$program" run one.cfg -n -s evaluation.select=reward_margn >log 2>&1
+[[ $? -eq 2 ]] && grep -qE "$unknown" log || complain "a dry run does not know what can be selected by: $(cat log)"
+[[ ! -e refused.db ]] || complain "a trial with a metric that is not there leaves a store"
 refused 'evaluation.patience = 3: expected evaluation.select beside it' evaluation.patience=3
 refused 'evaluation.patience = 3: expected evaluation.every above 0' evaluation.patience=3 \
     evaluation.select=reward evaluation.every=0

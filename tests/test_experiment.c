@@ -505,6 +505,45 @@ Test(experiment, patience_without_what_it_waits_for_is_refused) {
             "test.cfg:8", "evaluation.every above 0");
 }
 
+/* Before anything runs: metrics of the environment with these options, the likeliest first. */
+Test(experiment, a_metric_that_no_evaluation_has_cannot_be_selected_by) {
+    refused(
+        "algorithms = ( { type = \"dpo\"; } );\nevaluation = { select = \"rewrd\"; };\n",
+        "test.cfg:8: evaluation.select = \"rewrd\": evaluations of the bandit environment have no "
+        "metric \"rewrd\"; did you mean \"reward\"?",
+        ": expected one of reward, entropy, kl, ");
+    refused("algorithms = ( { type = \"dpo\"; evaluation = { select = \"nll\"; }; } );\n",
+            "test.cfg:7: evaluation.select = \"nll\"", "expected one of kl, ");
+    rg_experiment_close(
+        opened("algorithms = ( { type = \"dpo\"; } );\nevaluation = { select = \"regret\"; };\n"));
+}
+
+/* A judge that only compares leaves no rewards to select by; the other judge's are there. */
+Test(experiment, a_reward_is_selected_by_only_where_a_judge_gives_one) {
+    static const char text[] =
+        "name = \"test\";\nseeds = [1];\n"
+        "environment: { type = \"text\"; data = \"none\"; tokenizer = \"none\";\n"
+        "judge = { type = \"command\"; command = \"true\"; }; };\n"
+        "policy: { type = \"transformer\"; };\n"
+        "optimizer: { learning_rate = 0.1; };\nbudget: { steps = 5; };\n"
+        "algorithms = ( { type = \"dpo\"; } );\n"
+        "evaluation = { select = \"%s\"; };\n";
+    static const char *const not_there[] = {"reward", "objective"};
+    for (size_t i = 0; i < 2; i++) {
+        char *config = rg_string_format(text, not_there[i]);
+        refused_whole(config, "test.cfg:9: evaluation.select", "have no metric");
+        free(config);
+    }
+    char *config = rg_string_format(text, "independent_reward");
+    RgError error = {0};
+    RgExperiment *experiment;
+    cr_assert_eq(
+        rg_experiment_open(scratch_write("test.cfg", config), NULL, 0, &experiment, &error), RG_OK,
+        "%s", error.text);
+    free(config);
+    rg_experiment_close(experiment);
+}
+
 Test(budget, ends_with_the_limit_that_is_reached_first) {
     RgBudgetOptions budget = {.steps = 10, .flops = 1e9, .generated_tokens = 400};
     RgSpending spending = {5, {.flops = 2e8, .generated_tokens = 300, .judge_queries = 99}};

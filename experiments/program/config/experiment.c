@@ -54,7 +54,7 @@ static RgStatus add_trial(RgExperiment *e, const RgSettings *settings, int64_t s
     plan->swept_json = json_dumps(swept_options, JSON_SORT_KEYS | JSON_COMPACT);
     RG_TRY(rg_trial_spec_resolve(plan, settings, error));
     if (!e->restored)
-        RG_TRY(rg_trial_spec_check_judge(plan, settings, error));
+        RG_TRY(rg_trial_spec_check_environment(plan, settings, error));
     rg_trial_spec_key(plan, !e->restored);
     if (!e->keys)
         e->keys = rg_lookup_create();
@@ -164,7 +164,7 @@ static RgStatus check_probes(const RgSweep *sweep, const RgAlgorithm *algorithm,
         rg_sweep_probe(sweep, i, algorithm, probe);
         status = rg_trial_spec_resolve(&plan, probe, error);
         if (status == RG_OK)
-            status = rg_trial_spec_check_judge(&plan, probe, error);
+            status = rg_trial_spec_check_environment(&plan, probe, error);
         rg_trial_spec_clear(&plan);
         rg_settings_destroy(probe);
     }

@@ -4,6 +4,7 @@
 
 #include "core/names.h"
 #include "core/plugin.h"
+#include "core/suggest.h"
 #include "experiments/program/config/input_sums.h"
 #include "experiments/program/config/plugins.h"
 #include "experiments/program/config/results_version.h"
@@ -261,21 +262,65 @@ static const char *part_path(const RgSettings *s, const char *part, char path[96
     return rg_settings_find(s, path) ? path : part;
 }
 
-RgStatus rg_trial_spec_check_judge(const RgTrialSpec *plan, const RgSettings *s, RgError *error) {
+static RgStatus check_rewards(const RgTrialSpec *plan, const void *options, const RgSettings *s,
+                              RgError *error) {
     const RgEnvironmentType *type = rg_environment_type(plan->environment.type);
-    if (!type->gives_rewards)
-        return RG_OK;
-    void *options = rg_allocate(1, type->about.options_size);
-    RgStatus status =
-        rg_options_read(type->about.options, plan->resolved, "environment", options, error);
-    bool rewards = status == RG_OK && type->gives_rewards(options);
-    free(options);
-    RG_TRY(status);
     RgError reason = {0};
     char path[96];
+    bool rewards = !type->gives_rewards || type->gives_rewards(options);
     if (rg_recipe_check_rewards(plan->algorithm, &plan->recipe, rewards, &reason) == RG_OK)
         return RG_OK;
     return refuse(part_path(s, "environment.judge", path), s, &reason, error);
+}
+
+/* Refuses the setting `path`, which asks for `metric`, if evaluations do not have that. */
+static RgStatus check_metric(const RgTrialSpec *plan, const void *options, const char *path,
+                             const char *metric, const RgSettings *s, RgError *error) {
+    const RgEnvironmentType *type = rg_environment_type(plan->environment.type);
+    size_t count = 0, known = 0;
+    while (type->metrics[count])
+        count++;
+    const char **names = rg_allocate(count + 1, sizeof *names);
+    bool found = false;
+    for (size_t i = 0; i < count; i++)
+        if (!type->measures || type->measures(options, type->metrics[i])) {
+            names[known++] = type->metrics[i];
+            found = found || strcmp(type->metrics[i], metric) == 0;
+        }
+    RgError reason = {0};
+    const char **sorted = rg_names_by_likeness(metric, names);
+    char *list = rg_list_names(sorted);
+    rg_fail(&reason, RG_E_USAGE,
+            "evaluations of the %s environment have no metric \"%.100s\"%s: expected one of %s",
+            type->about.name, metric, rg_suggest(metric, names).text, list);
+    free(list);
+    free(sorted);
+    free(names);
+    return found ? RG_OK : refuse(path, s, &reason, error);
+}
+
+static RgStatus check_selection(const RgTrialSpec *plan, const void *options, const RgSettings *s,
+                                RgError *error) {
+    if (!rg_environment_type(plan->environment.type)->metrics)
+        return RG_OK;
+    if (plan->budget.kl > 0)
+        RG_TRY(check_metric(plan, options, "budget.kl", "kl", s, error));
+    const char *select = plan->evaluation.select;
+    return select[0] ? check_metric(plan, options, "evaluation.select", select, s, error) : RG_OK;
+}
+
+RgStatus rg_trial_spec_check_environment(const RgTrialSpec *plan, const RgSettings *s,
+                                         RgError *error) {
+    const RgEnvironmentType *type = rg_environment_type(plan->environment.type);
+    void *options = rg_allocate(1, type->about.options_size);
+    RgStatus status =
+        rg_options_read(type->about.options, plan->resolved, "environment", options, error);
+    if (status == RG_OK)
+        status = check_rewards(plan, options, s, error);
+    if (status == RG_OK)
+        status = check_selection(plan, options, s, error);
+    free(options);
+    return status;
 }
 
 /* ---- inputs ---- */

@@ -62,9 +62,11 @@ typedef struct RgTrialSpec {
 RgStatus rg_trial_spec_resolve(RgTrialSpec *plan, const RgSettings *s, RgError *error);
 void rg_trial_spec_clear(RgTrialSpec *plan);
 
-/* Refuses a method that needs rewards with a judge that only compares. Uses the settings alone, so
- * that it works before any trial has run. */
-RgStatus rg_trial_spec_check_judge(const RgTrialSpec *plan, const RgSettings *s, RgError *error);
+/* Refuses a method that needs rewards with a judge that only compares, and a metric to select by
+ * that evaluations do not have. Uses the settings alone, so that it works before any trial has
+ * run. */
+RgStatus rg_trial_spec_check_environment(const RgTrialSpec *plan, const RgSettings *s,
+                                         RgError *error);
 
 /* Computes the key of a resolved specification. With `read_inputs`, first records the sums of the
  * inputs that exist. */
