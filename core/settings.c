@@ -286,6 +286,19 @@ void rg_settings_copy_group(RgSettings *target, const char *to, const RgSettings
     free(entries);
 }
 
+void rg_settings_copy_origins(RgSettings *target, const RgSettings *source) {
+    for (int64_t i = 0; i < target->count; i++) {
+        RgSetting *entry = target->entries[i];
+        const RgSetting *origin = find_entry(source, entry->path);
+        if (!origin)
+            continue;
+        char *file = rg_string_copy(origin->file);
+        free(entry->file);
+        entry->file = file;
+        entry->line = origin->line;
+    }
+}
+
 /* Messages. */
 
 void rg_settings_set_file(RgSettings *settings, const char *file) {

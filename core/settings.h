@@ -58,6 +58,9 @@ const RgSetting *rg_settings_at(const RgSettings *settings, int64_t index);
 void rg_settings_copy_group(RgSettings *target, const char *to, const RgSettings *source,
                             const char *from);
 
+/* Takes over file and line of the settings in `source` that have the same paths. Values stay. */
+void rg_settings_copy_origins(RgSettings *target, const RgSettings *source);
+
 /* Sets the file the settings were read from: of several layers, the one that was requested. */
 void rg_settings_set_file(RgSettings *settings, const char *file);
 

@@ -520,6 +520,7 @@ RgStatus rg_trial_spec_resolve(RgTrialSpec *plan, const RgSettings *s, RgError *
     if (trains)
         RG_TRY(rg_resolve_in_file(s, "budget", check_budget(plan, error), error));
     RG_TRY(check_unknown_keys(plan, s, error));
+    rg_settings_copy_origins(plan->resolved, s);
     rg_plugins_record(plan->resolved);
     return RG_OK;
 }
