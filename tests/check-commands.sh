@@ -135,7 +135,7 @@ expect 0 '^to run: 6 ' run search.cfg --dry-run -s search.trials=3
 expect 0 '^  12 trials: 12 finished' status results/bandit-search.db
 rm -r results
 expect 2 'did you mean "learning_rate"' run search.cfg -s search.options.0.option=optimizer.learning_rat
-expect 2 'budget: dpo with these options spends no judge_queries' run small.cfg -s budget.steps=0 -s budget.judge_queries=9
+expect 2 '^regatta: -s: budget.judge_queries = 9: dpo with these options spends none of it' run small.cfg -s budget.steps=0 -s budget.judge_queries=9
 
 # ---- results ----
 expect 0 '' run small.cfg -q -r small.db

@@ -117,7 +117,7 @@ one far budget.kl=1e6 budget.steps=40 || fail "$(cat far.log)"
 
 refused 'budget.kl = 2: expected evaluation.every above 0 beside it' budget.kl=2 evaluation.every=0
 refused 'budget.kl = 2: expected evaluation.start = true beside it' budget.kl=2 evaluation.start=false
-refused 'budget: expected at least one of steps' budget.kl=2 budget.steps=0
+refused '^regatta: -s: budget.steps = 0: expected at least one of steps' budget.kl=2 budget.steps=0
 
 # ---- epochs ----
 
@@ -159,7 +159,7 @@ wait "$pid" 2>/dev/null
 "$program" status killed.db | grep -qE 'dpo seed 2: step [0-9]+, of 20000 epochs, ' || complain "status: $("$program" status killed.db)"
 
 refused 'budget.epochs = -1: .*expected' budget.epochs=-1
-refused 'budget: expected at least one of steps, .*epochs above 0' budget.steps=0
+refused 'budget.steps = 0: expected at least one of steps, .*epochs above 0' budget.steps=0
 refused 'unknown key "budget.epoch"; did you mean "epochs"' budget.epoch=2
 
 [[ $failures -eq 0 ]] && echo "trials end where they are to, with the result that was asked for"

@@ -83,10 +83,16 @@ RgStatus rg_resolve_unknown_name(const RgSettings *settings, const char *path, R
     return status;
 }
 
-RgStatus rg_resolve_in_file(const RgSettings *settings, const char *part, RgStatus status,
-                            RgError *error) {
-    return status == RG_OK ? status
-                           : rg_fail_in(error, status, "%s", rg_settings_file_near(settings, part));
+RgStatus rg_resolve_place(const RgSettings *settings, RgStatus status, RgError *error) {
+    static const char key[] = "abcdefghijklmnopqrstuvwxyz0123456789_.";
+    if (status == RG_OK || !error)
+        return status;
+    char *path = rg_string_format("%.*s", (int)strspn(error->text, key), error->text);
+    char *origin = rg_settings_origin(settings, path);
+    rg_fail_in(error, status, "%s", origin);
+    free(origin);
+    free(path);
+    return status;
 }
 
 /* ---- one trial ---- */
@@ -198,8 +204,21 @@ static RgStatus check_epochs(const RgTrialSpec *plan, RgError *error) {
                    plan->budget.epochs, plan->part.label);
 }
 
+/* A limit that is given as 0; one of the command line before those of files. */
+static const RgSetting *zero_limit(const RgSettings *s) {
+    const RgSetting *found = NULL;
+    for (int i = 0; i < RG_COSTS; i++) {
+        char path[64];
+        snprintf(path, sizeof path, "budget.%s", rg_cost_names[i]);
+        const RgSetting *setting = rg_settings_find(s, path);
+        if (setting && (!found || setting->line == 0))
+            found = setting;
+    }
+    return found;
+}
+
 /* A limit on something that the algorithm never spends would let it run for ever. */
-static RgStatus check_limits(const RgTrialSpec *plan, RgError *error) {
+static RgStatus check_limits(const RgTrialSpec *plan, const RgSettings *s, RgError *error) {
     int useless = -1;
     if (plan->budget.epochs > 0)
         return RG_OK; /* they become steps */
@@ -212,12 +231,15 @@ static RgStatus check_limits(const RgTrialSpec *plan, RgError *error) {
     }
     if (useless >= 0)
         return rg_fail(error, RG_E_USAGE,
-                       "budget: %s with these options spends no %s and would never end: add "
-                       "a limit of steps, flops or seconds",
-                       plan->part.label, rg_cost_names[useless]);
+                       "budget.%s = %.10g: %s with these options spends none of it and would never "
+                       "end: add a limit of steps, flops or seconds",
+                       rg_cost_names[useless], rg_budget_limit(&plan->budget, (RgCost)useless),
+                       plan->part.label);
+    const RgSetting *zero = zero_limit(s);
     return rg_fail(error, RG_E_USAGE,
-                   "budget: expected at least one of steps, flops, seconds, generated_tokens, "
-                   "judge_queries, epochs above 0");
+                   "%s%s: expected at least one of steps, flops, seconds, generated_tokens, "
+                   "judge_queries, epochs above 0",
+                   zero ? zero->path : "budget", zero ? " = 0" : "");
 }
 
 /* It is seen by evaluations, and one has to be within. */
@@ -229,10 +251,10 @@ static RgStatus check_kl(const RgTrialSpec *plan, RgError *error) {
                    e->start ? "evaluation.every above 0" : "evaluation.start = true");
 }
 
-static RgStatus check_budget(const RgTrialSpec *plan, RgError *error) {
+static RgStatus check_budget(const RgTrialSpec *plan, const RgSettings *s, RgError *error) {
     RG_TRY(check_kl(plan, error));
     RG_TRY(check_epochs(plan, error));
-    RG_TRY(check_limits(plan, error));
+    RG_TRY(check_limits(plan, s, error));
     if (plan->budget.steps == 0 && plan->budget.epochs == 0 &&
         plan->optimizer.schedule != RG_SCHEDULE_CONSTANT)
         return rg_fail(error, RG_E_USAGE,
@@ -509,16 +531,15 @@ RgStatus rg_trial_spec_resolve(RgTrialSpec *plan, const RgSettings *s, RgError *
                          error));
         RG_TRY(
             read_part(rg_training_options, s, "training", &plan->training, plan->resolved, error));
-        RG_TRY(rg_resolve_in_file(
-            s, "training",
-            rg_training_check(plan->algorithm, &plan->recipe, &plan->training, error), error));
+        RG_TRY(rg_resolve_place(
+            s, rg_training_check(plan->algorithm, &plan->recipe, &plan->training, error), error));
         RG_TRY(read_part(rg_budget_options, s, "budget", &plan->budget, plan->resolved, error));
     }
     RG_TRY(read_part(rg_evaluation_options, s, "evaluation", &plan->evaluation, plan->resolved,
                      error));
     RG_TRY(check_evaluation(plan, s, error));
     if (trains)
-        RG_TRY(rg_resolve_in_file(s, "budget", check_budget(plan, error), error));
+        RG_TRY(rg_resolve_place(s, check_budget(plan, s, error), error));
     RG_TRY(check_unknown_keys(plan, s, error));
     rg_settings_copy_origins(plan->resolved, s);
     rg_plugins_record(plan->resolved);

@@ -80,9 +80,9 @@ void rg_trial_spec_assume(RgTrialSpec *plan, const struct json_t *sums);
 RgStatus rg_resolve_unknown_name(const RgSettings *settings, const char *path, RgKind kind,
                                  RgError *error);
 
-/* Adds to a message that has only keys the file of the group `part`. Returns `status`. */
-RgStatus rg_resolve_in_file(const RgSettings *settings, const char *part, RgStatus status,
-                            RgError *error);
+/* Puts in front of a message that begins with a key where that comes from, or should be:
+ * "x.cfg:12: ". Returns `status`. */
+RgStatus rg_resolve_place(const RgSettings *settings, RgStatus status, RgError *error);
 
 /* The record "inputs.<setting>" of an input, or NULL. */
 const RgSetting *rg_input_recorded(const RgSettings *resolved, const RgSetting *input);

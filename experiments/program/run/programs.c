@@ -41,8 +41,8 @@ static char *fault_of(const char *command) {
     if (!word)
         return NULL;
     if (!strchr(word, '/'))
-        fault = shell_knows(word) ? NULL
-                                  : rg_string_format("the shell finds no program \"%s\"", word);
+        fault =
+            shell_knows(word) ? NULL : rg_string_format("the shell finds no program \"%s\"", word);
     else if (stat(word, &file) != 0)
         fault = rg_string_format("there is no program \"%s\"", word);
     else if (!S_ISREG(file.st_mode) || access(word, X_OK) != 0)
@@ -56,8 +56,8 @@ typedef struct Search {
     const RgExperiment *experiment;
     const RgTrialSpec *trial;
     const char *path;
-    RgLookup *done;    /* keys of trials; NULL: not read yet */
-    RgLookup *sound;   /* commands */
+    RgLookup *done;  /* keys of trials; NULL: not read yet */
+    RgLookup *sound; /* commands */
 } Search;
 
 static RgStatus read_done(Search *search, RgError *error) {
@@ -66,8 +66,7 @@ static RgStatus read_done(Search *search, RgError *error) {
         return RG_OK;
     RgStore *store;
     RG_TRY(rg_store_open(search->path, false, &store, error));
-    RgStatus status =
-        rg_done_trials(store, search->experiment->options.name, search->done, error);
+    RgStatus status = rg_done_trials(store, search->experiment->options.name, search->done, error);
     rg_store_close(store);
     return status;
 }

@@ -347,8 +347,11 @@ RgStatus rg_trial_begin(RgTrialInHand *trial, RgError *error) {
     const RgTrialSpec *plan = trial->plan;
     const RgTask *task = &setup->environment->task;
     trial->budget = plan->budget;
-    RgStatus status = rg_budget_resolve(&trial->budget, plan->algorithm, &plan->recipe, task,
-                                        plan->training.batch, plan->part.label, error);
+    RgStatus status =
+        rg_resolve_place(plan->resolved,
+                         rg_budget_resolve(&trial->budget, plan->algorithm, &plan->recipe, task,
+                                           plan->training.batch, plan->part.label, error),
+                         error);
     if (status == RG_OK)
         status = rg_trial_setup_policy(setup, plan, &trial->policy, error);
     if (status == RG_OK)
