@@ -219,11 +219,16 @@ static RgStatus refuse_missing(const RgOption *option, const RgSettings *setting
                                const char *key, RgError *error) {
     const RgSetting *typo = misspelt(settings, path, option->name);
     char *what = rg_option_expected(option), hint[512] = "";
-    if (typo)
+    const char *file = rg_settings_file_near(settings, path);
+    char *origin = typo ? rg_settings_origin(settings, typo->path) : NULL;
+    if (typo && typo->line > 0 && strcmp(typo->file, file) == 0)
         snprintf(hint, sizeof hint, "; is \"%s\" in line %d a misspelling?", typo->path,
                  typo->line);
-    RgStatus status = rg_fail(error, RG_E_USAGE, "%s: %s is missing: expected %s%s",
-                              rg_settings_file_near(settings, path), key, what, hint);
+    else if (typo)
+        snprintf(hint, sizeof hint, "; is \"%s\" in %s a misspelling?", typo->path, origin);
+    RgStatus status =
+        rg_fail(error, RG_E_USAGE, "%s: %s is missing: expected %s%s", file, key, what, hint);
+    free(origin);
     free(what);
     return status;
 }

@@ -286,6 +286,19 @@ void rg_settings_copy_group(RgSettings *target, const char *to, const RgSettings
     free(entries);
 }
 
+void rg_settings_copy_origins(RgSettings *target, const RgSettings *source) {
+    for (int64_t i = 0; i < target->count; i++) {
+        RgSetting *entry = target->entries[i];
+        const RgSetting *origin = find_entry(source, entry->path);
+        if (!origin)
+            continue;
+        char *file = rg_string_copy(origin->file);
+        free(entry->file);
+        entry->file = file;
+        entry->line = origin->line;
+    }
+}
+
 /* Messages. */
 
 void rg_settings_set_file(RgSettings *settings, const char *file) {
@@ -293,25 +306,57 @@ void rg_settings_set_file(RgSettings *settings, const char *file) {
     settings->file = rg_string_copy(file);
 }
 
-/* The first setting below `path` that comes from a file. */
+const char *rg_settings_file(const RgSettings *settings) {
+    return settings->file;
+}
+
+/* The first setting below `path` that was given, in a file or on the command line. */
 static const RgSetting *first_below(const RgSettings *settings, const char *path) {
-    for (int64_t i = 0; i < settings->count; i++)
-        if (settings->entries[i]->line > 0 && below(settings->entries[i]->path, path))
-            return settings->entries[i];
+    for (int64_t i = 0; i < settings->count; i++) {
+        const RgSetting *entry = settings->entries[i];
+        if ((entry->line > 0 || strcmp(entry->file, "-s") == 0) && below(entry->path, path))
+            return entry;
+    }
     return NULL;
 }
 
-const char *rg_settings_file_near(const RgSettings *settings, const char *path) {
-    char *group = rg_string_copy(path);
-    const RgSetting *near = NULL;
-    while (group[0] && !(near = first_below(settings, group))) {
-        char *dot = strrchr(group, '.');
-        *(dot ? dot : group) = '\0';
+/* The first setting of the list element that `path` is in; NULL if it is in none. */
+static const RgSetting *first_of_element(const RgSettings *settings, const char *path) {
+    static const char copied[] = "algorithm";
+    size_t length = 0, end = 0;
+    for (const char *part = path; *part; part = path + end + (path[end] == '.')) {
+        end = (size_t)(part - path) + strcspn(part, ".");
+        if (element_number(part) >= 0 ||
+            (part == path && strncmp(part, copied, end) == 0 && end == sizeof copied - 1))
+            length = end;
     }
-    free(group);
+    if (length == 0)
+        return NULL;
+    char *element = rg_string_format("%.*s", (int)length, path);
+    const RgSetting *first = first_below(settings, element);
+    free(element);
+    return first;
+}
+
+const char *rg_settings_file_near(const RgSettings *settings, const char *path) {
+    const RgSetting *near = first_of_element(settings, path);
+    if (!near && !settings->file)
+        near = first_below(settings, path);
     if (!near && !settings->file)
         near = first_below(settings, "");
     return near ? near->file : settings->file ? settings->file : "config";
+}
+
+char *rg_settings_origin(const RgSettings *settings, const char *path) {
+    const RgSetting *setting = find_entry(settings, path);
+    if (!setting && rg_settings_length(settings, path) > 0)
+        setting = first_below(settings, path);
+    if (!setting && any_below(settings, path))
+        setting = first_of_element(settings, path);
+    if (!setting)
+        return rg_string_copy(rg_settings_file_near(settings, path));
+    return setting->line > 0 ? rg_string_format("%s:%d", setting->file, setting->line)
+                             : rg_string_copy(setting->file);
 }
 
 RgStatus rg_setting_refuse(const RgSetting *setting, RgError *error, const char *format, ...) {

@@ -58,12 +58,22 @@ const RgSetting *rg_settings_at(const RgSettings *settings, int64_t index);
 void rg_settings_copy_group(RgSettings *target, const char *to, const RgSettings *source,
                             const char *from);
 
+/* Takes over file and line of the settings in `source` that have the same paths. Values stay. */
+void rg_settings_copy_origins(RgSettings *target, const RgSettings *source);
+
 /* Sets the file the settings were read from: of several layers, the one that was requested. */
 void rg_settings_set_file(RgSettings *settings, const char *file);
+const char *rg_settings_file(const RgSettings *settings); /* NULL: unknown. Borrowed */
 
-/* The file in which a missing key of the group `path` ("": the top) should be: the file of the
- * nearest setting, else the requested one, else "config". Borrowed. */
+/* Where a missing key of the group `path` ("": the top) should be. A group of several layers can be
+ * completed in the requested file. An element of a list cannot, nor can `algorithm`, a trial's copy
+ * of one: there it is the file of the element's settings, or "-s". "config" if nothing is known.
+ * Borrowed. */
 const char *rg_settings_file_near(const RgSettings *settings, const char *path);
+
+/* The origin of the setting at `path`, or of the list or element there: "x.cfg:12" or "-s". Else
+ * where it should be, as above. malloc'd. */
+char *rg_settings_origin(const RgSettings *settings, const char *path);
 
 /* Refuses a value with RG_E_USAGE. The message is `x.cfg:12: algorithms.0.beta = "high": ` and the
  * formatted text. */

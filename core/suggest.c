@@ -63,6 +63,29 @@ RgSuggestion rg_suggest(const char *name, const char *const *names) {
     return rg_suggest_this(names ? rg_nearest_name(name, names) : NULL);
 }
 
+/* Edits count only up to half of the name: beyond that they tell little but how long a name is. */
+static int unlikeness(const char *name, const char *other) {
+    int half = (int)(strlen(name) / 2), most = half > 2 ? half : 2;
+    int distance = rg_edit_distance(name, other);
+    return distance <= most ? distance : name[0] && strstr(other, name) ? most + 1 : most + 2;
+}
+
+static int by_likeness(const void *a, const void *b, void *name) {
+    const char *x = *(const char *const *)a, *y = *(const char *const *)b;
+    int difference = unlikeness(name, x) - unlikeness(name, y);
+    return difference ? difference : strcmp(x, y);
+}
+
+const char **rg_names_by_likeness(const char *name, const char *const *names) {
+    size_t count = 0;
+    while (names[count])
+        count++;
+    const char **sorted = rg_allocate(count + 1, sizeof *sorted);
+    memcpy(sorted, names, count * sizeof *sorted);
+    qsort_r(sorted, count, sizeof *sorted, by_likeness, (void *)name);
+    return sorted;
+}
+
 char *rg_list_names(const char *const *names) {
     enum { MOST = 400 };
     char *list = rg_string_copy("");

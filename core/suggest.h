@@ -24,6 +24,11 @@ RgSuggestion rg_suggest(const char *name, const char *const *names);
 /* The same for a known intended name. NULL: nothing. */
 RgSuggestion rg_suggest_this(const char *meant);
 
+/* The names (NULL-terminated) in another order: those close to `name` first, the closest ahead, then
+ * those that contain it, then the others by the alphabet. NULL-terminated; the caller frees the
+ * array. */
+const char **rg_names_by_likeness(const char *name, const char *const *names);
+
 /* "a, b, c" of names (NULL-terminated), for a message. Beyond 400 bytes only the first ones, then
  * "and 12 more". malloc'd. */
 char *rg_list_names(const char *const *names);

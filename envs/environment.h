@@ -30,6 +30,10 @@ typedef struct RgEnvironmentType {
     RgDescriptor about;
     /* The metric that a table ranks by; larger values are better. */
     const char *primary_metric;
+    /* Names of the metrics that an evaluation has of the policy, not of data and judges, ending with
+     * NULL. A trial's result is selected by one of them (evaluation.select). Any other name is
+     * refused before the first step. NULL: names are checked at the first evaluation. */
+    const char *const *metrics;
 
     /* Fill environment->space and the parts of environment->task that need no policy. */
     RgStatus (*create)(RgEnvironment *environment, const void *options, RgRandom random,
@@ -48,6 +52,8 @@ typedef struct RgEnvironmentType {
      * before any data are read, so that experiments whose methods need rewards are refused early.
      * NULL: it always gives rewards. */
     bool (*gives_rewards)(const void *options);
+    /* Whether an evaluation with these options has this one of `metrics`. NULL: it has all. */
+    bool (*measures)(const void *options, const char *metric);
 
     /* For environments whose judges may be external, else NULL. Cache their answers in `answers`
      * (borrowed); RG_E_USAGE if it is NULL and a judge is external. */

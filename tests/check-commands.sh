@@ -102,6 +102,24 @@ expect 2 "$refused" plan compares.cfg
 expect 2 'listwise needs a judge that gives rewards' plan compares.cfg -s algorithms.1.group_size=3
 sed '/sppo/s/, { type = "sppo"; }//' compares.cfg >compared.cfg
 expect 1 'none' plan compared.cfg
+# A judge whose program is not there, or cannot be run, is told at once, with the place of the command.
+: >plain.sh
+refused_judge() {
+    expect 2 "^regatta: judged.cfg:4: environment.judge.command = $1; commands run in the folder that regatta runs in, /" \
+        run judged.cfg
+}
+for command in 'no-such-judge --fast' './no-such-judge' './plain.sh' 'true --fast' 'X=3 no-such-judge'; do
+    sed "s|\"true\"|\"$command\"|" compared.cfg >judged.cfg
+    case $command in
+    no-such*) refused_judge '"no-such-judge --fast": the shell finds no program "no-such-judge"' ;;
+    ./no*) refused_judge '"./no-such-judge": there is no program "./no-such-judge"' ;;
+    ./plain*) refused_judge '"./plain.sh": "./plain.sh" is not an executable file' ;;
+    *) expect 1 'none' run judged.cfg -r judged.db ;; # it goes on to the data, which are not there
+    esac
+    [[ ! -e results ]] || complain "a judge that is not there leaves results behind: $command"
+done
+expect 2 '^regatta: -s: environment.judge.command = "away": the shell finds no program "away"; commands run in' \
+    run judged.cfg -s environment.judge.command=away
 [[ ! -e results ]] || complain "a config that is refused leaves results behind"
 expect 0 'sail-pr +1 +new +40 ' run small.cfg --dry-run
 expect 2 '--json requires --dry-run' run small.cfg --json
@@ -117,7 +135,7 @@ expect 0 '^to run: 6 ' run search.cfg --dry-run -s search.trials=3
 expect 0 '^  12 trials: 12 finished' status results/bandit-search.db
 rm -r results
 expect 2 'did you mean "learning_rate"' run search.cfg -s search.options.0.option=optimizer.learning_rat
-expect 2 'budget: dpo with these options spends no judge_queries' run small.cfg -s budget.steps=0 -s budget.judge_queries=9
+expect 2 '^regatta: -s: budget.judge_queries = 9: dpo with these options spends none of it' run small.cfg -s budget.steps=0 -s budget.judge_queries=9
 
 # ---- results ----
 expect 0 '' run small.cfg -q -r small.db

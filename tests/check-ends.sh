@@ -81,8 +81,11 @@ one patient evaluation.select=kl evaluation.lower_is_better=true || fail "$(cat 
     -s evaluation.patience=4 || complain "-j 2"
 grep -q "$(weights best | cut -d' ' -f1)" <(sha256sum jobs/*.safetensors) || complain "-j 2 leaves other weights"
 
-refused 'evaluation.select: .*no metric "reward_margn"; did you mean "reward_margin"\?: expected one of reward, ' \
-    evaluation.select=reward_margn
+unknown='^regatta: -s: evaluation.select = "reward_margn": .*no metric "reward_margn"; did you mean "reward_margin"\?: expected one of reward_margin, '
+refused "$unknown" evaluation.select=reward_margn
+"$program" run one.cfg -n -s evaluation.select=reward_margn >log 2>&1
+[[ $? -eq 2 ]] && grep -qE "$unknown" log || complain "a dry run does not know what can be selected by: $(cat log)"
+[[ ! -e refused.db ]] || complain "a trial with a metric that is not there leaves a store"
 refused 'evaluation.patience = 3: expected evaluation.select beside it' evaluation.patience=3
 refused 'evaluation.patience = 3: expected evaluation.every above 0' evaluation.patience=3 \
     evaluation.select=reward evaluation.every=0
@@ -114,7 +117,7 @@ one far budget.kl=1e6 budget.steps=40 || fail "$(cat far.log)"
 
 refused 'budget.kl = 2: expected evaluation.every above 0 beside it' budget.kl=2 evaluation.every=0
 refused 'budget.kl = 2: expected evaluation.start = true beside it' budget.kl=2 evaluation.start=false
-refused 'budget: expected at least one of steps' budget.kl=2 budget.steps=0
+refused '^regatta: -s: budget.steps = 0: expected at least one of steps' budget.kl=2 budget.steps=0
 
 # ---- epochs ----
 
@@ -156,7 +159,7 @@ wait "$pid" 2>/dev/null
 "$program" status killed.db | grep -qE 'dpo seed 2: step [0-9]+, of 20000 epochs, ' || complain "status: $("$program" status killed.db)"
 
 refused 'budget.epochs = -1: .*expected' budget.epochs=-1
-refused 'budget: expected at least one of steps, .*epochs above 0' budget.steps=0
+refused 'budget.steps = 0: expected at least one of steps, .*epochs above 0' budget.steps=0
 refused 'unknown key "budget.epoch"; did you mean "epochs"' budget.epoch=2
 
 [[ $failures -eq 0 ]] && echo "trials end where they are to, with the result that was asked for"

@@ -94,6 +94,45 @@ else
     echo "SKIP: this processor has one set of kernels"
 fi
 
+# From which step a trial goes on is told: from that of its checkpoint, or from the first without one.
+under_way() { # SIGNAL: whether the run may get it
+    case $1 in
+    KILL) "$program" status steps.db 2>/dev/null | grep -q 'dpo seed 1: step [1-9]' ;;
+    INT) grep -q 'begins again' log ;;
+    esac
+}
+tells_step() {
+    local pid signal step run=(run "$source/experiments/bandit/head-to-head.cfg" -r steps.db --checkpoint-seconds 1000
+        -s 'seeds=[1]' -s 'algorithms=({type="dpo";})' -s budget.steps=1000000 -s evaluation.every=100)
+    for signal in KILL INT; do
+        (
+            trap - INT
+            exec "$program" "${run[@]}"
+        ) 2>log &
+        pid=$!
+        until under_way "$signal"; do
+            kill -0 "$pid" 2>/dev/null || fail "steps: it ended before it could be stopped: $(cat log)"
+            sleep 0.02
+        done
+        kill -"$signal" "$pid"
+        wait "$pid" 2>/dev/null || true
+    done
+    grep -q 'dpo seed 1: begins again at step 0, as it has no checkpoint; it had recorded step [1-9]' log ||
+        fail "steps: nothing tells that it begins again: $(cat log)"
+    step=$(sed -n 's/.*stopped by a signal at step \([0-9]*\) of dpo.*/\1/p' log)
+    "$program" "${run[@]}" >/dev/null 2>again &
+    pid=$!
+    until grep -q 'dpo seed 1: resuming from step' again; do
+        kill -0 "$pid" 2>/dev/null || fail "steps: nothing tells that it goes on: $(cat again)"
+        sleep 0.02
+    done
+    kill -9 "$pid"
+    wait "$pid" 2>/dev/null || true
+    grep -q "dpo seed 1: resuming from step $step\$" again || fail "steps: not from step $step: $(cat again)"
+    echo "steps: a trial tells from which one it goes on"
+}
+tells_step
+
 made_up_data 512 300 60 60 60 60
 cat >text.cfg <<END
 extends = "$source/experiments/verses/head-to-head.cfg";

@@ -74,6 +74,34 @@ done
 regatta export-results x.db -o events -f tensorboard --where label=ipo --where optimizer.learning_rate=0.5 || complain "$(cat log)"
 [[ $(find events -type f | wc -l) -eq 3 ]] || complain "events: $(find events)"
 
+# A trial that failed, newer than one that finished, stands for it nowhere; where all of the config failed
+# that was run last, results are of the others, which is said.
+cat >fail.py <<'END'
+import sqlite3, sys
+store = sqlite3.connect(sys.argv[1])
+for (number,) in store.execute("SELECT id FROM trials WHERE config LIKE '%learning_rate\":0.5%'" + sys.argv[2]).fetchall():
+    store.execute("UPDATE trials SET status = 'failed', reason = 'the judge is away', updated = '2099-01-01T00:00:00Z'"
+                  " WHERE id = ?", (number,))
+    for table in "metrics", "readings", "evaluations":
+        store.execute("DELETE FROM " + table + " WHERE trial = ?", (number,))
+store.commit()
+END
+cp x.db some.db
+python3 fail.py some.db " AND label = 'dpo'"
+"$program" table some.db -m reward -f csv --all >some.csv
+grep '^dpo' first.csv | diff - <(grep '^dpo' some.csv) >diff || complain "--all prefers trials that failed: $(cat diff)"
+cp x.db failed.db
+regatta run x.cfg -q -r failed.db -s optimizer.learning_rate=0.5
+python3 fail.py failed.db ""
+for command in "table -m reward" "compare -m reward" "tournament -m reward" "frontier" "plot -o x.svg"; do
+    # shellcheck disable=SC2086
+    regatta ${command%% *} failed.db ${command#"${command%% *}"} || complain "$command after a failed run: $(cat log)"
+    tr '\n' ' ' <log | grep -q "All trials of the config that was run last failed .* of other configs" ||
+        complain "$command does not say that trials failed: $(cat log)"
+done
+"$program" table failed.db -m reward -f csv >failed.csv 2>log
+diff first.csv failed.csv >diff || complain "the table is not of what finished: $(cat diff)"
+
 # So is the one trial that is exported by its label; a key names any.
 regatta table x.db --where learning_rate=0.5 && complain "an option by its last part"
 grep -q 'did you mean "optimizer.learning_rate"' log || complain "$(cat log)"

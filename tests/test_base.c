@@ -105,6 +105,16 @@ Test(base, suggestion_names_the_nearest_or_nothing) {
     cr_assert_str_eq(rg_suggest_this("beta").text, "; did you mean \"beta\"?");
 }
 
+/* Names far from the one that was meant are not in the order of their lengths. */
+Test(base, like_names_come_first_and_the_others_by_the_alphabet) {
+    const char *names[] = {"kl", "words", "independent_reward", "nll", "rewards", "entropy", NULL};
+    const char **sorted = rg_names_by_likeness("reward", names);
+    char *list = rg_list_names(sorted);
+    cr_assert_str_eq(list, "rewards, independent_reward, entropy, kl, nll, words");
+    free(list);
+    free(sorted);
+}
+
 Test(base, lists_of_names_tell_how_many_are_left) {
     const char *few[] = {"dpo", "sail", NULL}, *many[201] = {NULL};
     for (int i = 0; i < 200; i++)

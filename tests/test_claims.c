@@ -384,6 +384,9 @@ Test(claims, fail_of_broken_environments_by_name) {
     task.create = with_unfair_judge;
     check_fails("unfair", check_task, "its judge gives equal rewards");
     task.create = bandit->create;
+    task.metrics = (const char *const[]){"reward", "glory", NULL};
+    check_fails("boastful", check_task, "an evaluation has the metrics that it names");
+    task.metrics = bandit->metrics;
     task.primary_metric = "glory";
     check_fails("glory", check_task, "has its primary metric");
 }

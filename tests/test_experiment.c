@@ -105,7 +105,7 @@ Test(experiment, what_should_be_a_list_is_refused_with_its_place) {
     refused("algorithms = ( { beta = 0.1; } );\n", "test.cfg: algorithms.0.type is missing",
             "name");
     refused("algorithms = ( { type = \"dpo\"; }, { type = \"dpo\"; beta = 0.2; } );\n",
-            "test.cfg: algorithms.1: \"dpo\" is also the label", "dpo-2");
+            "test.cfg:7: algorithms.1: \"dpo\" is also the label", "dpo-2");
     RgExperiment *experiment = opened(dpo);
     cr_assert_eq(experiment->trial_count, 2);
     rg_experiment_close(experiment);
@@ -115,6 +115,70 @@ Test(experiment, what_should_be_a_list_is_refused_with_its_place) {
 Test(experiment, a_missing_key_is_told_of_the_file_that_was_asked_for) {
     scratch_write("below.cfg", "name = \"x\";\n");
     refused_whole("extends = \"below.cfg\";\n", "test.cfg: seeds is missing: ", "expected a list");
+}
+
+/* Of several layers: what is missing is told of the file that was asked for, what is there of the
+ * file or the -s that it is from; an element of a list can be completed only where it is. */
+Test(experiment, a_message_names_the_layer_that_it_is_about) {
+    static const char base[] = "name = \"x\";\nseeds = [1];\nenvironment: { type = \"bandit\"; };\n"
+                               "policy: { type = \"tabular\"; };\n"
+                               "optimizer: { learning_rate = 0.1; };\n"
+                               "budget: { steps = 5; };\n"
+                               "algorithms = (\n  { type = \"dpo\"; } );\n";
+    static const struct {
+        const char *from, *to;  /* in the base; NULL: nothing */
+        const char *rest, *set; /* of the file that was asked for; of -s; NULL: none */
+        const char *start;      /* of the message */
+    } cases[] = {
+        {"type = \"bandit\"", "contexts = 3", "", NULL, "test.cfg: environment.type is missing"},
+        {"learning_rate", "weight_decay", "", NULL, "test.cfg: optimizer.learning_rate is missing"},
+        {"type = \"tabular\"", "init_scale = 1.0", "", NULL, "test.cfg: policy: expected type"},
+        {"type = \"dpo\"", "beta = 0.1", "", NULL, "below.cfg: algorithms.0.type is missing"},
+        {NULL, NULL, "algorithms = (\n { beta = 0.1; } );\n", NULL,
+         "test.cfg: algorithms.0.type is missing"},
+        {NULL, NULL, "", "algorithms=({ beta = 0.1; })", "-s: algorithms.0.type is missing"},
+        {"steps = 5", "kl = 2.0", "budget: { steps = 3; };\nevaluation: { every = 0; };\n", NULL,
+         "below.cfg:6: budget.kl = 2: expected evaluation.every"},
+        {NULL, NULL, "", "budget.steps=0", "-s: budget.steps = 0: expected at least one of"},
+        {NULL, NULL, "budget: { steps = 0; };\n", NULL,
+         "test.cfg:2: budget.steps = 0: expected at least one of"},
+        {"budget: { steps = 5; };", "", "", NULL, "test.cfg: budget: expected at least one of"},
+        {NULL, NULL, "budget: { steps = 0; };\n", "budget.judge_queries=9",
+         "-s: budget.judge_queries = 9: dpo with these options spends none"},
+        {"\"dpo\"; }", "\"kto\"; }", "training: { batch = 8; };\n", "training.micro_batch=2",
+         "-s: training.micro_batch: "},
+        {"\"dpo\"; }", "\"kto\"; }", "training: { batch = 8;\nmicro_batch = 2; };\n", NULL,
+         "test.cfg:3: training.micro_batch: "},
+        {NULL, NULL, "optimizer: { schedule = \"cosine\"; };\n", "budget={flops=1e9;steps=0;}",
+         "test.cfg:2: optimizer.schedule: "},
+        {"\"dpo\"; }", "\"dpo\"; },\n { type = \"ipo\"; label = \"dpo\"; }", "", NULL,
+         "below.cfg:9: algorithms.1: \"dpo\" is also the label"},
+        {NULL, NULL, "seeds = [2,\n2];\n", NULL, "test.cfg:2: seeds: \"dpo\" with seed 2"},
+        {NULL, NULL, "", "seeds=[2,2]", "-s: seeds: \"dpo\" with seed 2"},
+        {NULL, NULL, "sweep = ( { option = \"algorithm.beta\"; values = 3; } );\n", NULL,
+         "test.cfg:2: sweep.0.values: expected a list"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        const char *at = cases[i].from ? strstr(base, cases[i].from) : base;
+        cr_assert(at, "%s", cases[i].from);
+        char *below =
+            rg_string_format("%.*s%s%s", (int)(at - base), base, cases[i].to ? cases[i].to : "",
+                             at + (cases[i].from ? strlen(cases[i].from) : 0));
+        char *text = rg_string_format("extends = \"below.cfg\";\n%s", cases[i].rest);
+        scratch_write("below.cfg", below);
+        RgError error = {0};
+        RgExperiment *experiment;
+        RgStatus status = rg_experiment_open(scratch_write("test.cfg", text), &cases[i].set,
+                                             cases[i].set != NULL, &experiment, &error);
+        cr_assert_eq(status, RG_E_USAGE, "%s", cases[i].start);
+        size_t folder = strlen(scratch_path);
+        const char *told = error.text;
+        told += strncmp(told, scratch_path, folder) == 0 ? folder + 1 : 0;
+        cr_assert_eq(strncmp(told, cases[i].start, strlen(cases[i].start)), 0, "%s, not %s",
+                     error.text, cases[i].start);
+        free(below);
+        free(text);
+    }
 }
 
 Test(experiment, an_unknown_part_is_refused_with_the_nearest) {
@@ -446,22 +510,23 @@ static void budget_refused(const char *algorithm, const char *budget, const char
     char *text = rg_string_format("algorithms = ( { type = \"%s\"; budget = { steps = 0; %s }; } "
                                   ");\n",
                                   algorithm, budget);
-    refused(text, "test.cfg: budget: ", word);
+    refused(text, "test.cfg:7: budget.", word);
     free(text);
 }
 
 Test(experiment, a_budget_that_would_never_be_spent_is_refused) {
     budget_refused("dpo", "", "at least one of steps, flops");
-    budget_refused("dpo", "judge_queries = 10;", "dpo with these options spends no judge_queries");
-    budget_refused("dpo", "generated_tokens = 10;", "spends no generated_tokens");
-    budget_refused("sail-dp", "judge_queries = 10;", "spends no judge_queries");
+    budget_refused("dpo", "judge_queries = 10;",
+                   "judge_queries = 10: dpo with these options spends none");
+    budget_refused("dpo", "generated_tokens = 10;", "generated_tokens = 10: ");
+    budget_refused("sail-dp", "judge_queries = 10;", "judge_queries = 10: ");
     budget_refused("sail-pr\"; mixture = 0.0; label = \"none", "judge_queries = 10;",
-                   "none with these options spends no judge_queries");
+                   "none with these options spends none");
     budget_refused("parl\"; upper = \"none\"; pretrain = 5; estimator = \"none\"; expectation = "
                    "\"sampled\"; label = \"fixed",
-                   "judge_queries = 10;", "fixed with these options spends no judge_queries");
+                   "judge_queries = 10;", "fixed with these options spends none");
     budget_refused("parl\"; expectation = \"exact\"; label = \"exact", "generated_tokens = 10;",
-                   "exact with these options spends no generated_tokens");
+                   "exact with these options spends none");
     rg_experiment_close(opened("algorithms = ( { type = \"ppo\"; budget = { steps = 0; "
                                "judge_queries = 10; }; } );\n"));
     RgExperiment *e = opened("algorithms = ( { type = \"sail-pr\"; budget = { steps = 0; "
@@ -503,6 +568,45 @@ Test(experiment, patience_without_what_it_waits_for_is_refused) {
     refused("algorithms = ( { type = \"dpo\"; } );\n"
             "evaluation = { patience = 2; select = \"reward\"; };\n",
             "test.cfg:8", "evaluation.every above 0");
+}
+
+/* Before anything runs: metrics of the environment with these options, the likeliest first. */
+Test(experiment, a_metric_that_no_evaluation_has_cannot_be_selected_by) {
+    refused(
+        "algorithms = ( { type = \"dpo\"; } );\nevaluation = { select = \"rewrd\"; };\n",
+        "test.cfg:8: evaluation.select = \"rewrd\": evaluations of the bandit environment have no "
+        "metric \"rewrd\"; did you mean \"reward\"?",
+        ": expected one of reward, entropy, kl, ");
+    refused("algorithms = ( { type = \"dpo\"; evaluation = { select = \"nll\"; }; } );\n",
+            "test.cfg:7: evaluation.select = \"nll\"", "expected one of kl, ");
+    rg_experiment_close(
+        opened("algorithms = ( { type = \"dpo\"; } );\nevaluation = { select = \"regret\"; };\n"));
+}
+
+/* A judge that only compares leaves no rewards to select by; the other judge's are there. */
+Test(experiment, a_reward_is_selected_by_only_where_a_judge_gives_one) {
+    static const char text[] =
+        "name = \"test\";\nseeds = [1];\n"
+        "environment: { type = \"text\"; data = \"none\"; tokenizer = \"none\";\n"
+        "judge = { type = \"command\"; command = \"true\"; }; };\n"
+        "policy: { type = \"transformer\"; };\n"
+        "optimizer: { learning_rate = 0.1; };\nbudget: { steps = 5; };\n"
+        "algorithms = ( { type = \"dpo\"; } );\n"
+        "evaluation = { select = \"%s\"; };\n";
+    static const char *const not_there[] = {"reward", "objective"};
+    for (size_t i = 0; i < 2; i++) {
+        char *config = rg_string_format(text, not_there[i]);
+        refused_whole(config, "test.cfg:9: evaluation.select", "have no metric");
+        free(config);
+    }
+    char *config = rg_string_format(text, "independent_reward");
+    RgError error = {0};
+    RgExperiment *experiment;
+    cr_assert_eq(
+        rg_experiment_open(scratch_write("test.cfg", config), NULL, 0, &experiment, &error), RG_OK,
+        "%s", error.text);
+    free(config);
+    rg_experiment_close(experiment);
 }
 
 Test(budget, ends_with_the_limit_that_is_reached_first) {

@@ -30,6 +30,16 @@ static RgFigure *figure_of(const char *path, const char *y, const char *x) {
     return figure_with(path, (RgPlotOptions){.y = y, .x = x});
 }
 
+static void plot(const char *store, const char *output, const char *x) {
+    RgError error = {0};
+    RgPlotOptions options = {.store = store,
+                             .y = "win_rate_base",
+                             .x = x,
+                             .output = output,
+                             .title = "It's 100 % \"quoted\" `date` $HOME"};
+    fixture_check(rg_plot(&options, &error), &error);
+}
+
 /* Mean reward of a trial over prompts, from the fixture's own function. */
 static double mean_reward(const char *label, int seed, double quality, int step) {
     FixtureTrial trial = {.label = label, .seed = seed, .quality = quality};
@@ -102,6 +112,42 @@ Test(plot, metric_against_metric_is_a_path) {
     cr_assert(figure->path);
     cr_assert_float_eq(figure->curves[0].points[8].x, 2, 1e-12);
     rg_figure_destroy(figure);
+    free(path);
+}
+
+/* Of seeds that end at 100, 150 and 200 the mean ends at 100; two and then one go on apart. */
+Test(plot, a_mean_ends_where_its_first_seed_ends) {
+    char *path = fixture_path("uneven.sqlite"), *svg = fixture_path("uneven.svg");
+    int64_t experiment;
+    RgStore *store = fixture_open(path, "uneven", &experiment);
+    FixtureTrial trial = {"dpo", "DPO", "{}", "finished", NULL, 1, 0.5, 1, 100, false, true};
+    for (; trial.seed <= 3; trial.seed++, trial.steps += 50)
+        fixture_trial(store, experiment, &trial);
+    rg_store_close(store);
+    RgFigure *figure = figure_of(path, "reward", "step");
+    cr_assert_eq(figure->curve_count, 3);
+    const RgFigureCurve *c = figure->curves;
+    static const int64_t counts[] = {5, 2, 2}, ends[] = {100, 150, 200};
+    for (int i = 0; i < 3; i++) {
+        cr_assert_eq(c[i].form, i ? RG_CURVE_REST : RG_CURVE_LINE);
+        cr_assert_eq(c[i].style, c[0].style);
+        cr_assert_eq(c[i].count, counts[i]);
+        cr_assert_eq(c[i].points[c[i].count - 1].x, (double)ends[i]);
+        for (int64_t j = 0; j < c[i].count; j++)
+            cr_assert_eq(c[i].points[j].seeds, 3 - i);
+    }
+    cr_assert_float_eq(c[2].points[1].y, mean_reward("DPO", 3, 0.5, 200), 1e-12);
+    cr_assert(c[0].seeds == 3 && c[0].going_on == 2);
+    rg_figure_destroy(figure);
+    figure = figure_of(path, "loss", "step");
+    cr_assert(figure->curve_count == 3 && figure->curves[0].count == 21);
+    rg_figure_destroy(figure);
+    need_gnuplot();
+    plot(path, svg, "step");
+    char *text = fixture_read(svg);
+    cr_assert(strstr(text, "DPO (thin: at most 2 of 3 seeds)"), "%s", text);
+    free(text);
+    free(svg);
     free(path);
 }
 
@@ -329,16 +375,6 @@ Test(plot, swept_values_choose_their_axis) {
     cr_assert_eq(scale_of(words), RG_AXIS_CATEGORIES);
 }
 
-static void plot(const char *store, const char *output, const char *x) {
-    RgError error = {0};
-    RgPlotOptions options = {.store = store,
-                             .y = "win_rate_base",
-                             .x = x,
-                             .output = output,
-                             .title = "It's 100 % \"quoted\" `date` $HOME"};
-    fixture_check(rg_plot(&options, &error), &error);
-}
-
 static void check_start(const char *path, const char *magic, size_t size) {
     FILE *file = fopen(path, "rb");
     char start[16] = {0};
@@ -405,8 +441,8 @@ Test(plot, two_seeds_are_drawn_without_a_band_and_the_legend_says_so) {
     free(path);
 }
 
-/* The script cuts at the y range, which is that of the means with as much again. */
-static void check_cut(const char *script) {
+/* The script cuts at the y range, which is from `least` to `most`, in the figure's units. */
+static void check_cut(const char *script, double least, double most) {
     double low = NAN, high = NAN, cut[4];
     int cuts = 0;
     for (; *script; script++) {
@@ -417,7 +453,8 @@ static void check_cut(const char *script) {
     }
     cr_assert_eq(cuts, 1);
     cr_assert(cut[0] == low && cut[1] == low && cut[2] == high && cut[3] == high);
-    cr_assert(low > -20 && high < 50, "[%g, %g]", low, high);
+    cr_assert(low <= least && low > least - 5 && high >= most && high < most + 5, "[%g, %g]", low,
+              high);
 }
 
 /* Of three points the band has six corners; one that was clipped would have others. */
@@ -432,14 +469,17 @@ static void check_corners(const char *svg) {
     cr_assert_eq(corners, 6, "%d corners", corners);
 }
 
-/* A band that reaches far out of the frame on either side: every corner that gnuplot gets lies in
- * it, so that it has nothing to clip. */
-Test(plot, bands_are_cut_at_the_frame) {
+/* A band that reaches far is whole in the frame; of a share it is cut where no share can be, and
+ * every corner that gnuplot gets lies in the frame, so that it has nothing to clip. */
+Test(plot, bands_are_whole_in_the_frame_but_for_shares_that_cannot_be) {
     need_gnuplot();
     char *svg = fixture_path("cut.svg"), *script = fixture_path("cut.gnuplot");
     RgFigurePoint points[] = {{.x = 0, .y = 1, .low = -90, .high = 1.1, .seeds = 3},
                               {.x = 1, .y = 2, .low = 1.9, .high = 80, .seeds = 3},
                               {.x = 2, .y = 1.5, .low = -50, .high = 50, .seeds = 3}};
+    RgFigurePoint shares[] = {{.x = 0, .y = 0.3, .low = -0.5, .high = 0.9, .seeds = 3},
+                              {.x = 1, .y = 0.6, .low = 0.2, .high = 1.4, .seeds = 3},
+                              {.x = 2, .y = 0.5, .low = -0.1, .high = 1.2, .seeds = 3}};
     RgFigureCurve curve = {.name = (char *)"A", .points = points, .count = 3};
     RgFigure figure = {.x_label = (char *)"x",
                        .y_label = (char *)"y",
@@ -448,13 +488,17 @@ Test(plot, bands_are_cut_at_the_frame) {
                        .z_factor = 1,
                        .curves = &curve,
                        .curve_count = 1};
-    RgError error = {0};
-    fixture_check(rg_figure_draw(&figure, svg, 0, 0, &error), &error);
-    char *written = fixture_read(script), *drawn = fixture_read(svg);
-    check_cut(written);
-    check_corners(drawn);
-    free(drawn);
-    free(written);
+    for (int share = 0; share < 2; share++) {
+        RgError error = {0};
+        figure.share = share;
+        curve.points = share ? shares : points;
+        fixture_check(rg_figure_draw(&figure, svg, 0, 0, &error), &error);
+        char *written = fixture_read(script), *drawn = fixture_read(svg);
+        check_cut(written, share ? -0.1 : -900, share ? 10.1 : 800);
+        check_corners(drawn);
+        free(drawn);
+        free(written);
+    }
     free(script);
     free(svg);
 }

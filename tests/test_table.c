@@ -255,6 +255,32 @@ Test(table, newer_trials_stand_for_older_ones) {
     free(path);
 }
 
+/* Neither a failed trial nor a config of which all failed hides what finished before. */
+Test(table, a_failed_trial_stands_for_no_older_one) {
+    char *path = fixture_path("failed.sqlite");
+    int64_t experiment;
+    RgStore *store = fixture_open(path, "failed", &experiment);
+    static const char *const status[] = {"finished", "failed", "failed", "diverged", "failed"};
+    static const char *const swept[] = {"{\"a\": 1, \"b\": 2}", "{\"b\": 2, \"a\": 1}",
+                                        "{\"a\": 2, \"b\": 1}", "{\"b\": 1, \"a\": 2}",
+                                        "{\"a\": 3}"};
+    for (int i = 0; i < 5; i++)
+        fixture_trial(
+            store, experiment,
+            &(FixtureTrial){"dpo", "DPO", swept[i], status[i], "why", 1, 0.5, 1, 20, false, false});
+    rg_store_close(store);
+    RgResults *results;
+    RgError error = {0};
+    fixture_check(rg_results_open(path, NULL, &results, &error), &error);
+    cr_assert_eq(results->trial_count, 3);
+    cr_assert_eq(results->superseded, 2);
+    cr_assert_eq(results->trials[0].status, RG_TRIAL_FINISHED);
+    cr_assert_eq(results->trials[1].status, RG_TRIAL_DIVERGED);
+    cr_assert_eq(results->trials[2].status, RG_TRIAL_FAILED);
+    rg_results_close(results);
+    free(path);
+}
+
 /* Turn the independent judge's opinion around: every pair is then discordant, and named. */
 Test(table, independent_judge_that_disagrees_names_the_pairs) {
     char *path = fixture_methods();

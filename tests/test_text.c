@@ -717,6 +717,8 @@ Test(text, evaluation_is_complete_and_its_means_are_those_of_its_columns) {
                                           "independent_judge_accuracy_high",
                                           "judge_calibration_error",
                                           "judge_temperature"};
+    for (const char *const *name = w.environment->type->metrics; *name; name++)
+        cr_assert_not(isnan(rg_evaluation_find(e, *name)), "%s", *name);
     cr_assert_eq(rg_evaluation_items(e), 50);
     cr_assert_eq(rg_evaluation_column_count(e), 9);
     for (int c = 0; c < 9; c++) {

@@ -78,6 +78,8 @@ static void write_point(const RgFigure *figure, const RgFigureCurve *curve,
         putc('\t', out);
     }
     rg_figure_write_name(out, curve->name);
+    if (curve->form == RG_CURVE_REST)
+        fputs(", where other seeds have ended", out);
     if (figure->measures[0])
         fprintf(out, ", %s", figure->measures[curve->second]);
     putc('\n', out);
@@ -116,8 +118,7 @@ static Range scaled(Range range, double factor) {
     return frame.low < frame.high ? frame : (Range){-most, most};
 }
 
-/* The y range includes all means. It includes all bands unless they would dwarf the curves: with
- * two seeds Student's quantile is 12.7, and curves would be flattened. */
+/* The y range includes all means and all bands, those of shares as far as they are possible. */
 static Range y_range(const RgFigure *figure) {
     Range means = {NAN, NAN}, bands = {NAN, NAN};
     for (int i = 0; i < figure->curve_count; i++)
@@ -135,10 +136,8 @@ static Range y_range(const RgFigure *figure) {
     if (span == 0)
         span = means.high != 0 ? fabs(means.high) : 1;
     Range range = {means.low - 0.05 * span, means.high + 0.05 * span};
-    if (!isnan(bands.low)) { /* fmax and fmin would ignore NaN */
-        range.low = fmin(range.low, fmax(bands.low, means.low - span));
-        range.high = fmax(range.high, fmin(bands.high, means.high + span));
-    }
+    widen(&range, bands.low);
+    widen(&range, bands.high);
     if (figure->share) { /* slightly more than 1, so that a curve along the edge is visible */
         range.low = fmax(range.low, -0.01);
         range.high = fmin(range.high, 1.01);
@@ -191,7 +190,7 @@ static int legend_columns(const RgFigure *figure, int width) {
 
 /* A method with curves by both measures has one entry. */
 static bool is_entry(const RgFigure *figure, int curve) {
-    bool entry = true;
+    bool entry = figure->curves[curve].form != RG_CURVE_REST;
     for (int i = 0; i < figure->curve_count && figure->curves[curve].second; i++)
         entry &= figure->curves[i].second ||
                  strcmp(figure->curves[i].name, figure->curves[curve].name) != 0;
@@ -239,13 +238,17 @@ static void write_style(const RgFigure *figure, const RgFigureCurve *curve, FILE
         return;
     }
     fprintf(out, "linecolor rgb '%s'", rg_figure_color[curve->style % RG_FIGURE_COLORS]);
-    if (curve->form != RG_CURVE_POINTS)
+    if (curve->form == RG_CURVE_REST)
+        fputs(" linewidth 0.7*lw dashtype (2,3)", out);
+    else if (curve->form != RG_CURVE_POINTS)
         fprintf(out, " linewidth 1.6*lw dashtype %s", dash);
     if (curve->form != RG_CURVE_LEVEL) {
         int point = point_types[shape % POINT_COUNT];
         bool filled = shape % POINT_COUNT < FILLED_COUNT;
         fprintf(out, " pointtype %d pointsize %g*lw", curve->second && filled ? point - 1 : point,
-                curve->form == RG_CURVE_POINTS ? 0.8 : 0.55);
+                curve->form == RG_CURVE_POINTS ? 0.8
+                : curve->form == RG_CURVE_REST ? 0.3
+                                               : 0.55);
     }
 }
 
@@ -318,11 +321,16 @@ static void write_legend(const RgFigureCurve *curve, FILE *out) {
     char *few = curve->few_seeds ? rg_string_format(" (%d seed%s: no band)", curve->few_seeds,
                                                     curve->few_seeds == 1 ? "" : "s")
                                  : rg_string_copy("");
-    char *text = rg_string_format("%s%s%s%s", curve->name, diverged, gaps, few);
+    char *rest = curve->going_on ? rg_string_format(" (thin: %s%d of %d seeds)",
+                                                    curve->going_on > 1 ? "at most " : "",
+                                                    curve->going_on, curve->seeds)
+                                 : rg_string_copy("");
+    char *text = rg_string_format("%s%s%s%s%s", curve->name, diverged, gaps, few, rest);
     rg_gnuplot_quote(out, text);
     free(diverged);
     free(gaps);
     free(few);
+    free(rest);
     free(text);
 }
 
@@ -330,12 +338,13 @@ static void write_curve(const RgFigure *figure, int index, FILE *out) {
     static const char *const with[] = {[RG_CURVE_LINE] = "linespoints",
                                        [RG_CURVE_LEVEL] = "lines",
                                        [RG_CURVE_POINTS] = "points",
+                                       [RG_CURVE_REST] = "linespoints",
                                        [RG_CURVE_STEPS] = "steps"};
     const RgFigureCurve *curve = &figure->curves[index];
     fprintf(out, " index %d using ($1*xf%+.3g):($2*yf) with %s ", index, dodge(figure, index),
             with[curve->form]);
     write_style(figure, curve, out);
-    if (curve->count > 15 && curve->form == RG_CURVE_LINE)
+    if (curve->count > 15 && (curve->form == RG_CURVE_LINE || curve->form == RG_CURVE_REST))
         fprintf(out, " pointinterval %lld", (long long)(curve->count / 10));
     fputs(is_entry(figure, index) ? " title " : " notitle", out);
     if (is_entry(figure, index))

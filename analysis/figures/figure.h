@@ -18,6 +18,8 @@ typedef enum RgCurveForm {
     RG_CURVE_LINE,
     RG_CURVE_LEVEL,  /* a level for comparison, not measured at these x: a line without points */
     RG_CURVE_POINTS, /* unconnected points with error bars in both directions */
+    RG_CURVE_REST,   /* the seeds of a method that go on where others have ended: thin, dashed, not
+                        in the legend */
     RG_CURVE_STEPS,  /* the best value reached up to x: a grey line behind the others */
 } RgCurveForm;
 
@@ -28,6 +30,8 @@ typedef struct RgFigureCurve {
     int diverged;  /* trials left out of the means; shown in the legend */
     int gaps;      /* trials in the means that lack rows of steps; shown in the legend */
     int few_seeds; /* number of seeds if too small for a band, shown in the legend; 0: enough */
+    int seeds;     /* in the means … */
+    int going_on;  /* … and of these, in the RG_CURVE_REST after it; shown in the legend */
     int style;     /* colour, dash and point of the method, the same in all figures of a report */
     RgCurveForm form;
     bool second; /* of the figure's second measure: same colour, other dash and point */

@@ -99,16 +99,19 @@ static int compare_steps(const void *a, const void *b) {
     return (x > y) - (x < y);
 }
 
-/* The steps of all tracks, sorted, each once; the caller frees. */
-static int64_t union_of_steps(const Track *tracks, int count, int64_t **steps) {
+/* The steps of all tracks after `after` up to `upto`, sorted, each once; the caller frees. */
+static int64_t union_of_steps(const Track *tracks, int count, int64_t after, int64_t upto,
+                              int64_t **steps) {
     int64_t total = 0, kept = 0;
     for (int i = 0; i < count; i++)
         total += tracks[i].count;
     *steps = rg_allocate(total, sizeof **steps);
     for (int i = 0; i < count; i++)
         for (int64_t j = 0; j < tracks[i].count; j++)
-            (*steps)[kept++] = tracks[i].step[j];
-    qsort(*steps, (size_t)total, sizeof **steps, compare_steps);
+            if (tracks[i].step[j] > after && tracks[i].step[j] <= upto)
+                (*steps)[kept++] = tracks[i].step[j];
+    qsort(*steps, (size_t)kept, sizeof **steps, compare_steps);
+    total = kept;
     kept = 0;
     for (int64_t i = 0; i < total; i++)
         if (kept == 0 || (*steps)[kept - 1] != (*steps)[i])
@@ -133,10 +136,11 @@ static RgReading window_mean(const Track *track, int64_t from, int64_t to, int64
     return reading;
 }
 
-/* Average the tracks of a group window by window; a window is one step unless there are many. */
+/* Average the tracks of a group window by window, over the steps after `after` up to `upto`; a
+ * window is one step unless there are many. */
 static RgFigureCurve average_tracks(const RgResults *results, const RgMeasure *y, const char *name,
-                                    const Track *tracks, int count) {
-    int64_t *steps, step_count = union_of_steps(tracks, count, &steps);
+                                    const Track *tracks, int count, int64_t after, int64_t upto) {
+    int64_t *steps, step_count = union_of_steps(tracks, count, after, upto, &steps);
     int64_t windows = step_count < MAXIMUM_POINTS ? step_count : MAXIMUM_POINTS;
     RgFigureCurve curve = {.name = rg_string_copy(name)};
     curve.points = rg_allocate(windows, sizeof *curve.points);
@@ -158,6 +162,16 @@ static RgFigureCurve average_tracks(const RgResults *results, const RgMeasure *y
     return curve;
 }
 
+/* The last step that all tracks reach that go on after `after`; INT64_MAX if none does. */
+static int64_t next_end(const Track *tracks, int count, int64_t after) {
+    int64_t end = INT64_MAX;
+    for (int i = 0; i < count; i++) {
+        int64_t own = tracks[i].count > 0 ? tracks[i].step[tracks[i].count - 1] : -1;
+        end = own > after && own < end ? own : end;
+    }
+    return end;
+}
+
 RgFigureCurve *rg_plot_add_curve(RgFigure *figure, RgFigureCurve curve) {
     figure->curves =
         rg_reallocate(figure->curves, (size_t)figure->curve_count + 1, sizeof *figure->curves);
@@ -165,27 +179,51 @@ RgFigureCurve *rg_plot_add_curve(RgFigure *figure, RgFigureCurve curve) {
     return &figure->curves[figure->curve_count++];
 }
 
+/* The mean of all seeds ends where the first of them ends. The mean of those that go on is a curve
+ * of its own, up to the next end, so that no line changes what it averages. */
+static void add_track_curves(const RgResults *results, const Axes *axes, const char *name,
+                             const Track *tracks, int count, RgFigureCurve like, RgFigure *figure) {
+    int64_t first = next_end(tracks, count, -1), after = -1;
+    for (int i = 0; i < count; i++) {
+        like.seeds += tracks[i].count > 0;
+        like.going_on += tracks[i].count > 0 && tracks[i].step[tracks[i].count - 1] > first;
+    }
+    for (int64_t end = first; end < INT64_MAX; end = next_end(tracks, count, after)) {
+        RgFigureCurve curve = average_tracks(results, &axes->y, name, tracks, count, after, end);
+        like.name = curve.name;
+        like.points = curve.points;
+        like.count = curve.count;
+        like.form = end == first ? RG_CURVE_LINE : RG_CURVE_REST;
+        for (int64_t i = 0; i < like.count && like.form == RG_CURVE_REST; i++)
+            like.points[i].low = like.points[i].high = NAN;
+        rg_plot_add_curve(figure, like);
+        after = end;
+    }
+}
+
+static void add_group_curves(const RgResults *results, const Axes *axes, int number, bool second,
+                             RgFigure *figure) {
+    const RgGroup *group = &results->groups[number];
+    const RgTrial **trials = rg_allocate(group->count, sizeof *trials);
+    int count = rg_group_sample(group, trials);
+    Track *tracks = rg_allocate(count, sizeof *tracks);
+    RgFigureCurve like = {
+        .style = number, .second = second, .diverged = group->by_status[RG_TRIAL_DIVERGED]};
+    for (int i = 0; i < count; i++) {
+        tracks[i] = load_track(results, trials[i], axes);
+        like.gaps += trials[i]->gaps != NULL;
+    }
+    add_track_curves(results, axes, group->name, tracks, count, like, figure);
+    for (int i = 0; i < count; i++)
+        track_free(&tracks[i]);
+    free(tracks);
+    free(trials);
+}
+
 static void add_training_curves(const RgResults *results, const Axes *axes, bool second,
                                 RgFigure *figure) {
-    for (int g = 0; g < results->group_count; g++) {
-        const RgGroup *group = &results->groups[g];
-        const RgTrial **trials = rg_allocate(group->count, sizeof *trials);
-        int count = rg_group_sample(group, trials);
-        Track *tracks = rg_allocate(count, sizeof *tracks);
-        for (int i = 0; i < count; i++)
-            tracks[i] = load_track(results, trials[i], axes);
-        RgFigureCurve curve = average_tracks(results, &axes->y, group->name, tracks, count);
-        curve.style = g;
-        curve.second = second;
-        curve.diverged = group->by_status[RG_TRIAL_DIVERGED];
-        for (int i = 0; i < count; i++)
-            curve.gaps += trials[i]->gaps != NULL;
-        rg_plot_add_curve(figure, curve);
-        for (int i = 0; i < count; i++)
-            track_free(&tracks[i]);
-        free(tracks);
-        free(trials);
-    }
+    for (int g = 0; g < results->group_count; g++)
+        add_group_curves(results, axes, g, second, figure);
     rg_figure_drop_empty(figure);
 }
 
@@ -438,6 +476,10 @@ static void level_the_free(RgFigure *figure) {
         RgFigureCurve *curve = &figure->curves[i];
         if (curve->points[curve->count - 1].x > 0)
             continue;
+        if (curve->form == RG_CURVE_REST) { /* the level is that of all seeds */
+            curve->count = 0;
+            continue;
+        }
         RgFigurePoint end = curve->points[curve->count - 1];
         curve->points = rg_reallocate(curve->points, 2, sizeof *curve->points);
         for (int j = 0; j < 2; j++) {
@@ -449,7 +491,9 @@ static void level_the_free(RgFigure *figure) {
         char *name = rg_string_format("%s (none)", curve->name);
         free(curve->name);
         curve->name = name;
+        curve->going_on = 0;
     }
+    rg_figure_drop_empty(figure);
 }
 
 static RgStatus finish(const RgResults *results, const char *x, const char *y, RgFigure *figure,
@@ -563,7 +607,8 @@ static void count_seeds(RgFigure *figure) {
         int64_t most = 0;
         for (int64_t j = 0; j < curve->count; j++)
             most = curve->points[j].seeds > most ? curve->points[j].seeds : most;
-        if (most < RG_SEEDS_FOR_BAND && curve->form != RG_CURVE_STEPS)
+        if (most < RG_SEEDS_FOR_BAND && curve->form != RG_CURVE_STEPS &&
+            curve->form != RG_CURVE_REST)
             curve->few_seeds = (int)most;
     }
 }

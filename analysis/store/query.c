@@ -53,22 +53,14 @@ RgStatus rg_results_status(const RgResults *results, RgStatus status, RgError *e
     return rg_fail(error, failure->status, "%s", failure->error.text);
 }
 
-static int by_distance(const void *a, const void *b, void *name) {
-    const char *x = *(const char *const *)a, *y = *(const char *const *)b;
-    int difference = rg_edit_distance(name, x) - rg_edit_distance(name, y);
-    return difference ? difference : strcmp(x, y);
-}
-
-/* All names in quotes, the nearest first; if a message cannot hold all, the number of the others.
+/* All names in quotes, the likeliest first; if a message cannot hold all, the number of the others.
  * malloc'd. */
 static char *list_names(const char *name, const char *const *names) {
     enum { MOST = 800 }; /* bytes */
     size_t count = 0, told = 0;
     while (names[count])
         count++;
-    const char **sorted = rg_allocate(count, sizeof *sorted);
-    memcpy(sorted, names, count * sizeof *sorted);
-    qsort_r(sorted, count, sizeof *sorted, by_distance, (void *)name);
+    const char **sorted = rg_names_by_likeness(name, names);
     char *list = rg_string_copy(count ? "" : "none in the store");
     for (; told < count && strlen(list) < MOST; told++) {
         char *longer = rg_string_format("%s%s\"%.60s\"", list, told ? ", " : "", sorted[told]);
@@ -177,16 +169,20 @@ static char *identity_of(const RgTrial *trial, size_t *size) {
     return text;
 }
 
-/* Add a trial, replacing an older one of the same method and seed; `numbers` maps identities to
- * indices of kept trials. */
+/* Add a trial in place of an older one of the same method and seed. A failed one, which may have
+ * no results, takes only another failed one's place. `numbers` maps identities to indices of kept
+ * trials. */
 static void keep_newest(RgResults *results, RgLookup *numbers, RgTrial trial) {
     size_t size;
     char *identity = identity_of(&trial, &size);
     int64_t *number = rg_lookup_at(numbers, identity, size);
     free(identity);
     if (*number >= 0) {
-        trial_free(&results->trials[*number]);
-        results->trials[*number] = trial;
+        RgTrial *kept = &results->trials[*number];
+        bool worse = trial.status == RG_TRIAL_FAILED && kept->status != RG_TRIAL_FAILED;
+        trial_free(worse ? &trial : kept);
+        if (!worse)
+            *kept = trial;
         results->superseded++;
         return;
     }
@@ -257,12 +253,35 @@ static RgStatus read_trials(RgResults *results, Loaded *loaded, RgError *error) 
     return rg_rows_close(rows, RG_OK, error);
 }
 
+/* Where every trial of the config that was run last has failed, results are of other configs. */
+static void choose_instead_of_failed(RgResults *results, const RgChoice *choice, Loaded *loaded) {
+    int failed = 0, others = 0;
+    if (choice->all || choice->where_count > 0)
+        return;
+    for (int i = 0; i < loaded->count; i++) {
+        bool chosen = loaded->candidates[i].chosen;
+        bool has_failed = loaded->trials[i].status == RG_TRIAL_FAILED;
+        if (chosen && !has_failed)
+            return;
+        failed += chosen;
+        others += !chosen && !has_failed;
+    }
+    if (others == 0)
+        return;
+    for (int i = 0; i < loaded->count; i++)
+        loaded->candidates[i].chosen = loaded->trials[i].status != RG_TRIAL_FAILED;
+    results->failed = failed;
+    results->left_out = 0;
+}
+
 static RgStatus load_trials(RgResults *results, const RgChoice *choice, RgError *error) {
     Loaded loaded = {0};
     RgLookup *numbers = rg_lookup_create();
     RgStatus status = read_trials(results, &loaded, error);
     if (status == RG_OK)
         status = rg_choose(choice, loaded.candidates, loaded.count, &results->left_out, error);
+    if (status == RG_OK)
+        choose_instead_of_failed(results, choice, &loaded);
     for (int i = 0; i < loaded.count; i++)
         if (status == RG_OK && loaded.candidates[i].chosen) {
             results->of_others |= !loaded.candidates[i].asked;
@@ -475,7 +494,11 @@ int rg_group_sample(const RgGroup *group, const RgTrial **trials) {
 }
 
 char *rg_results_left_out(const RgResults *results) {
-    int count = results->left_out;
+    int count = results->left_out, failed = results->failed;
+    if (failed > 0)
+        return rg_string_format("%s of the config that was run last failed (regatta status shows "
+                                "why): these results are of other configs.",
+                                failed == 1 ? "The trial" : "All trials");
     return count == 0
                ? NULL
                : rg_string_format(

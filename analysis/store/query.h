@@ -51,11 +51,14 @@ typedef struct RgResults {
     char *path;
     int64_t experiment;
     char *name, *config, *created;
-    RgTrial *trials; /* the newest of each (label, swept values, seed), by seed within a group */
+    RgTrial
+        *trials; /* the newest of each (label, swept values, seed) that did not fail, or that did
+                      * if all have; by seed within a group */
     int trial_count;
     int superseded; /* older trials of the same label, swept values and seed, left out */
     int left_out;   /* trials not in the config that was run last, left out */
-    bool of_others; /* some trials are not in that config, but were requested by name */
+    int failed;     /* trials in that config, which all failed, so that others stand for them */
+    bool of_others; /* some trials are not in that config */
     RgGroup *groups;
     int group_count;
     const char **metrics; /* names of all metrics, "eval/…" and of training; NULL-terminated */
@@ -83,8 +86,8 @@ int rg_group_sample(const RgGroup *group, const RgTrial **trials);
  * malloc'd. */
 char *rg_results_gaps(const RgResults *results);
 
-/* "3 trials not in the config that was run last are left out: --all shows them."; NULL if there are
- * none; malloc'd. */
+/* "3 trials not in the config that was run last are left out: --all shows them.", or that all of
+ * those in it failed; NULL if neither is so; malloc'd. */
 char *rg_results_left_out(const RgResults *results);
 
 /* Why a trial did not finish, without the step, which is last_step. */

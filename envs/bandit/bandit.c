@@ -437,6 +437,12 @@ static RgStatus evaluate(RgEnvironment *environment, const RgContender *contende
     return RG_OK;
 }
 
+static const char *const metrics[] = {
+    "reward", "kl",      "win_rate_base",  "win_rate_dataset", "objective",     "value",
+    "regret", "entropy", "optimality_gap", "sail_objective",   "reward_margin", "reward_accuracy",
+    NULL,
+};
+
 const RgEnvironmentType rg_environment_bandit = {
     .about = {.name = "bandit",
               .summary =
@@ -445,6 +451,7 @@ const RgEnvironmentType rg_environment_bandit = {
               .options = options_table,
               .options_size = sizeof(Options)},
     .primary_metric = "reward",
+    .metrics = metrics,
     .create = create,
     .prepare = prepare,
     .evaluate = evaluate,

@@ -277,6 +277,11 @@ static RgStatus prepare(RgEnvironment *environment, RgPolicy *reference, RgRando
     return RG_OK;
 }
 
+static const char *const metrics[] = {
+    "return",    "discounted_return", "win_rate_base",   "kl",
+    "objective", "episode_length",    "failed_episodes", NULL,
+};
+
 const RgEnvironmentType rg_environment_control = {
     .about = {.name = "control",
               .summary = "Bodies that walk, run or reach in the physics simulator MuJoCo; scripted "
@@ -287,6 +292,7 @@ const RgEnvironmentType rg_environment_control = {
               .options = options_table,
               .options_size = sizeof(RgControlOptions)},
     .primary_metric = "return",
+    .metrics = metrics,
     .create = create,
     .prepare = prepare,
     .evaluate = rg_control_evaluate,

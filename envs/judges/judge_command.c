@@ -126,8 +126,20 @@ static void lose_child(Command *c, RgReplyKind fate, char *why) {
     c->why = why;
 }
 
+/* By POSIX the shell exits with these where it finds no program, or cannot run it. Then it will not
+ * the next time. */
+enum { CANNOT_RUN = 126, NOT_FOUND = 127 };
+
 static void child_ended(Command *c) {
     int status = end_child(c, false);
+    int code = WIFEXITED(status) ? WEXITSTATUS(status) : 0;
+    if (code == CANNOT_RUN || code == NOT_FOUND) {
+        c->fate = RG_REPLY_FORBIDDEN;
+        c->why = rg_string_format("ended with exit status %d: the shell %s a program of the "
+                                  "command",
+                                  code, code == NOT_FOUND ? "does not find" : "cannot run");
+        return;
+    }
     c->fate = RG_REPLY_LOST;
     c->why = WIFSIGNALED(status) ? rg_string_format("was ended by signal %d (%s)", WTERMSIG(status),
                                                     strsignal(WTERMSIG(status)))
@@ -248,7 +260,7 @@ static bool next_lost(Command *c, RgReply *reply) {
         return false;
     *reply = (RgReply){.request_id = c->request_ids[0],
                        .kind = c->fate,
-                       .reached = c->fate != RG_REPLY_UNREACHED,
+                       .reached = c->fate != RG_REPLY_UNREACHED && c->fate != RG_REPLY_FORBIDDEN,
                        .text = rg_string_copy(c->why)};
     forget(c, 0);
     if (c->count == 0) {

@@ -6,8 +6,9 @@
  *     {"id": 7, "answer": "A"}
  *
  * or {"id": 7, "error": "…"} if it has no answer. If it exits, is silent for too long or writes
- * anything else, it is terminated, and started again for the next query. It inherits the standard
- * error of regatta. It should exit at the end of its standard input. */
+ * anything else, it is terminated, and started again for the next query. If the shell finds no such
+ * program (exit status 127) or cannot run it (126), all queries fail at once. It runs in the working
+ * folder of regatta, and inherits its standard error. It should exit at the end of its standard input. */
 #ifndef RG_ENVS_JUDGES_JUDGE_COMMAND_H
 #define RG_ENVS_JUDGES_JUDGE_COMMAND_H
 

@@ -205,6 +205,10 @@ static RgStatus prepare(RgEnvironment *environment, RgPolicy *reference, RgRando
     return RG_OK;
 }
 
+static const char *const metrics[] = {
+    "return", "optimality", "regret", "kl", "objective", "entropy", "win_rate_base", NULL,
+};
+
 const RgEnvironmentType rg_environment_mdp = {
     .about = {.name = "mdp",
               .summary = "Tabular MDPs that are known exactly: random, a grid world, Four Rooms, "
@@ -215,6 +219,7 @@ const RgEnvironmentType rg_environment_mdp = {
               .options = options_table,
               .options_size = sizeof(RgMdpOptions)},
     .primary_metric = "return",
+    .metrics = metrics,
     .create = create,
     .prepare = prepare,
     .evaluate = rg_mdp_evaluate,

@@ -257,10 +257,41 @@ static RgStatus create(RgEnvironment *environment, const void *options, RgRandom
 }
 
 /* A judge without its packages in this build has only its options. */
-static bool gives_rewards(const void *options) {
-    const RgTextOptions *o = options;
-    const RgJudgeType *judge = (const RgJudgeType *)o->judge.type;
+static bool judge_gives_rewards(const RgOptionPart *part) {
+    const RgJudgeType *judge = (const RgJudgeType *)part->type;
     return judge->rewards || !judge->compare;
+}
+
+static bool gives_rewards(const void *options) {
+    return judge_gives_rewards(&((const RgTextOptions *)options)->judge);
+}
+
+/* See rg_text_evaluate. */
+static const char *const metrics[] = {
+    "win_rate_base",
+    "independent_win_rate_base",
+    "judge_agreement",
+    "win_rate_dataset",
+    "reward",
+    "independent_reward",
+    "objective",
+    "kl",
+    "length",
+    "words",
+    "reward_margin",
+    "reward_accuracy",
+    "logps_chosen",
+    "logps_rejected",
+    "nll",
+    "nll_chosen",
+    NULL,
+};
+
+static bool measures(const void *options, const char *metric) {
+    const RgTextOptions *o = options;
+    if (strcmp(metric, "independent_reward") == 0)
+        return judge_gives_rewards(&o->independent_judge);
+    return gives_rewards(o) || (strcmp(metric, "reward") != 0 && strcmp(metric, "objective") != 0);
 }
 
 static void destroy(RgEnvironment *environment) {
@@ -398,11 +429,13 @@ const RgEnvironmentType rg_environment_text = {
               .options = options_table,
               .options_size = sizeof(RgTextOptions)},
     .primary_metric = "win_rate_base",
+    .metrics = metrics,
     .create = create,
     .prepare = prepare,
     .evaluate = rg_text_evaluate,
     .destroy = destroy,
     .gives_rewards = gives_rewards,
+    .measures = measures,
     .use_answers = rg_text_use_answers,
     .take_counts = rg_text_take_counts,
 };

@@ -32,6 +32,7 @@ const RgOption rg_experiment_options[] = {
 static RgSettings *trial_settings(const RgSettings *s, int64_t algorithm) {
     RgSettings *trial = rg_settings_create();
     char path[96];
+    rg_settings_set_file(trial, rg_settings_file(s));
     for (int i = 0; rg_shared_parts[i]; i++)
         rg_settings_copy_group(trial, rg_shared_parts[i], s, rg_shared_parts[i]);
     snprintf(path, sizeof path, "algorithms.%d", (int)algorithm);
@@ -45,6 +46,17 @@ static RgSettings *trial_settings(const RgSettings *s, int64_t algorithm) {
     return trial;
 }
 
+static bool is_twice(const RgSettings *s, int64_t seed) {
+    int found = 0;
+    for (int64_t i = 0; i < rg_settings_length(s, "seeds"); i++) {
+        char path[64];
+        snprintf(path, sizeof path, "seeds.%lld", (long long)i);
+        const RgSetting *setting = rg_settings_find(s, path);
+        found += setting && strtoll(setting->text, NULL, 10) == seed;
+    }
+    return found > 1;
+}
+
 static RgStatus add_trial(RgExperiment *e, const RgSettings *settings, int64_t seed,
                           json_t *swept_options, RgError *error) {
     e->trials = rg_reallocate(e->trials, (size_t)e->trial_count + 1, sizeof *e->trials);
@@ -54,16 +66,19 @@ static RgStatus add_trial(RgExperiment *e, const RgSettings *settings, int64_t s
     plan->swept_json = json_dumps(swept_options, JSON_SORT_KEYS | JSON_COMPACT);
     RG_TRY(rg_trial_spec_resolve(plan, settings, error));
     if (!e->restored)
-        RG_TRY(rg_trial_spec_check_judge(plan, settings, error));
+        RG_TRY(rg_trial_spec_check_environment(plan, settings, error));
     rg_trial_spec_key(plan, !e->restored);
     if (!e->keys)
         e->keys = rg_lookup_create();
     int64_t *earlier = rg_lookup_at(e->keys, plan->key, strlen(plan->key));
     if (*earlier >= 0)
-        return rg_fail(error, RG_E_USAGE,
-                       "%s: algorithms: \"%s\" with seed %lld occurs twice with the same settings",
-                       rg_settings_file_near(e->settings, "algorithms"), plan->part.label,
-                       (long long)seed);
+        return rg_resolve_place(e->settings,
+                                rg_fail(error, RG_E_USAGE,
+                                        "%s: \"%s\" with seed %lld occurs twice with the same "
+                                        "settings",
+                                        is_twice(e->settings, seed) ? "seeds" : "algorithms",
+                                        plan->part.label, (long long)seed),
+                                error);
     *earlier = e->trial_count - 1;
     return RG_OK;
 }
@@ -164,7 +179,7 @@ static RgStatus check_probes(const RgSweep *sweep, const RgAlgorithm *algorithm,
         rg_sweep_probe(sweep, i, algorithm, probe);
         status = rg_trial_spec_resolve(&plan, probe, error);
         if (status == RG_OK)
-            status = rg_trial_spec_check_judge(&plan, probe, error);
+            status = rg_trial_spec_check_environment(&plan, probe, error);
         rg_trial_spec_clear(&plan);
         rg_settings_destroy(probe);
     }
@@ -265,8 +280,7 @@ static RgStatus unfold_entrants(RgExperiment *e, Entrant *entrants, int64_t coun
     for (int64_t a = 0; a < count && status == RG_OK; a++)
         entrants[a].settings = trial_settings(e->settings, a);
     if (status == RG_OK)
-        status = rg_resolve_in_file(e->settings, "algorithms", check_labels(entrants, count, error),
-                                    error);
+        status = rg_resolve_place(e->settings, check_labels(entrants, count, error), error);
     for (int64_t s = 0; s < seeds && status == RG_OK; s++) {
         int64_t seed = 0;
         status = read_seed(e->settings, s, &seed, error);

@@ -7,6 +7,7 @@
 #include "core/suggest.h"
 #include "core/tensor/random.h"
 #include "core/utf8.h"
+#include "experiments/program/config/trial_spec.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -108,8 +109,10 @@ static RgStatus list_length(const RgSettings *s, const char *path, int64_t most,
     bool other = (setting && setting->kind != RG_SETTING_EMPTY) ||
                  (*length == 0 && rg_settings_has_group(s, path));
     if (other || *length > most)
-        return rg_fail(error, RG_E_USAGE, "%s: expected a list of at most %d %s", path, (int)most,
-                       what);
+        return rg_resolve_place(s,
+                                rg_fail(error, RG_E_USAGE, "%s: expected a list of at most %d %s",
+                                        path, (int)most, what),
+                                error);
     return RG_OK;
 }
 
@@ -119,12 +122,15 @@ static RgStatus read_values(const RgSettings *s, const char *path, SweptOptions 
     snprintf(at, sizeof at, "%s.values", path);
     RG_TRY(list_length(s, at, MOST_VALUES, "values", &swept_options->count, error));
     if (swept_options->count == 0)
-        return rg_fail(error, RG_E_USAGE, "%s: expected a list of 1 to %d values", at, MOST_VALUES);
+        return rg_resolve_place(
+            s, rg_fail(error, RG_E_USAGE, "%s: expected a list of 1 to %d values", at, MOST_VALUES),
+            error);
     for (int64_t k = 0; k < swept_options->count; k++) {
         snprintf(at, sizeof at, "%s.values.%d", path, (int)k);
         swept_options->values[k] = rg_settings_find(s, at);
         if (!swept_options->values[k] || swept_options->values[k]->kind == RG_SETTING_EMPTY)
-            return rg_fail(error, RG_E_USAGE, "%s: expected a number, word or boolean", at);
+            return rg_resolve_place(
+                s, rg_fail(error, RG_E_USAGE, "%s: expected a number, word or boolean", at), error);
     }
     return RG_OK;
 }

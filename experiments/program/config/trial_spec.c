@@ -4,6 +4,7 @@
 
 #include "core/names.h"
 #include "core/plugin.h"
+#include "core/suggest.h"
 #include "experiments/program/config/input_sums.h"
 #include "experiments/program/config/plugins.h"
 #include "experiments/program/config/results_version.h"
@@ -82,10 +83,16 @@ RgStatus rg_resolve_unknown_name(const RgSettings *settings, const char *path, R
     return status;
 }
 
-RgStatus rg_resolve_in_file(const RgSettings *settings, const char *part, RgStatus status,
-                            RgError *error) {
-    return status == RG_OK ? status
-                           : rg_fail_in(error, status, "%s", rg_settings_file_near(settings, part));
+RgStatus rg_resolve_place(const RgSettings *settings, RgStatus status, RgError *error) {
+    static const char key[] = "abcdefghijklmnopqrstuvwxyz0123456789_.";
+    if (status == RG_OK || !error)
+        return status;
+    char *path = rg_string_format("%.*s", (int)strspn(error->text, key), error->text);
+    char *origin = rg_settings_origin(settings, path);
+    rg_fail_in(error, status, "%s", origin);
+    free(origin);
+    free(path);
+    return status;
 }
 
 /* ---- one trial ---- */
@@ -197,8 +204,21 @@ static RgStatus check_epochs(const RgTrialSpec *plan, RgError *error) {
                    plan->budget.epochs, plan->part.label);
 }
 
+/* A limit that is given as 0; one of the command line before those of files. */
+static const RgSetting *zero_limit(const RgSettings *s) {
+    const RgSetting *found = NULL;
+    for (int i = 0; i < RG_COSTS; i++) {
+        char path[64];
+        snprintf(path, sizeof path, "budget.%s", rg_cost_names[i]);
+        const RgSetting *setting = rg_settings_find(s, path);
+        if (setting && (!found || setting->line == 0))
+            found = setting;
+    }
+    return found;
+}
+
 /* A limit on something that the algorithm never spends would let it run for ever. */
-static RgStatus check_limits(const RgTrialSpec *plan, RgError *error) {
+static RgStatus check_limits(const RgTrialSpec *plan, const RgSettings *s, RgError *error) {
     int useless = -1;
     if (plan->budget.epochs > 0)
         return RG_OK; /* they become steps */
@@ -211,12 +231,15 @@ static RgStatus check_limits(const RgTrialSpec *plan, RgError *error) {
     }
     if (useless >= 0)
         return rg_fail(error, RG_E_USAGE,
-                       "budget: %s with these options spends no %s and would never end: add "
-                       "a limit of steps, flops or seconds",
-                       plan->part.label, rg_cost_names[useless]);
+                       "budget.%s = %.10g: %s with these options spends none of it and would never "
+                       "end: add a limit of steps, flops or seconds",
+                       rg_cost_names[useless], rg_budget_limit(&plan->budget, (RgCost)useless),
+                       plan->part.label);
+    const RgSetting *zero = zero_limit(s);
     return rg_fail(error, RG_E_USAGE,
-                   "budget: expected at least one of steps, flops, seconds, generated_tokens, "
-                   "judge_queries, epochs above 0");
+                   "%s%s: expected at least one of steps, flops, seconds, generated_tokens, "
+                   "judge_queries, epochs above 0",
+                   zero ? zero->path : "budget", zero ? " = 0" : "");
 }
 
 /* It is seen by evaluations, and one has to be within. */
@@ -228,10 +251,10 @@ static RgStatus check_kl(const RgTrialSpec *plan, RgError *error) {
                    e->start ? "evaluation.every above 0" : "evaluation.start = true");
 }
 
-static RgStatus check_budget(const RgTrialSpec *plan, RgError *error) {
+static RgStatus check_budget(const RgTrialSpec *plan, const RgSettings *s, RgError *error) {
     RG_TRY(check_kl(plan, error));
     RG_TRY(check_epochs(plan, error));
-    RG_TRY(check_limits(plan, error));
+    RG_TRY(check_limits(plan, s, error));
     if (plan->budget.steps == 0 && plan->budget.epochs == 0 &&
         plan->optimizer.schedule != RG_SCHEDULE_CONSTANT)
         return rg_fail(error, RG_E_USAGE,
@@ -261,21 +284,65 @@ static const char *part_path(const RgSettings *s, const char *part, char path[96
     return rg_settings_find(s, path) ? path : part;
 }
 
-RgStatus rg_trial_spec_check_judge(const RgTrialSpec *plan, const RgSettings *s, RgError *error) {
+static RgStatus check_rewards(const RgTrialSpec *plan, const void *options, const RgSettings *s,
+                              RgError *error) {
     const RgEnvironmentType *type = rg_environment_type(plan->environment.type);
-    if (!type->gives_rewards)
-        return RG_OK;
-    void *options = rg_allocate(1, type->about.options_size);
-    RgStatus status =
-        rg_options_read(type->about.options, plan->resolved, "environment", options, error);
-    bool rewards = status == RG_OK && type->gives_rewards(options);
-    free(options);
-    RG_TRY(status);
     RgError reason = {0};
     char path[96];
+    bool rewards = !type->gives_rewards || type->gives_rewards(options);
     if (rg_recipe_check_rewards(plan->algorithm, &plan->recipe, rewards, &reason) == RG_OK)
         return RG_OK;
     return refuse(part_path(s, "environment.judge", path), s, &reason, error);
+}
+
+/* Refuses the setting `path`, which asks for `metric`, if evaluations do not have that. */
+static RgStatus check_metric(const RgTrialSpec *plan, const void *options, const char *path,
+                             const char *metric, const RgSettings *s, RgError *error) {
+    const RgEnvironmentType *type = rg_environment_type(plan->environment.type);
+    size_t count = 0, known = 0;
+    while (type->metrics[count])
+        count++;
+    const char **names = rg_allocate(count + 1, sizeof *names);
+    bool found = false;
+    for (size_t i = 0; i < count; i++)
+        if (!type->measures || type->measures(options, type->metrics[i])) {
+            names[known++] = type->metrics[i];
+            found = found || strcmp(type->metrics[i], metric) == 0;
+        }
+    RgError reason = {0};
+    const char **sorted = rg_names_by_likeness(metric, names);
+    char *list = rg_list_names(sorted);
+    rg_fail(&reason, RG_E_USAGE,
+            "evaluations of the %s environment have no metric \"%.100s\"%s: expected one of %s",
+            type->about.name, metric, rg_suggest(metric, names).text, list);
+    free(list);
+    free(sorted);
+    free(names);
+    return found ? RG_OK : refuse(path, s, &reason, error);
+}
+
+static RgStatus check_selection(const RgTrialSpec *plan, const void *options, const RgSettings *s,
+                                RgError *error) {
+    if (!rg_environment_type(plan->environment.type)->metrics)
+        return RG_OK;
+    if (plan->budget.kl > 0)
+        RG_TRY(check_metric(plan, options, "budget.kl", "kl", s, error));
+    const char *select = plan->evaluation.select;
+    return select[0] ? check_metric(plan, options, "evaluation.select", select, s, error) : RG_OK;
+}
+
+RgStatus rg_trial_spec_check_environment(const RgTrialSpec *plan, const RgSettings *s,
+                                         RgError *error) {
+    const RgEnvironmentType *type = rg_environment_type(plan->environment.type);
+    void *options = rg_allocate(1, type->about.options_size);
+    RgStatus status =
+        rg_options_read(type->about.options, plan->resolved, "environment", options, error);
+    if (status == RG_OK)
+        status = check_rewards(plan, options, s, error);
+    if (status == RG_OK)
+        status = check_selection(plan, options, s, error);
+    free(options);
+    return status;
 }
 
 /* ---- inputs ---- */
@@ -465,17 +532,17 @@ RgStatus rg_trial_spec_resolve(RgTrialSpec *plan, const RgSettings *s, RgError *
                          error));
         RG_TRY(
             read_part(rg_training_options, s, "training", &plan->training, plan->resolved, error));
-        RG_TRY(rg_resolve_in_file(
-            s, "training",
-            rg_training_check(plan->algorithm, &plan->recipe, &plan->training, error), error));
+        RG_TRY(rg_resolve_place(
+            s, rg_training_check(plan->algorithm, &plan->recipe, &plan->training, error), error));
         RG_TRY(read_part(rg_budget_options, s, "budget", &plan->budget, plan->resolved, error));
     }
     RG_TRY(read_part(rg_evaluation_options, s, "evaluation", &plan->evaluation, plan->resolved,
                      error));
     RG_TRY(check_evaluation(plan, s, error));
     if (trains)
-        RG_TRY(rg_resolve_in_file(s, "budget", check_budget(plan, error), error));
+        RG_TRY(rg_resolve_place(s, check_budget(plan, s, error), error));
     RG_TRY(check_unknown_keys(plan, s, error));
+    rg_settings_copy_origins(plan->resolved, s);
     rg_plugins_record(plan->resolved);
     return RG_OK;
 }

@@ -62,9 +62,11 @@ typedef struct RgTrialSpec {
 RgStatus rg_trial_spec_resolve(RgTrialSpec *plan, const RgSettings *s, RgError *error);
 void rg_trial_spec_clear(RgTrialSpec *plan);
 
-/* Refuses a method that needs rewards with a judge that only compares. Uses the settings alone, so
- * that it works before any trial has run. */
-RgStatus rg_trial_spec_check_judge(const RgTrialSpec *plan, const RgSettings *s, RgError *error);
+/* Refuses a method that needs rewards with a judge that only compares, and a metric to select by
+ * that evaluations do not have. Uses the settings alone, so that it works before any trial has
+ * run. */
+RgStatus rg_trial_spec_check_environment(const RgTrialSpec *plan, const RgSettings *s,
+                                         RgError *error);
 
 /* Computes the key of a resolved specification. With `read_inputs`, first records the sums of the
  * inputs that exist. */
@@ -78,9 +80,9 @@ void rg_trial_spec_assume(RgTrialSpec *plan, const struct json_t *sums);
 RgStatus rg_resolve_unknown_name(const RgSettings *settings, const char *path, RgKind kind,
                                  RgError *error);
 
-/* Adds to a message that has only keys the file of the group `part`. Returns `status`. */
-RgStatus rg_resolve_in_file(const RgSettings *settings, const char *part, RgStatus status,
-                            RgError *error);
+/* Puts in front of a message that begins with a key where that comes from, or should be:
+ * "x.cfg:12: ". Returns `status`. */
+RgStatus rg_resolve_place(const RgSettings *settings, RgStatus status, RgError *error);
 
 /* The record "inputs.<setting>" of an input, or NULL. */
 const RgSetting *rg_input_recorded(const RgSettings *resolved, const RgSetting *input);

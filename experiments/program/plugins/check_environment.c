@@ -212,6 +212,33 @@ static void claim_training(const World *world, RgClaims *claims) {
 
 /* ---- all claims ---- */
 
+/* What a config may select by is there to be selected by. */
+static void claim_metrics(const RgEnvironmentType *type, const RgSettings *settings,
+                          const RgEvaluation *evaluation, RgClaims *claims) {
+    static const char claim[] = "an evaluation has the metrics that it names";
+    if (!type->metrics) {
+        rg_claim_nothing(claims, claim, "it names none");
+        return;
+    }
+    const char *missing = NULL;
+    int64_t count = 0;
+    void *options = rg_allocate(1, type->about.options_size);
+    RgStatus status = rg_options_read(type->about.options, settings, "environment", options, NULL);
+    RG_ASSERT(status == RG_OK); /* it was created with them */
+    for (const char *const *name = type->metrics; *name; name++) {
+        if (type->measures && !type->measures(options, *name))
+            continue;
+        bool found = false;
+        for (int i = 0; i < rg_evaluation_metric_count(evaluation); i++)
+            found = found || strcmp(rg_evaluation_metric_name(evaluation, i), *name) == 0;
+        missing = found ? missing : *name;
+        count++;
+    }
+    free(options);
+    rg_claim(claims, !missing, claim, "%lld metrics%s%s", (long long)count,
+             missing ? ", without " : "", missing ? missing : "");
+}
+
 static void claim_evaluation(const RgEnvironmentType *type, const RgSettings *settings,
                              const World *world, RgClaims *claims) {
     RgEvaluation *first = evaluate(world, claims);
@@ -221,6 +248,7 @@ static void claim_evaluation(const RgEnvironmentType *type, const RgSettings *se
     rg_claim(claims, isfinite(primary_metric), "an evaluation has its primary metric",
              "%s is %.6g of %d metrics", type->primary_metric, primary_metric,
              rg_evaluation_metric_count(first));
+    claim_metrics(type, settings, first, claims);
     rg_claim(claims, rg_evaluation_items(first) > 0, "and numbers per item", "%d columns of %lld",
              rg_evaluation_column_count(first), (long long)rg_evaluation_items(first));
     claim_repeats(world, first, "a repeated evaluation has the same bits", claims);

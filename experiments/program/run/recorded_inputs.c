@@ -107,8 +107,9 @@ RgStatus rg_know_missing_inputs(RgExperiment *experiment, RgStore *store, RgErro
     return status;
 }
 
-/* Keys of the trials that are done: finished or diverged. */
-static RgStatus read_done(RgStore *store, int64_t experiment, RgLookup *done, RgError *error) {
+RgStatus rg_done_trials(RgStore *store, const char *name, RgLookup *done, RgError *error) {
+    int64_t experiment;
+    RG_TRY(experiment_number(store, name, &experiment, error));
     RgRows *rows =
         rg_rows_open(store, "trials", "SELECT key, status FROM trials WHERE experiment = ?1");
     rg_rows_bind_integer(rows, 1, experiment);
@@ -128,11 +129,9 @@ static RgStatus refuse_missing(void *plan, const RgOption *option, const RgSetti
 }
 
 RgStatus rg_check_inputs_to_be_read(RgExperiment *experiment, RgStore *store, RgError *error) {
-    int64_t id;
     RG_TRY(rg_use_recorded_inputs(experiment, store, error));
-    RG_TRY(experiment_number(store, experiment->options.name, &id, error));
     RgLookup *done = rg_lookup_create();
-    RgStatus status = read_done(store, id, done, error);
+    RgStatus status = rg_done_trials(store, experiment->options.name, done, error);
     for (int64_t i = 0; i < experiment->trial_count && status == RG_OK; i++) {
         RgTrialSpec *plan = &experiment->trials[i];
         if (rg_lookup_find(done, plan->key, strlen(plan->key)) < 0)

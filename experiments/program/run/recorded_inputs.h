@@ -4,6 +4,7 @@
 #ifndef RG_EXPERIMENTS_PROGRAM_RUN_RECORDED_INPUTS_H
 #define RG_EXPERIMENTS_PROGRAM_RUN_RECORDED_INPUTS_H
 
+#include "core/lookup.h"
 #include "core/results/store.h"
 #include "experiments/program/config/experiment.h"
 
@@ -17,6 +18,9 @@ RgStatus rg_use_recorded_inputs(RgExperiment *experiment, RgStore *store, RgErro
 
 /* The same if inputs are missing, with a notice. */
 RgStatus rg_know_missing_inputs(RgExperiment *experiment, RgStore *store, RgError *error);
+
+/* Adds the keys of an experiment's trials that are done (finished or diverged) to `done`. */
+RgStatus rg_done_trials(RgStore *store, const char *name, RgLookup *done, RgError *error);
 
 /* RG_E_FILE if an unfinished trial needs a missing input; the message has setting, path and trial.
  * Trials that are done (finished or diverged) are identified as above. */

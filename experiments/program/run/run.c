@@ -11,6 +11,7 @@
 #include "core/results/rows.h"
 #include "core/results/weights.h"
 #include "experiments/program/run/process_pool.h"
+#include "experiments/program/run/programs.h"
 #include "experiments/program/run/recorded_inputs.h"
 
 #include <stdlib.h>
@@ -274,7 +275,9 @@ static RgStatus help_group(const RgExperiment *experiment, RgRanks *ranks) {
 
 static RgStatus run_ranks(const RgExperiment *experiment, const char *path, RgRanks *ranks,
                           const RgRunOptions *a, bool *complete, RgError *error) {
-    RgStatus status = ranks->rank == 0 ? gather(experiment, path, false, error) : RG_OK;
+    RgStatus status = ranks->rank == 0 ? rg_check_programs(experiment, path, error) : RG_OK;
+    if (ranks->rank == 0 && status == RG_OK)
+        status = gather(experiment, path, false, error);
     RG_TRY(rg_ranks_start(ranks, status, experiment->trial_count));
     if (!rg_process_group_leads(&ranks->process_group))
         return help_group(experiment, ranks);
@@ -315,6 +318,8 @@ RgStatus rg_experiment_run(RgExperiment *experiment, RgRanks *ranks, const RgRun
     char *path = rg_experiment_store_path(experiment, a->results);
     bool alone = !ranks || ranks->size == 1;
     RgStatus status = alone ? look_at_whole(experiment, path, a, error) : RG_OK;
+    if (alone && status == RG_OK) /* after the keys of missing inputs are known */
+        status = rg_check_programs(experiment, path, error);
     if (!alone)
         status = run_ranks(experiment, path, ranks, a, complete, error);
     else if (status == RG_OK && a->share)

@@ -320,6 +320,19 @@ static RgStatus go_on(RgTrialInHand *trial, RgError *error) {
     return record_kernels(trial, error);
 }
 
+/* A trial that was killed before its first checkpoint, or failed there. */
+static RgStatus begin_again(RgTrialInHand *trial, RgError *error) {
+    int64_t recorded;
+    RG_TRY(rg_store_last_step(trial->run->store, trial->record.id, &recorded, error));
+    if (recorded >= 0)
+        rg_progress_note(
+            trial->run->progress,
+            "%s: begins again at step 0, as it has no checkpoint; it had recorded step "
+            "%ld",
+            trial->name, (long)recorded);
+    return RG_OK;
+}
+
 /* Take up a killed trial where its checkpoint left it, or start afresh. */
 static RgStatus resume(RgTrialInHand *trial, RgError *error) {
     int64_t step = -1;
@@ -334,6 +347,8 @@ static RgStatus resume(RgTrialInHand *trial, RgError *error) {
             step = trial->trainer->step;
             RG_TRY(go_on(trial, error));
         }
+    } else {
+        RG_TRY(begin_again(trial, error));
     }
     RG_TRY(rg_store_trial_rewind(trial->run->store, trial->record.id, step, error));
     bool trains = trial->plan->algorithm->loss || trial->plan->algorithm->step;
@@ -347,8 +362,11 @@ RgStatus rg_trial_begin(RgTrialInHand *trial, RgError *error) {
     const RgTrialSpec *plan = trial->plan;
     const RgTask *task = &setup->environment->task;
     trial->budget = plan->budget;
-    RgStatus status = rg_budget_resolve(&trial->budget, plan->algorithm, &plan->recipe, task,
-                                        plan->training.batch, plan->part.label, error);
+    RgStatus status =
+        rg_resolve_place(plan->resolved,
+                         rg_budget_resolve(&trial->budget, plan->algorithm, &plan->recipe, task,
+                                           plan->training.batch, plan->part.label, error),
+                         error);
     if (status == RG_OK)
         status = rg_trial_setup_policy(setup, plan, &trial->policy, error);
     if (status == RG_OK)

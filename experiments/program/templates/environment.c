@@ -158,12 +158,15 @@ static void destroy(RgEnvironment *environment) {
     free(s);
 }
 
+static const char *const metrics[] = {"reward", "kl", "hits", NULL};
+
 static const RgEnvironmentType environment = {
     .about = {.name = "@NAME@",
               .summary = "Guess a hidden place on a ruler: the nearer the better",
               .options = options_table,
               .options_size = sizeof(Options)},
     .primary_metric = "reward",
+    .metrics = metrics,
     .create = create,
     .prepare = prepare,
     .evaluate = evaluate,
