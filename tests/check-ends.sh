@@ -83,7 +83,7 @@ grep -q "$(weights best | cut -d' ' -f1)" <(sha256sum jobs/*.safetensors) || com
 
 refused 'evaluation.select: .*no metric "reward_margn"; did you mean "reward_margin"\?: expected one of reward, ' \
     evaluation.select=reward_margn
-refused 'evaluation.patience = 3: expected evaluation.select beside it' evaluation.patience=3
+refused 'evaluation.patience = 3: expected evaluation.select as well' evaluation.patience=3
 refused 'evaluation.patience = 3: expected evaluation.every above 0' evaluation.patience=3 \
     evaluation.select=reward evaluation.every=0
 refused 'unknown key "evaluation.patients"; did you mean "patience"' evaluation.patients=3
@@ -112,8 +112,8 @@ one both budget.kl=1.5 evaluation.select=reward_margin || fail "$(cat both.log)"
 one far budget.kl=1e6 budget.steps=40 || fail "$(cat far.log)"
 [[ $(field far selected) == 40 ]] || complain "a limit that is not reached selects $(field far selected)"
 
-refused 'budget.kl = 2: expected evaluation.every above 0 beside it' budget.kl=2 evaluation.every=0
-refused 'budget.kl = 2: expected evaluation.start = true beside it' budget.kl=2 evaluation.start=false
+refused 'budget.kl = 2: expected evaluation.every above 0 as well' budget.kl=2 evaluation.every=0
+refused 'budget.kl = 2: expected evaluation.start = true as well' budget.kl=2 evaluation.start=false
 refused 'budget: expected at least one of steps' budget.kl=2 budget.steps=0
 
 # ---- epochs ----
