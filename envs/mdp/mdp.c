@@ -15,7 +15,8 @@ static const RgOption options_table[] = {
         "the left edge to the upper right corner, with the values of the cells as the design "
         "parameters; four-rooms: the incentive design of HPGD (Thoma et al. 2024)"),
     RG_OPTION_INTEGER(RgMdpOptions, states, "4", 1, 1000, "random: number of states at each step"),
-    RG_OPTION_INTEGER(RgMdpOptions, actions, "3", 2, 100, "random: number of actions in each state"),
+    RG_OPTION_INTEGER(RgMdpOptions, actions, "3", 2, 100,
+                      "random: number of actions in each state"),
     RG_OPTION_INTEGER(RgMdpOptions, branching, "2", 1, 1000,
                       "random: number of successors of a state and action"),
     RG_OPTION_REAL(RgMdpOptions, reward_scale, "1", 0, 1e3,

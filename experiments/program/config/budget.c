@@ -45,10 +45,11 @@ const RgOption rg_evaluation_options[] = {
                      .later = true),
     RG_OPTION_BOOLEAN(RgEvaluationOptions, lower_is_better, "false",
                       "whether the lowest value of `select` is the best", .later = true),
-    RG_OPTION_INTEGER(RgEvaluationOptions, patience, "0", 0, 1e9,
-                      "number of evaluations in a row without an improvement of `select` after which "
-                      "a trial ends; 0: it runs to the end of its budget",
-                      .later = true),
+    RG_OPTION_INTEGER(
+        RgEvaluationOptions, patience, "0", 0, 1e9,
+        "number of evaluations in a row without an improvement of `select` after which "
+        "a trial ends; 0: it runs to the end of its budget",
+        .later = true),
     RG_OPTION_END,
 };
 
