@@ -98,7 +98,7 @@ links() {
         elif [[ $target == *'#'* ]]; then
             sed -n 's/^##* //p' "$file" | tr '[:upper:] ' '[:lower:]-' | tr -d "'’.,:" | grep -qxF -- "$heading" || echo "$target"
         fi
-    done < <(grep -oE '\]\([^)]+\)' "$source/$1" | sed 's/^](//; s/)$//' | grep -v '^http')
+    done < <(sed 's/`[^`]*`//g' "$source/$1" | grep -oE '\]\([^)]+\)' | sed 's/^](//; s/)$//' | grep -v '^http')
 }
 
 # configs PAGE: writes NAME.cfg for each block that begins with name = "NAME".
