@@ -93,6 +93,7 @@ links() {
     folder=$(dirname "$source/$1")
     while read -r target; do
         file=$folder/${target%%#*} heading=${target#*#}
+        [[ $target == '#'* ]] && file=$source/$1
         if [[ ! -e $file ]]; then
             echo "$target"
         elif [[ $target == *'#'* ]]; then
