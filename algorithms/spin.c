@@ -14,7 +14,8 @@ typedef struct SpinOptions {
 } SpinOptions;
 
 static const RgOption spin_options[] = {
-    RG_OPTION_REAL(SpinOptions, beta, "0.1", 1e-6, 1e3, "the paper's λ"),
+    RG_OPTION_REAL(SpinOptions, beta, "0.1", 1e-6, 1e3,
+                   "strength β of the KL term (the paper's λ)"),
     RG_OPTION_INTEGER(SpinOptions, reference_steps, "100", 0, 1e9,
                       "steps of an iteration, after which the policy becomes opponent and "
                       "reference; 0: one iteration"),

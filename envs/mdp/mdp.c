@@ -15,12 +15,12 @@ static const RgOption options_table[] = {
         "random: rewards and transitions drawn from the seed, in layers, one per step; grid: from "
         "the left edge to the upper right corner, with the values of the cells as the design "
         "parameters; four-rooms: the incentive design of HPGD (Thoma et al. 2024); "
-        "leader-follower: "
-        "a leader's policy as the design, whose actions the follower observes"),
-    RG_OPTION_INTEGER(RgMdpOptions, states, "4", 1, 1000, "random: states of each step"),
-    RG_OPTION_INTEGER(RgMdpOptions, actions, "3", 2, 100, "random: actions"),
+        "leader-follower: a leader's policy as the design, whose actions the follower observes"),
+    RG_OPTION_INTEGER(RgMdpOptions, states, "4", 1, 1000, "random: number of states at each step"),
+    RG_OPTION_INTEGER(RgMdpOptions, actions, "3", 2, 100,
+                      "random: number of actions in each state"),
     RG_OPTION_INTEGER(RgMdpOptions, branching, "2", 1, 1000,
-                      "random: successor states of a state and action"),
+                      "random: number of successors of a state and action"),
     RG_OPTION_REAL(RgMdpOptions, reward_scale, "1", 0, 1e3,
                    "random: standard deviation of the rewards, which are normally distributed"),
     RG_OPTION_INTEGER(RgMdpOptions, width, "5", 2, 100, "grid: cells in a row"),
