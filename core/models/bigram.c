@@ -161,13 +161,11 @@ static void sample_some(const RgPolicy *policy, const RgSequences *prompts,
         logprob[i] = 0;
         RG_ASSERT(start > 0 && start <= s->length + 1);
         memcpy(token, rg_sequence_prompt(prompts, i), (size_t)start * sizeof *token);
-        for (bool ended = false; !ended && count < sampling->response_limit &&
-                                 start + count <= s->length;
-             count++) {
+        for (bool ended = false;
+             !ended && count < sampling->response_limit && start + count <= s->length; count++) {
             int64_t row = row_at(s, token, start + count) * s->vocabulary;
             double chosen;
-            memcpy(logits, policy->parameters->value + row,
-                   (size_t)s->vocabulary * sizeof *logits);
+            memcpy(logits, policy->parameters->value + row, (size_t)s->vocabulary * sizeof *logits);
             if (partner)
                 rg_sampling_mix(sampling, partner->parameters->value + row, s->vocabulary, logits);
             out[count] = token[start + count] = rg_token_sampler_draw(
@@ -186,9 +184,9 @@ static double sample(RgPolicy *policy, const RgSequences *prompts, const RgSampl
                      RgRandom random, int32_t *tokens, int64_t *length, double *logprob) {
     enum { LEAST = 256 }; /* responses from which a thread pays off */
     const State *s = policy->state;
-    RG_FOR_PIECES(prompts->count, rg_spread(prompts->count, LEAST),
-                  sample_some(policy, prompts, sampling, random, first, last, tokens, length,
-                              logprob));
+    RG_FOR_PIECES(
+        prompts->count, rg_spread(prompts->count, LEAST),
+        sample_some(policy, prompts, sampling, random, first, last, tokens, length, logprob));
     return 3.0 * (double)(prompts->count * s->length * s->vocabulary); /* exp, sum, compare */
 }
 
