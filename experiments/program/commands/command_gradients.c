@@ -63,9 +63,10 @@ static const struct argp argp = {
     parse,
     "CONFIG",
     "Compare every algorithm's stochastic gradient with the exact gradient of its objective.\v"
-    "CONFIG's environment must be a bandit, for which the objective J = E[F] and its gradient, "
-    "including that through the distributions of responses and labels, are finite sums. For PARL "
-    "it may be a tabular MDP. Mixture and exploration are set to 1, where SAIL's gradient should "
+    "CONFIG's environment must be a bandit or a language, for which the objective J = E[F] and its "
+    "gradient, including that through the distributions of responses and labels, are finite sums. "
+    "For PARL it must be a bandit or a tabular MDP. Mixture and exploration are set to 1, where "
+    "SAIL's gradient should "
     "equal that of J. Algorithms that drop a term by design (online-dpo, score_term none, "
     "estimator none) show its size. PARL has one row per trial, at a random reward and its optimal "
     "policy, with the cost of one hypergradient: Hessian-vector products, further gradients, "
@@ -136,11 +137,12 @@ int rg_command_check_gradients(int argc, char **argv) {
     argp_parse(&argp, argc, argv, 0, NULL, &a);
     RgError error = {0};
     RgExperiment *experiment = NULL;
-    rg_threads_set(1); /* tables of a few cells: more threads would only add barriers */
     RgStatus status = check_figures(&a, &error);
     if (status == RG_OK)
         status = rg_experiment_open(a.config.path, a.config.overrides, a.config.override_count,
                                     &experiment, &error);
+    if (status == RG_OK && rg_gradients_are_small(experiment))
+        rg_threads_set(1);
     if (status == RG_OK)
         status = check_gradients(&a, experiment, &error);
     rg_experiment_close(experiment);
