@@ -70,10 +70,11 @@ static RgStatus check_gradients(GradientArguments *a, const RgExperiment *experi
 static RgStatus check_all(void *arguments, RgError *error) {
     GradientArguments *a = arguments;
     RgExperiment *experiment = NULL;
-    rg_threads_set(1); /* tables of a few cells: more threads would only add barriers */
     RG_TRY(check_figures(a, error));
     RG_TRY(rg_experiment_open(a->config.path, a->config.overrides, a->config.override_count,
                               &experiment, error));
+    if (rg_gradients_are_small(experiment))
+        rg_threads_set(1); /* tables of a few cells: more threads would only add barriers */
     RgStatus status = check_gradients(a, experiment, error);
     rg_experiment_close(experiment);
     free(a->rows);
@@ -102,9 +103,9 @@ const RgCommand rg_command_check_gradients = {
     .purpose =
         "Compare every algorithm's stochastic gradient with the exact gradient of its objective.",
     .details =
-        "CONFIG's environment must be a bandit, for which the objective J = E[F] and its gradient, "
-        "including that through the distributions of responses and labels, are finite sums. For "
-        "PARL it may be a tabular MDP. Mixture and exploration are set to 1, where SAIL's gradient "
+        "CONFIG's environment must be a bandit or a language, for which the objective J = E[F] and "
+        "its gradient, including that through the distributions of responses and labels, are "
+        "finite sums. For PARL it must be a bandit or a tabular MDP. Mixture and exploration are set to 1, where SAIL's gradient "
         "should equal that of J. Algorithms that drop a term by design (online-dpo, score_term "
         "none, estimator none) show its size. PARL has one row per trial, at a random reward and "
         "its optimal policy, with the cost of one hypergradient: Hessian-vector products, further "
