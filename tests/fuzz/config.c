@@ -32,7 +32,7 @@ static void tell_paper(const RgPaper *paper) {
     RgError error = {0};
     for (int format = RG_TABLE_TEXT; format <= RG_TABLE_JSON; format++) {
         RgTableOptions options = {.format = (RgTableFormat)format, .out = stdout};
-        fuzz_good(rg_paper_table(paper, &options, &error), &error, NULL);
+        fuzz_good(rg_paper_table(paper, NULL, 0, &options, NULL, &error), &error, NULL);
     }
 }
 

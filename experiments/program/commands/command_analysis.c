@@ -26,7 +26,9 @@ typedef struct TableArguments {
 static RgStatus paper_table(const TableArguments *a, RgError *error) {
     RgPaperFile *file;
     RG_TRY(rg_paper_read(a->paper, &file, error));
-    RgStatus status = rg_paper_table(rg_paper_of(file), &a->options, error);
+    const RgPaperStore store = {.store = a->options.store};
+    RgStatus status =
+        rg_paper_table(rg_paper_of(file), &store, store.store ? 1 : 0, &a->options, NULL, error);
     rg_paper_close(file);
     return status;
 }
