@@ -94,15 +94,15 @@ static const RgOption sail_revkl_options[] = {
 /* For each on-policy pair, the mean F of the other on-policy pairs, [pairs]; 0 without others. It
  * does not depend on the pair itself, so subtracting it does not change the expectation of the
  * score term. */
-static RgTensor *leave_one_out(RgTape *t, const RgTensor *fit, const RgTensor *fresh) {
+static RgTensor *leave_one_out(RgTape *t, const RgTensor *fit, const RgTensor *on_policy) {
     RgTensor *baseline = rg_filled(t, fit->shape, 0);
     double sum = 0, count = 0;
     for (int64_t i = 0; i < fit->count; i++) {
-        sum += fresh->data[i] * fit->data[i];
-        count += fresh->data[i];
+        sum += on_policy->data[i] * fit->data[i];
+        count += on_policy->data[i];
     }
     for (int64_t i = 0; i < fit->count && count > 1; i++)
-        if (fresh->data[i] != 0)
+        if (on_policy->data[i] != 0)
             baseline->data[i] = (RgReal)((sum - fit->data[i]) / (count - 1));
     return baseline;
 }

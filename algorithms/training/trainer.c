@@ -332,7 +332,7 @@ static RgStatus loss_step(RgTrainer *trainer, RgError *error) {
 
 /* Elapsed seconds, with the reference's work on offline pairs charged at its recorded cost. */
 static double seconds_spent(const RgTrainer *trainer) {
-    return rg_clock_seconds() - trainer->asked.spent + trainer->asked.seconds;
+    return rg_clock_seconds() - trainer->reference_time.spent + trainer->reference_time.seconds;
 }
 
 const char *rg_trainer_failure(const RgTrainer *trainer) {

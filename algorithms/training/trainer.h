@@ -86,7 +86,7 @@ struct RgTrainer {
     struct {
         double seconds; /* charged for the reference so far */
         double spent;   /* elapsed in the reference's passes and in cache look-ups */
-    } asked;
+    } reference_time;
     RgShuffle prompts, pairs, demonstrations;
     int64_t *pairs_read; /* one bit each: offline pairs that the meter has counted */
 

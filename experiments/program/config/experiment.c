@@ -149,8 +149,8 @@ typedef struct Unfolding {
 static RgStatus add_variation(void *context, const RgSettings *trial, json_t *swept_options,
                               RgError *error) {
     const Unfolding *unfolding = context;
-    rg_wait_tell(unfolding->wait, "%s: unfolding many trials, which takes a while",
-                 unfolding->experiment->options.name);
+    rg_wait_report(unfolding->wait, "%s: unfolding many trials, which takes a while",
+                   unfolding->experiment->options.name);
     return add_trial(unfolding->experiment, trial, unfolding->seed, swept_options, error);
 }
 

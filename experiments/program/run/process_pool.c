@@ -54,7 +54,7 @@ typedef struct ProcessPool {
     Report *reports;   /* the same, shared with all children */
     int running;
     pid_t leader;
-    bool told_to_stop;    /* the workers have been signalled */
+    bool stopping;        /* the workers have been signalled */
     int64_t given_up;     /* trials whose processes died repeatedly; the others go on */
     char *first_given_up; /* message of the first of them */
     RgStatus status;      /* the first failure, or RG_OK … */
@@ -154,7 +154,7 @@ static _Noreturn void work(ProcessPool *pool, int64_t trial, Report *report) {
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (getppid() != pool->leader)
         _exit(1); /* the leader died before PR_SET_PDEATHSIG was set */
-    rg_stop_when_told();
+    rg_stop_on_sigterm();
     signal(SIGCHLD, SIG_DFL);
     sigprocmask(SIG_SETMASK, &pool->mask, NULL);
     pool->run->progress->place = (int)(report - pool->reports);
@@ -314,11 +314,11 @@ static bool reap(ProcessPool *pool) {
     return any;
 }
 
-static void tell_to_stop(ProcessPool *pool) {
+static void stop_workers(ProcessPool *pool) {
     for (int i = 0; i < pool->options->jobs; i++)
         if (pool->workers[i].process)
             kill(pool->workers[i].process, SIGTERM);
-    pool->told_to_stop = true;
+    pool->stopping = true;
 }
 
 static void notice_child(int signal_number) {
@@ -343,8 +343,8 @@ static void lead(ProcessPool *pool) {
         if (pool->running == 0)
             break; /* all trials are done, or no more may start */
         hold_signals(pool, SIG_BLOCK);
-        if ((pool->status != RG_OK || rg_stop_wanted()) && !pool->told_to_stop)
-            tell_to_stop(pool);
+        if ((pool->status != RG_OK || rg_stop_wanted()) && !pool->stopping)
+            stop_workers(pool);
         if (!reap(pool))
             wait_for_news(pool);
         hold_signals(pool, SIG_UNBLOCK);
