@@ -350,9 +350,8 @@ static void note_failed_episodes(RgTrainer *trainer) {
 
 /* Every `steps` steps (0: never), copy the policy to a follower. */
 static void follow(const RgTrainer *trainer, RgPolicy *follower, int64_t steps) {
-    const RgParameters *from = trainer->policy->parameters;
     if (follower && steps > 0 && (trainer->step + 1) % steps == 0)
-        memcpy(follower->parameters->value, from->value, (size_t)from->count * sizeof *from->value);
+        rg_parameters_copy(trainer->policy->parameters, follower->parameters);
 }
 
 RgStatus rg_trainer_step(RgTrainer *trainer, RgError *error) {

@@ -84,7 +84,7 @@ static _Noreturn void become_gnuplot(const char *folder, const char *script, int
 /* The last informative line of gnuplot's error message; the others point at the position. */
 static const char *complaint(char *text) {
     const char *last = "no message";
-    for (char *line = strtok(text, "\n"); line; line = strtok(NULL, "\n"))
+    for (char *line; (line = strsep(&text, "\n"));)
         if (line[strspn(line, " \t^")] != '\0')
             last = line;
     return last;

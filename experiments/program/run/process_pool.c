@@ -10,6 +10,7 @@
 #include "core/tensor/threads.h"
 #include "experiments/program/config/cost_estimate.h"
 
+#include <errno.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
@@ -223,7 +224,8 @@ static void start(ProcessPool *pool, int64_t trial) {
         work(pool, trial, worker->report);
     hold_signals(pool, SIG_UNBLOCK);
     if (process < 0) {
-        pool->status = rg_fail(&pool->error, RG_E_FILE, "cannot start a process: %m");
+        pool->status =
+            rg_fail(&pool->error, RG_E_FILE, "cannot start a process: %s", strerror(errno));
         return;
     }
     worker->process = process;
@@ -398,9 +400,10 @@ RgStatus rg_process_pool_run(RgTrialRun *run, const RgExperiment *experiment,
         .trials = rg_allocate(experiment->trial_count, sizeof *pool.trials),
         .workers = rg_allocate(options->jobs, sizeof *pool.workers),
         .reports = mmap(NULL, shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0)};
-    RgStatus status = pool.reports == MAP_FAILED
-                          ? rg_fail(error, RG_E_FILE, "cannot share memory with trials: %m")
-                          : find_work(&pool, error);
+    RgStatus status =
+        pool.reports == MAP_FAILED
+            ? rg_fail(error, RG_E_FILE, "cannot share memory with trials: %s", strerror(errno))
+            : find_work(&pool, error);
     if (status == RG_OK && options->memory_limit > 0)
         status = plan_memory(&pool, error);
     rg_store_rest(run->store);

@@ -103,7 +103,7 @@ static RgStatus record_step(RgTrialInHand *trial, bool evaluate, RgError *error)
     }
     int counted = rg_environment_take_counts(setup->environment, counts);
     if (counted > RG_ENVIRONMENT_COUNTS)
-        return rg_fail(error, RG_E_USAGE,
+        return rg_fail(error, RG_E_RANGE,
                        "the environment \"%s\": take_counts gives %d numbers, expected at most %d",
                        setup->environment->type->about.name, counted, (int)RG_ENVIRONMENT_COUNTS);
     for (int i = 0; i < counted; i++, count++) {
