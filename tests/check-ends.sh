@@ -62,6 +62,10 @@ diff <(table best reward,kl,win_rate_base) <(table exact reward,kl,win_rate_base
 [[ $(table best flops) != "$(table exact flops)" ]] || complain "the trial is charged to step $step only"
 "$program" table best.db | grep -q '1 of the trials ended with the policy of an earlier evaluation' ||
     complain "the table does not say so"
+"$program" run one.cfg -q -r two.db -s 'seeds=[2,3]' -s evaluation.select=reward -s evaluation.patience=4 ||
+    complain "two seeds"
+"$program" table two.db | grep -q 'trials (seeds) at their last or their selected evaluation; ± is' ||
+    complain "the table takes selected evaluations for last ones: $("$program" table two.db | tail -n 4)"
 [[ -z $(field exact selected) ]] || complain "a trial that selects nothing has a selected step"
 
 # Without patience it goes on, to the same result where nothing better comes; the least may be the best.

@@ -578,18 +578,19 @@ RgFigure *rg_plot_begin(const RgPlotOptions *options) {
     return figure;
 }
 
+static const char *const kind_names[] = {
+    [RG_PLOT_INFERRED] = "auto",         [RG_PLOT_CURVE] = "curve",
+    [RG_PLOT_BUDGET] = "budget",         [RG_PLOT_HEATMAP] = "heatmap",
+    [RG_PLOT_FRONTIER] = "frontier",     [RG_PLOT_OVEROPTIMISATION] = "overoptimisation",
+    [RG_PLOT_TOURNAMENT] = "tournament", NULL};
+
 RgStatus rg_plot_kind(const char *name, RgPlotKind *kind, RgError *error) {
-    static const char *const names[] = {
-        [RG_PLOT_INFERRED] = "auto",         [RG_PLOT_CURVE] = "curve",
-        [RG_PLOT_BUDGET] = "budget",         [RG_PLOT_HEATMAP] = "heatmap",
-        [RG_PLOT_FRONTIER] = "frontier",     [RG_PLOT_OVEROPTIMISATION] = "overoptimisation",
-        [RG_PLOT_TOURNAMENT] = "tournament", NULL};
-    for (int i = 0; names[i]; i++)
-        if (strcmp(names[i], name) == 0) {
+    for (int i = 0; kind_names[i]; i++)
+        if (strcmp(kind_names[i], name) == 0) {
             *kind = (RgPlotKind)i;
             return RG_OK;
         }
-    return rg_unknown_name(error, "kind of figure", name, names);
+    return rg_unknown_name(error, "kind of figure", name, kind_names);
 }
 
 static RgPlotKind infer(const RgResults *results, const RgPlotOptions *options) {
@@ -613,9 +614,24 @@ static void count_seeds(RgFigure *figure) {
     }
 }
 
+/* Options of other kinds of figures are refused rather than ignored. */
+static RgStatus check_options(RgPlotKind kind, const RgPlotOptions *options, RgError *error) {
+    const char *unused = kind == RG_PLOT_HEATMAP                    ? NULL
+                         : options->z                               ? "-z"
+                         : options->method                          ? "--method"
+                         : kind == RG_PLOT_TOURNAMENT && options->x ? "-x"
+                                                                    : NULL;
+    if (!unused)
+        return RG_OK;
+    return rg_fail(error, RG_E_USAGE, "a figure of the kind \"%s\" has no %s%s", kind_names[kind],
+                   unused, unused[1] == 'x' ? "" : ": only a heat map has, of two swept options");
+}
+
 static RgStatus make_figure(const RgResults *results, const RgPlotOptions *options,
                             RgFigure **result, RgError *error) {
-    switch (infer(results, options)) {
+    RgPlotKind kind = infer(results, options);
+    RG_TRY(check_options(kind, options, error));
+    switch (kind) {
     case RG_PLOT_BUDGET:
         return rg_plot_budget(results, options, result, error);
     case RG_PLOT_HEATMAP:
