@@ -154,6 +154,20 @@ expect 2 '--judge cannot be combined with --metric' compare small.db -m reward -
 expect 2 '^regatta: "dpo" cannot be compared with itself' compare small.db dpo dpo
 expect 2 '--against cannot be combined with two labels' compare small.db dpo sail-pr --against dpo
 expect 0 '"p_holm": ' compare small.db --against dpo -f json
+# On a bandit of its own for each seed nothing is over prompts; what a table and its columns are of is told.
+expect 0 "Student's t over seeds, paired" compare small.db
+expect 0 '^W / T / L: how often A.s reward is larger than B.s, the same, and smaller' compare small.db
+expect 0 ' over 1 seed × 8 contexts or episodes$' compare small.db dpo sail-pr
+expect 0 'a 95 % interval over seeds\. Optimal' frontier small.db
+expect 0 '^An evaluation is over 8 contexts or episodes, drawn anew for each seed\.$' table small.db
+expect 0 "Student's t over seeds\\.$" tournament small.db
+expect 0 'a 95 % interval over seeds\.$' budget small.db -x step -n 3
+expect 2 '^regatta: "regret" is recorded for a policy as a whole, not prompt by prompt, .*: expected one of kl, reward, value' \
+    compare small.db -m regret
+expect 2 'unknown per-item metric "regrett": there is "kl", "reward", "value"' compare small.db -m regrett
+expect 2 'a figure of the kind "curve" has no -z: only a heat map' plot small.db -z reward -o x.svg
+expect 2 'a figure of the kind "frontier" has no --method' plot small.db -k frontier --method dpo -o x.svg
+expect 2 'a figure of the kind "tournament" has no -x$' plot small.db -k tournament -x kl -o x.svg
 expect 0 'rating, Elo' tournament small.db
 expect 0 '^a,b,a_elo,' tournament small.db -m reward -f csv
 expect 2 'unknown per-item metric "nope"' tournament small.db -m nope

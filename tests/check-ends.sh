@@ -62,6 +62,10 @@ diff <(table best reward,kl,win_rate_base) <(table exact reward,kl,win_rate_base
 [[ $(table best flops) != "$(table exact flops)" ]] || complain "the trial is charged to step $step only"
 "$program" table best.db | grep -q '1 of the trials ended with the policy of an earlier evaluation' ||
     complain "the table does not say so"
+"$program" run one.cfg -q -r two.db -s 'seeds=[2,3]' -s evaluation.select=reward -s evaluation.patience=4 ||
+    complain "two seeds"
+"$program" table two.db | grep -q 'trials (seeds) at their last or their selected evaluation; ± is' ||
+    complain "the table takes selected evaluations for last ones: $("$program" table two.db | tail -n 4)"
 [[ -z $(field exact selected) ]] || complain "a trial that selects nothing has a selected step"
 
 # Without patience it goes on, to the same result where nothing better comes; the least may be the best.
@@ -142,6 +146,18 @@ takes 6 grpo budget.epochs=3 training.batch=4
 takes 6 spin budget.epochs=1 training.batch=10
 takes 12 sail-pr budget.epochs=2 training.batch=10 'algorithms=({type="sail-pr"; mixture=0.3;})'
 takes 4 parl budget.epochs=2 training.batch=4
+
+# Equal epochs over different data are no equal compute, which is told once, before and after.
+two=(one.cfg -s 'algorithms=({type="dpo";},{type="online-dpo";})' -s 'seeds=[1,2]' -s budget.steps=0
+    -s budget.epochs=4 -s training.batch=8)
+"$program" run "${two[@]}" -n -r unequal.db >log 2>err || complain "$(cat err)"
+grep -q 'for budget.epochs = 4, dpo takes 7.5 times as many steps as online-dpo (30 and 4), because' err ||
+    complain "a dry run does not tell of unequal compute: $(cat err)"
+"$program" run "${two[@]}" -q -r unequal.db 2>err || complain "$(cat err)"
+grep -qE 'for budget.epochs = 4, dpo takes [0-9.]+ times as many FLOP as online-dpo ' err && [[ $(wc -l <err) -eq 1 ]] ||
+    complain "a run does not tell once of unequal compute: $(cat err)"
+"$program" run "${two[@]}" -n -r unequal.db -s algorithms.1.type=ipo 2>err >log
+[[ ! -s err ]] || complain "methods that go over the same data are told to be unequal: $(cat err)"
 
 # A schedule ends where the epochs do, to the bits of a budget of so many steps.
 takes 12 dpo budget.epochs=2 training.batch=10 optimizer.schedule=cosine

@@ -2,9 +2,10 @@
 /* Figures: the data behind the curves against means made here, axes, and files by gnuplot. */
 #include "tests/results_fixture.h"
 
-#include "analysis/figures/plot.h"
+#include "analysis/figures/plot_parts.h"
 #include "analysis/statistics/statistics.h"
 #include "core/new_file.h"
+#include "core/registry.h"
 
 #include <sys/stat.h>
 #include <unistd.h>
@@ -47,6 +48,41 @@ static double mean_reward(const char *label, int seed, double quality, int step)
     for (int i = 0; i < FIXTURE_ITEMS; i++)
         mean += fixture_reward(&trial, step, i) / FIXTURE_ITEMS;
     return mean;
+}
+
+/* Of 40 curves: those of registered methods have their own colours wherever they stand, others what is
+ * left, and beyond the palette the same colours come with other dashes. */
+Test(plot, each_method_has_a_colour_of_its_own) {
+    bool seen[RG_FIGURE_COLORS] = {0};
+    const RgDescriptor *about;
+    int methods = 0;
+    for (int i = 0; (about = rg_registered(RG_ALGORITHM, i)); i++, methods++) {
+        int color = rg_plot_method_color(about->name);
+        cr_assert(color >= 0 && color < RG_FIGURE_COLORS, "%s has no colour", about->name);
+        cr_assert_not(seen[color], "%s has another's colour", about->name);
+        seen[color] = true;
+    }
+    cr_assert(methods > 20);
+    for (int a = 0; a < RG_FIGURE_COLORS; a++)
+        for (int b = 0; b < a; b++)
+            cr_assert_str_neq(rg_figure_color[a], rg_figure_color[b]);
+    RgGroup groups[] = {{.algorithm = (char *)"mine"},
+                        {.algorithm = (char *)"parl"},
+                        {.algorithm = (char *)"base"},
+                        {.algorithm = (char *)"parl"},
+                        {.algorithm = (char *)"dpo"}};
+    RgResults results = {.groups = groups, .group_count = 5};
+    int *colors = rg_plot_group_colors(&results);
+    cr_assert_eq(colors[1], rg_plot_method_color("parl"));
+    cr_assert_eq(colors[2], rg_plot_method_color("base"));
+    cr_assert_eq(colors[4], rg_plot_method_color("dpo"));
+    for (int a = 0; a < 5; a++)
+        for (int b = 0; b < a; b++)
+            cr_assert_neq(colors[a], colors[b]);
+    free(colors);
+    RgPlotColors all = rg_plot_colors(&(RgResults){0});
+    for (int i = 0; i < 40; i++)
+        cr_assert_eq(rg_plot_color(&all, "mine"), i);
 }
 
 /* The last point of DPO's reward, of cells that are made here. */

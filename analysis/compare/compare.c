@@ -3,6 +3,7 @@
  * compare_write.c writes the result. */
 #include "analysis/compare/compare.h"
 #include "analysis/statistics/robust.h"
+#include "core/suggest.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -105,6 +106,7 @@ bool rg_comparison_of_groups(const RgResults *results, const RgGroup *a, const R
                       .null_value = win ? 0.5 : 0,
                       .seeds = pairing.seeds,
                       .items = pairing.items,
+                      .own_items = pairing.own_items,
                       .adjusted_p = NAN};
     c.improvement = improve(&pairing);
     judge_pairs(&c, &pairing);
@@ -119,7 +121,20 @@ RgStatus rg_results_item_metric(const RgResults *results, const char *name, RgEr
     for (int i = 0; results->columns[i]; i++)
         if (strcmp(results->columns[i], name) == 0)
             return RG_OK;
-    return rg_unknown_name(error, "per-item metric", name, results->columns);
+    RgMeasure measure;
+    if (!rg_results_has(results, name, &measure) || !results->columns[0])
+        return rg_unknown_name(error, "per-item metric", name, results->columns);
+    const char **names = rg_names_by_likeness(name, results->columns);
+    char *list = rg_list_names(names);
+    RgStatus status =
+        rg_fail(error, RG_E_USAGE,
+                "\"%s\" is recorded for a policy as a whole, not prompt by prompt, so "
+                "that nothing can be paired: expected one of %s; regatta table has "
+                "its means over seeds",
+                name, list);
+    free(list);
+    free(names);
+    return status;
 }
 
 /* The requested per-item metric. */

@@ -57,6 +57,7 @@ typedef struct RgComparison {
     double null_value;          /* the value of no difference: ½ or 0 */
     int seeds;                  /* finished by both */
     int64_t items;              /* prompts */
+    bool own_items;             /* each seed has its own (query.h) */
     int64_t wins, ties, losses; /* of A, over seeds and prompts; also set for differences */
     RgEstimate estimate;
     RgEstimate improvement; /* probability that the mean of a seed of A is above that of a seed of

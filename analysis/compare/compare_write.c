@@ -14,6 +14,10 @@ static char *estimate_text(const RgEstimate *estimate, RgUnit unit) {
     return rg_mean_text(&summary, estimate->interval, unit);
 }
 
+static const char *sources(const RgComparison *c) {
+    return c->own_items ? "seeds" : "seeds and prompts";
+}
+
 /* "50 %" for wins. */
 static const char *null_text(const RgComparison *c) {
     return c->win ? "50 %" : "0";
@@ -73,13 +77,12 @@ static void write_sentences(const RgComparison *c, FILE *out) {
             c->win ? "\n%lld wins, %lld ties (half a win each), %lld losses"
                    : "\n%lld times larger, %lld equal, %lld smaller",
             (long long)c->wins, (long long)c->ties, (long long)c->losses);
-    fprintf(out, " over %d seed%s × %lld prompts\n", c->seeds, c->seeds == 1 ? "" : "s",
-            (long long)c->items);
+    fprintf(out, " over %d seed%s × %lld %s\n", c->seeds, c->seeds == 1 ? "" : "s",
+            (long long)c->items, c->own_items ? "contexts or episodes" : "prompts");
     if (c->seeds > 1)
         write_improvement(c, out);
-    fprintf(out,
-            "Interval and two-sided p against %s: Student's t over seeds and prompts, paired.\n",
-            null_text(c));
+    fprintf(out, "Interval and two-sided p against %s: Student's t over %s, paired.\n",
+            null_text(c), sources(c));
     free(p);
     free(estimate);
     free(interval);
@@ -125,22 +128,28 @@ void rg_family_write(const RgFamily *family, const RgCompareOptions *options) {
     RgGrid grid = make_grid(family);
     char *method =
         rg_string_format("[low, high] is a 95 %% interval and p two-sided against %s: "
-                         "Student's t over seeds and prompts, paired.%s",
-                         null_text(&family->comparisons[0]),
+                         "Student's t over %s, paired.%s",
+                         null_text(&family->comparisons[0]), sources(&family->comparisons[0]),
                          family->comparisons[0].win ? " A tie counts as half a win." : "");
     char *holm = rg_string_format("p, Holm: adjusted for %d comparison%s by the step-down "
                                   "correction of Holm (1979).",
                                   family->count, family->count == 1 ? "" : "s");
+    char *outcomes = rg_string_format(
+        "W / T / L: how often A's %s is larger than B's, the same, and "
+        "smaller, of all seeds and %s.",
+        family->comparisons[0].metric,
+        family->comparisons[0].own_items ? "their contexts or episodes" : "prompts");
     char improvement[] = "Seed of A above B: the share of all pairs of a seed of A and a seed of B "
                          "in which A's has the larger mean (the probability of improvement).";
-    char *sentences[] = {method, holm, improvement};
+    char *sentences[] = {method, holm, outcomes, improvement};
     rg_grid_write(&grid, options->format, options->out);
-    rg_notes_write(sentences, 3, options->format, options->out);
+    rg_notes_write(sentences, 4, options->format, options->out);
     for (int i = 0; i < family->note_count; i++)
         rg_note_write(family->notes[i], options->format, options->out);
     rg_grid_free(&grid);
     free(method);
     free(holm);
+    free(outcomes);
 }
 
 void rg_comparison_write(const RgResults *results, const RgComparison *comparison,

@@ -268,8 +268,8 @@ void rg_budget_write(const RgBudget *budget, RgTableFormat format, FILE *out) {
     notes[0] =
         rg_string_format("The evaluations of each trial are interpolated linearly and read at "
                          "equal %s, within the range that all trials cover; mean over seeds ± "
-                         "standard error, [low, high] a 95 %% interval over seeds and prompts.",
-                         budget->cost.name);
+                         "standard error, [low, high] a 95 %% interval over %s.",
+                         budget->cost.name, rg_results_sources(budget->results));
     if (left)
         notes[count++] = left;
     if (few)

@@ -148,10 +148,9 @@ void rg_frontier_write(const RgFrontier *frontier, RgTableFormat format, FILE *o
     int count = 1;
     notes[0] = rg_string_format(
         "Means over seeds at each evaluation, ± standard error, [low, high] a 95 %% interval over "
-        "seeds and prompts. Optimal: no other point has less %s and no less %s, or more %s and no "
-        "more "
-        "%s.",
-        frontier->x.name, frontier->y.name, frontier->y.name, frontier->x.name);
+        "%s. Optimal: no other point has less %s and no less %s, or more %s and no more %s.",
+        rg_results_sources(frontier->results), frontier->x.name, frontier->y.name, frontier->y.name,
+        frontier->x.name);
     if (few)
         notes[count++] = few;
     if (left_out)

@@ -253,12 +253,18 @@ static void add_note(RgTable *table, char *note) {
     table->notes[table->note_count++] = note;
 }
 
-static void note_selected(RgTable *table) {
+/* Number of trials whose result is not their last evaluation. */
+static int selected_trials(const RgTable *table) {
     int count = 0;
     for (int i = 0; i < table->results->trial_count; i++) {
         const RgTrial *trial = &table->results->trials[i];
         count += trial->result_step != trial->evaluated_step;
     }
+    return count;
+}
+
+static void note_selected(RgTable *table) {
+    int count = selected_trials(table);
     if (count > 0)
         add_note(table, rg_string_format("%d of the trials ended with the policy of an earlier "
                                          "evaluation: their metrics are of that one, their costs "
@@ -274,17 +280,23 @@ static void note_definitions(RgTable *table) {
         interval |= rg_column_shows_interval(table, column) && !isnan(table->cells[i].interval.low);
         ratio |= column->ratio;
     }
+    const char *at = selected_trials(table) > 0 ? "their last or their selected evaluation"
+                                                : "their last evaluation";
+    bool prompts = strcmp(rg_results_sources(table->results), "seeds") != 0;
     if (middle)
-        add_note(table, rg_string_copy("Each figure is the interquartile mean over the finished "
-                                       "trials (seeds) at their last evaluation; ± is its standard "
-                                       "error and [low, high] a 95 % interval over seeds."));
+        add_note(table, rg_string_format("Each figure is the interquartile mean over the finished "
+                                         "trials (seeds) at %s; ± is its standard error and "
+                                         "[low, high] a 95 %% interval over seeds.",
+                                         at));
     else if (spread)
-        add_note(table, rg_string_copy("Each figure is the mean over the finished trials (seeds) "
-                                       "at their last evaluation; ± is its standard error."));
+        add_note(table, rg_string_format("Each figure is the mean over the finished trials (seeds) "
+                                         "at %s; ± is its standard error.",
+                                         at));
     if (interval && !middle)
-        add_note(table, rg_string_copy("[low, high] is a 95 % interval: Student's t over seeds "
-                                       "and, where they are known, prompts. A tie counts as half "
-                                       "a win."));
+        add_note(table,
+                 rg_string_format("[low, high] is a 95 %% interval: Student's t over seeds%s."
+                                  " A tie counts as half a win.",
+                                  prompts ? " and, where they are known, prompts" : ""));
     note_selected(table);
     if (ratio)
         add_note(table,
@@ -295,7 +307,8 @@ static void note_definitions(RgTable *table) {
                             "Student's t %s, Holm-adjusted for the tests of a column.%s",
                             table->against->name,
                             middle ? "for the difference of interquartile means over seeds, paired"
-                                   : "over seeds and prompts, paired",
+                            : prompts ? "over seeds and prompts, paired"
+                                      : "over seeds, paired",
                             middle ? "" : " Columns without values by prompt are not tested."));
 }
 
@@ -316,12 +329,13 @@ static void note_prompts(RgTable *table) {
         fewest = items > 0 && items < fewest ? items : fewest;
         most = items > most ? items : most;
     }
+    bool own = strcmp(rg_results_sources(results), "seeds") == 0;
+    const char *what = own ? "contexts or episodes, drawn anew for each seed" : "test prompts";
     if (most > 0 && fewest < most)
-        add_note(table, rg_string_format("An evaluation is over %lld to %lld test prompts.",
-                                         (long long)fewest, (long long)most));
+        add_note(table, rg_string_format("An evaluation is over %lld to %lld %s.",
+                                         (long long)fewest, (long long)most, what));
     else if (most > 0)
-        add_note(table,
-                 rg_string_format("An evaluation is over %lld test prompts.", (long long)most));
+        add_note(table, rg_string_format("An evaluation is over %lld %s.", (long long)most, what));
 }
 
 /* A win rate of the base against itself differs from one half only by sampling noise. */

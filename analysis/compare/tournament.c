@@ -287,8 +287,8 @@ static void note_definitions(RgTournament *t) {
         t,
         rg_string_format(
             "On every prompt and seed that two methods share, the larger %s wins; a tie counts as "
-            "half a win. [low, high] is a 95 %% interval: Student's t over seeds and prompts.",
-            t->metric));
+            "half a win. [low, high] is a 95 %% interval: Student's t over %s.",
+            t->metric, rg_results_sources(t->results)));
     if (t->length_controlled)
         add_note(t,
                  rg_string_copy(

@@ -201,14 +201,13 @@ static void add_track_curves(const RgResults *results, const Axes *axes, const c
     }
 }
 
-static void add_group_curves(const RgResults *results, const Axes *axes, int number, bool second,
-                             RgFigure *figure) {
-    const RgGroup *group = &results->groups[number];
+static void add_group_curves(const RgResults *results, const Axes *axes, const RgGroup *group,
+                             int style, bool second, RgFigure *figure) {
     const RgTrial **trials = rg_allocate(group->count, sizeof *trials);
     int count = rg_group_sample(group, trials);
     Track *tracks = rg_allocate(count, sizeof *tracks);
     RgFigureCurve like = {
-        .style = number, .second = second, .diverged = group->by_status[RG_TRIAL_DIVERGED]};
+        .style = style, .second = second, .diverged = group->by_status[RG_TRIAL_DIVERGED]};
     for (int i = 0; i < count; i++) {
         tracks[i] = load_track(results, trials[i], axes);
         like.gaps += trials[i]->gaps != NULL;
@@ -222,8 +221,10 @@ static void add_group_curves(const RgResults *results, const Axes *axes, int num
 
 static void add_training_curves(const RgResults *results, const Axes *axes, bool second,
                                 RgFigure *figure) {
+    int *colors = rg_plot_group_colors(results);
     for (int g = 0; g < results->group_count; g++)
-        add_group_curves(results, axes, g, second, figure);
+        add_group_curves(results, axes, &results->groups[g], colors[g], second, figure);
+    free(colors);
     rg_figure_drop_empty(figure);
 }
 
@@ -282,14 +283,15 @@ char *rg_plot_curve_name(const RgGroup *group, const char *without, const char *
     return name;
 }
 
-/* Curves of a swept option are numbered in order of appearance. */
-static RgFigureCurve *curve_named(RgFigure *figure, char *name) {
+static RgFigureCurve *curve_named(RgFigure *figure, char *name, const char *algorithm,
+                                  RgPlotColors *colors) {
     for (int i = 0; i < figure->curve_count; i++)
         if (figure->curves[i].form == RG_CURVE_LINE && strcmp(figure->curves[i].name, name) == 0) {
             free(name);
             return &figure->curves[i];
         }
-    return rg_plot_add_curve(figure, (RgFigureCurve){.name = name, .style = figure->curve_count});
+    return rg_plot_add_curve(
+        figure, (RgFigureCurve){.name = name, .style = rg_plot_color(colors, algorithm)});
 }
 
 RgFigurePoint rg_plot_final_point(const RgResults *results, const RgGroup *group,
@@ -351,11 +353,11 @@ static RgAxisScale choose_scale(const RgSweptValue *values, int count) {
 
 /* A method without the option is a level for comparison, from one end of the axis to the other. */
 static void add_level(RgFigure *figure, const RgGroup *group, RgFigurePoint point,
-                      const double ends[2]) {
+                      const double ends[2], RgPlotColors *colors) {
     RgFigureCurve curve = {.name = rg_string_copy(group->name),
                            .count = 2,
                            .diverged = group->by_status[RG_TRIAL_DIVERGED],
-                           .style = figure->curve_count,
+                           .style = rg_plot_color(colors, group->algorithm),
                            .form = RG_CURVE_LEVEL};
     curve.points = rg_allocate(2, sizeof *curve.points);
     for (int i = 0; i < 2; i++) {
@@ -376,6 +378,7 @@ static void add_swept_curves(const RgResults *results, const char *option, const
     int count = rg_plot_swept_values(results, option, &values);
     figure->x_scale = choose_scale(values, count);
     bool categories = figure->x_scale == RG_AXIS_CATEGORIES;
+    RgPlotColors colors = rg_plot_colors(results);
     double ends[] = {categories ? -0.5 : values[0].number,
                      categories ? count - 0.5 : values[count - 1].number};
     for (int g = 0; g < results->group_count; g++) {
@@ -384,14 +387,15 @@ static void add_swept_curves(const RgResults *results, const char *option, const
         RgFigurePoint point = rg_plot_final_point(results, group, measure);
         if (!field) {
             if (point.seeds > 0)
-                add_level(figure, group, point, ends);
+                add_level(figure, group, point, ends, &colors);
             continue;
         }
         point.x = field->number;
         for (int i = 0; categories && i < count; i++)
             if (strcmp(values[i].text, field->text) == 0)
                 point.x = i;
-        RgFigureCurve *curve = curve_named(figure, rg_plot_curve_name(group, option, NULL));
+        RgFigureCurve *curve =
+            curve_named(figure, rg_plot_curve_name(group, option, NULL), group->algorithm, &colors);
         curve->diverged += group->by_status[RG_TRIAL_DIVERGED];
         if (point.seeds == 0)
             continue;
@@ -578,18 +582,19 @@ RgFigure *rg_plot_begin(const RgPlotOptions *options) {
     return figure;
 }
 
+static const char *const kind_names[] = {
+    [RG_PLOT_INFERRED] = "auto",         [RG_PLOT_CURVE] = "curve",
+    [RG_PLOT_BUDGET] = "budget",         [RG_PLOT_HEATMAP] = "heatmap",
+    [RG_PLOT_FRONTIER] = "frontier",     [RG_PLOT_OVEROPTIMISATION] = "overoptimisation",
+    [RG_PLOT_TOURNAMENT] = "tournament", NULL};
+
 RgStatus rg_plot_kind(const char *name, RgPlotKind *kind, RgError *error) {
-    static const char *const names[] = {
-        [RG_PLOT_INFERRED] = "auto",         [RG_PLOT_CURVE] = "curve",
-        [RG_PLOT_BUDGET] = "budget",         [RG_PLOT_HEATMAP] = "heatmap",
-        [RG_PLOT_FRONTIER] = "frontier",     [RG_PLOT_OVEROPTIMISATION] = "overoptimisation",
-        [RG_PLOT_TOURNAMENT] = "tournament", NULL};
-    for (int i = 0; names[i]; i++)
-        if (strcmp(names[i], name) == 0) {
+    for (int i = 0; kind_names[i]; i++)
+        if (strcmp(kind_names[i], name) == 0) {
             *kind = (RgPlotKind)i;
             return RG_OK;
         }
-    return rg_unknown_name(error, "kind of figure", name, names);
+    return rg_unknown_name(error, "kind of figure", name, kind_names);
 }
 
 static RgPlotKind infer(const RgResults *results, const RgPlotOptions *options) {
@@ -613,9 +618,24 @@ static void count_seeds(RgFigure *figure) {
     }
 }
 
+/* Options of other kinds of figures are refused rather than ignored. */
+static RgStatus check_options(RgPlotKind kind, const RgPlotOptions *options, RgError *error) {
+    const char *unused = kind == RG_PLOT_HEATMAP                    ? NULL
+                         : options->z                               ? "-z"
+                         : options->method                          ? "--method"
+                         : kind == RG_PLOT_TOURNAMENT && options->x ? "-x"
+                                                                    : NULL;
+    if (!unused)
+        return RG_OK;
+    return rg_fail(error, RG_E_USAGE, "a figure of the kind \"%s\" has no %s%s", kind_names[kind],
+                   unused, unused[1] == 'x' ? "" : ": only a heat map has, of two swept options");
+}
+
 static RgStatus make_figure(const RgResults *results, const RgPlotOptions *options,
                             RgFigure **result, RgError *error) {
-    switch (infer(results, options)) {
+    RgPlotKind kind = infer(results, options);
+    RG_TRY(check_options(kind, options, error));
+    switch (kind) {
     case RG_PLOT_BUDGET:
         return rg_plot_budget(results, options, result, error);
     case RG_PLOT_HEATMAP:

@@ -5,7 +5,26 @@
 #define RG_ANALYSIS_FIGURES_PLOT_PARTS_H
 
 #include "analysis/compare/mean.h"
+#include "analysis/figures/figure_parts.h"
 #include "analysis/figures/plot.h"
+
+/* The palette's index of a registered method's colour; −1: it has none, as a plug-in's. */
+int rg_plot_method_color(const char *algorithm);
+
+/* The colours of one figure. */
+typedef struct RgPlotColors {
+    bool reserved[RG_FIGURE_COLORS]; /* of the experiment's methods */
+    bool taken[RG_FIGURE_COLORS];
+    int more; /* curves beyond the palette */
+} RgPlotColors;
+RgPlotColors rg_plot_colors(const RgResults *results);
+
+/* The style of a new curve (RgFigureCurve): of the first of a method its own colour, else the first
+ * free one that is no method's of the experiment. */
+int rg_plot_color(RgPlotColors *colors, const char *algorithm);
+
+/* The styles of all groups, the same in every figure of them; the caller frees. */
+int *rg_plot_group_colors(const RgResults *results);
 
 RgFigure *rg_plot_begin(const RgPlotOptions *options);
 RgFigureCurve *rg_plot_add_curve(RgFigure *figure, RgFigureCurve curve);

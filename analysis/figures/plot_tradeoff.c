@@ -20,9 +20,11 @@ static void label_axes(RgFigure *figure, const RgMeasure *x, const RgMeasure *y)
     figure->y_label = rg_plot_axis_label(y, rg_plot_largest(figure, false), &figure->y_factor);
 }
 
-/* Colour and dash of the method, as in the other figures. */
+/* Colour and dash of the group, as in the other figures. */
 static int style_of(const RgResults *results, const RgGroup *group) {
-    return (int)(group - results->groups);
+    int *colors = rg_plot_group_colors(results), style = colors[group - results->groups];
+    free(colors);
+    return style;
 }
 
 /* Equal budgets. */
@@ -107,24 +109,26 @@ static void add_best(RgFigure *figure, const RgFrontier *frontier) {
     rg_plot_add_curve(figure, best);
 }
 
-static RgFigureCurve *curve_of(RgFigure *figure, const RgGroup *group, bool scattered, int style) {
+/* Labels have colours by the order in which they appear. */
+static RgFigureCurve *curve_of(RgFigure *figure, const RgResults *results, const RgGroup *group,
+                               bool scattered, RgPlotColors *colors) {
     const char *name = scattered ? group->label : group->name;
     for (int i = 0; i < figure->curve_count; i++)
         if (strcmp(figure->curves[i].name, name) == 0)
             return &figure->curves[i];
-    return rg_plot_add_curve(figure,
-                             (RgFigureCurve){.name = rg_string_copy(name),
-                                             .style = scattered ? figure->curve_count : style,
-                                             .form = scattered ? RG_CURVE_POINTS : RG_CURVE_LINE});
+    return rg_plot_add_curve(
+        figure, (RgFigureCurve){.name = rg_string_copy(name),
+                                .style = scattered ? rg_plot_color(colors, group->algorithm)
+                                                   : style_of(results, group),
+                                .form = scattered ? RG_CURVE_POINTS : RG_CURVE_LINE});
 }
 
 /* A method is a path over its training. With swept options it is a cloud of points with error bars
  * at the last evaluations. */
 static void add_frontier_point(RgFigure *figure, const RgFrontier *frontier,
-                               const RgFrontierPoint *point) {
+                               const RgFrontierPoint *point, RgPlotColors *colors) {
     bool scattered = frontier->results->swept[0] != NULL, bars = !scattered || point->last;
-    RgFigureCurve *curve =
-        curve_of(figure, point->group, scattered, style_of(frontier->results, point->group));
+    RgFigureCurve *curve = curve_of(figure, frontier->results, point->group, scattered, colors);
     if (point->last)
         curve->diverged += point->group->by_status[RG_TRIAL_DIVERGED];
     RgFigurePoint across = rg_plot_point(NAN, &point->x);
@@ -150,8 +154,9 @@ RgStatus rg_plot_frontier(const RgResults *results, const RgPlotOptions *options
     }
     *figure = rg_plot_begin(options);
     (*figure)->path = true;
+    RgPlotColors colors = rg_plot_colors(results);
     for (int64_t i = 0; i < frontier->count; i++)
-        add_frontier_point(*figure, frontier, &frontier->points[i]);
+        add_frontier_point(*figure, frontier, &frontier->points[i], &colors);
     add_best(*figure, frontier);
     label_axes(*figure, &frontier->x, &frontier->y);
     rg_frontier_destroy(frontier);

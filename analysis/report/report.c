@@ -191,11 +191,14 @@ static RgStatus write_figures(Page *page, RgError *error) {
         return RG_OK;
     bool few = page->results->group_count <= MAXIMUM_CURVES;
     rg_page_section(page->out, "figures", "Figures");
-    fputs("<p class=\"soft\">Means over seeds; bands and bars are 95 % intervals of the mean over "
-          "seeds and prompts, and methods with fewer than three seeds have none. A method marked "
-          "(none) has no cost of the kind on the axis: its level is that of its last "
-          "evaluation.</p>\n<div class=\"figures\">\n",
-          page->out);
+    fprintf(
+        page->out,
+        "<p class=\"soft\">Means over seeds; bands and bars are 95 %% intervals of the mean over "
+        "%s, and methods with fewer than three seeds have none. A mean ends where its first "
+        "seed ends; thin lines are means of the seeds that go on. A method marked (none) has "
+        "no cost of the kind on the axis: its level is that of its last evaluation.</p>\n"
+        "<div class=\"figures\">\n",
+        rg_results_sources(page->results));
     RG_TRY(add_heat_maps(page, metric, error));
     RG_TRY(add_swept_figures(page, metric, error));
     if (strcmp(metric, "reward") != 0)
@@ -222,10 +225,11 @@ static RgStatus write_tournament(Page *page, RgError *error) {
         rg_tournament_create(page->results, &options, &tournament, NULL) != RG_OK)
         return RG_OK;
     rg_page_section(page->out, "duels", "Head to head");
-    fputs("<p class=\"soft\">How often the row's response gets a higher reward than the column's "
-          "for the same prompt and seed, in percent. A tie counts as half. The numbers have a 95 % "
-          "interval over seeds and prompts.</p>\n",
-          page->out);
+    fprintf(page->out,
+            "<p class=\"soft\">How often the row's response gets a higher reward than the column's "
+            "for the same prompt and seed, in percent. A tie counts as half. The numbers have a 95 "
+            "%% interval over %s.</p>\n",
+            rg_results_sources(page->results));
     RgFigure *figure = rg_plot_tournament_figure(tournament);
     RgStatus status =
         draw_inline(page, figure, "Win rates of the methods against each other.", error);

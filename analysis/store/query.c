@@ -626,6 +626,13 @@ bool rg_trial_has_own_items(const RgTrial *trial) {
     return own;
 }
 
+const char *rg_results_sources(const RgResults *results) {
+    for (int i = 0; i < results->trial_count && results->columns[0]; i++)
+        if (!rg_trial_has_own_items(&results->trials[i]))
+            return "seeds and prompts";
+    return "seeds";
+}
+
 int64_t rg_trial_items(const RgResults *results, const RgTrial *trial, const char *column,
                        double **values) {
     return rg_trial_items_at(results, trial, column, trial->result_step, values);

@@ -145,6 +145,10 @@ int64_t rg_trial_curve(const RgResults *results, const RgTrial *trial, const RgM
  * lines of a file. */
 bool rg_trial_has_own_items(const RgTrial *trial);
 
+/* What intervals are over, in a sentence: "seeds and prompts"; "seeds" if every trial has items of
+ * its own, or none. */
+const char *rg_results_sources(const RgResults *results);
+
 /* A per-item column at the trial's result step, indexed by item; missing items are NaN. The caller
  * frees. Returns the number of items, 0 if there is no such column. */
 int64_t rg_trial_items(const RgResults *results, const RgTrial *trial, const char *column,

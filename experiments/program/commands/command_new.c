@@ -7,6 +7,7 @@
 #include "core/registry.h"
 #include "core/suggest.h"
 #include "experiments/program/commands/command.h"
+#include "experiments/program/plugins/build_settings.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -74,6 +75,11 @@ static RgStatus write_one(const NewArguments *a, int kind, const char *template,
         text = replace(text, "@NAME@", a->name);
         text = replace(text, "@KIND@", a->kind);
         text = replace(text, "@AN@", kinds[kind].article);
+        RgBuildSettings build = rg_build_settings();
+        text = replace(text, "@PROGRAM@", build.program);
+        text = replace(text, "@FLAGS@", build.flags);
+        text = replace(text, "@HEADERS@", build.headers);
+        rg_build_settings_free(&build);
         status = rg_file_write(to, text, strlen(text), error);
     }
     free(text);

@@ -2,6 +2,7 @@
 /* Printing forecasts, as a table or as JSON. */
 #include "experiments/program/run/dry_run.h"
 
+#include "core/notice.h"
 #include "core/results/store_lock.h"
 #include "core/utf8.h"
 #include "experiments/program/config/units.h"
@@ -222,6 +223,10 @@ RgStatus rg_dry_run(RgExperiment *experiment, const char *store, bool json, FILE
     char *missing = statuses.store ? rg_missing_inputs(experiment) : NULL; /* already reported */
     RgForecast *all = rg_forecast(experiment, run_status, written, missing ? NULL : &unplanned);
     (json ? write_json : write_table)(all, experiment->trial_count, &unplanned, out);
+    char *unequal = rg_forecast_unequal_epochs(all, experiment->trial_count);
+    if (unequal)
+        rg_notice("%s", unequal);
+    free(unequal);
     free(all);
     free(missing);
     rg_run_statuses_close(&statuses);

@@ -3,6 +3,7 @@
 #include "experiments/program/run/forecast.h"
 
 #include "core/lookup.h"
+#include "experiments/program/config/units.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -184,6 +185,57 @@ RgForecast *rg_forecast(const RgExperiment *experiment, const RgRunStatus *run_s
     release_others(&near);
     rg_cost_estimator_clear(&planner);
     return all;
+}
+
+/* ---- equal epochs ---- */
+
+/* Whether two trials go over the same number of epochs by different methods, and differ in nothing
+ * else that varies. */
+static bool are_to_be_compared(const RgForecast *a, const RgForecast *b) {
+    return a->plan->budget.epochs > 0 && a->plan->budget.epochs == b->plan->budget.epochs &&
+           a->plan->seed == b->plan->seed &&
+           strcmp(a->plan->part.label, b->plan->part.label) != 0 &&
+           strcmp(a->plan->swept_json, b->plan->swept_json) == 0;
+}
+
+/* Upper bounds say little of what is spent. */
+static bool is_known(const RgForecast *f, RgForecastMeasure measure) {
+    return f->amount[measure] > 0 && !f->at_most[measure]; /* false for NaN */
+}
+
+static double ratio_of(const RgForecast *most, const RgForecast *least, RgForecastMeasure measure) {
+    return is_known(most, measure) && is_known(least, measure)
+               ? most->amount[measure] / least->amount[measure]
+               : 0;
+}
+
+char *rg_forecast_unequal_epochs(const RgForecast *all, int64_t count) {
+    const double tolerable = 2;
+    RgForecastMeasure measure = RG_FORECAST_FLOPS;
+    for (int64_t i = 0; i < count; i++)
+        if (all[i].plan->budget.epochs > 0 && isnan(all[i].amount[measure]))
+            measure = RG_FORECAST_STEPS;
+    const RgForecast *most = NULL, *least = NULL;
+    double greatest = tolerable;
+    for (int64_t i = 0; i < count && all[i].plan->seed == all[0].plan->seed; i++)
+        for (int64_t j = 0; j < count && all[j].plan->seed == all[0].plan->seed; j++)
+            if (are_to_be_compared(&all[i], &all[j]) &&
+                ratio_of(&all[i], &all[j], measure) > greatest) {
+                most = &all[i];
+                least = &all[j];
+                greatest = ratio_of(most, least, measure);
+            }
+    if (!most)
+        return NULL;
+    char of_most[32], of_least[32];
+    const char *unit = measure == RG_FORECAST_FLOPS ? "FLOP" : "steps";
+    return rg_string_format(
+        "equal epochs are not equal compute: for budget.epochs = %g, %s takes %.3g times as many "
+        "%s "
+        "as %s (%s and %s), because their steps draw different data; budget.flops would be equal",
+        most->plan->budget.epochs, most->plan->part.label, greatest, unit, least->plan->part.label,
+        rg_units_text(most->amount[measure], of_most),
+        rg_units_text(least->amount[measure], of_least));
 }
 
 /* ---- remaining time ---- */

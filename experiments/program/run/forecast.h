@@ -46,6 +46,11 @@ typedef struct RgForecast {
 RgForecast *rg_forecast(const RgExperiment *experiment, const RgRunStatus *run_status, bool written,
                         RgError *unplanned);
 
+/* Two methods of the same budget.epochs, swept values and seed of which one spends more than twice
+ * the compute of the other: a sentence with both; malloc'd, NULL if there are none. FLOPs are
+ * compared where all are known, else steps. */
+char *rg_forecast_unequal_epochs(const RgForecast *forecasts, int64_t count);
+
 /* Remaining seconds if the trials run one by one, at the pace of similar ones. Unknown times count
  * as the mean of the known ones. NaN if none is known. */
 double rg_forecast_left(const RgForecast *forecasts, int64_t count);

@@ -10,6 +10,7 @@
 #include "core/results/parts.h"
 #include "core/results/rows.h"
 #include "core/results/weights.h"
+#include "experiments/program/run/forecast.h"
 #include "experiments/program/run/process_pool.h"
 #include "experiments/program/run/programs.h"
 #include "experiments/program/run/recorded_inputs.h"
@@ -312,6 +313,27 @@ static RgStatus look_at_whole(RgExperiment *experiment, const char *path, const 
     return status;
 }
 
+/* What the trials have spent tells whether equal epochs were equal compute. */
+static RgStatus tell_unequal_epochs(const RgExperiment *experiment, const char *path,
+                                    RgError *error) {
+    bool epochs = false;
+    for (int64_t i = 0; i < experiment->trial_count; i++)
+        epochs |= experiment->trials[i].budget.epochs > 0;
+    if (!epochs)
+        return RG_OK;
+    RgRunStatuses statuses = {0};
+    RG_TRY(rg_run_statuses_open(path, experiment->options.name, &statuses, error));
+    RgForecast *all =
+        rg_forecast(experiment, statuses.count > 0 ? &statuses.at[0] : NULL, false, NULL);
+    char *unequal = rg_forecast_unequal_epochs(all, experiment->trial_count);
+    if (unequal)
+        rg_notice("%s", unequal);
+    free(unequal);
+    free(all);
+    rg_run_statuses_close(&statuses);
+    return RG_OK;
+}
+
 RgStatus rg_experiment_run(RgExperiment *experiment, RgRanks *ranks, const RgRunOptions *a,
                            bool *complete, RgError *error) {
     RG_ASSERT(!experiment->restored);
@@ -326,6 +348,8 @@ RgStatus rg_experiment_run(RgExperiment *experiment, RgRanks *ranks, const RgRun
         status = run_share(experiment, path, a, error);
     else if (status == RG_OK)
         status = run_whole(experiment, path, a, error);
+    if (status == RG_OK && !a->share && (alone || (ranks->rank == 0 && *complete)))
+        status = tell_unequal_epochs(experiment, path, error);
     free(path);
     return status;
 }

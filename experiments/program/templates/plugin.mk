@@ -1,11 +1,11 @@
 # make: @NAME@.so.  make check: its contract.  make race: an experiment with it, as a table.
-# The headers are Debian's libregatta-dev. If pkg-config does not find them:
+# Of an installed program the headers are found by pkg-config (Debian: libregatta-dev), or else by
 # PKG_CONFIG_PATH=PREFIX/lib/pkgconfig make REGATTA=PREFIX/bin/regatta
-REGATTA = regatta
-REGATTA_CFLAGS = $(shell pkg-config --cflags regatta)
+REGATTA = @PROGRAM@
+REGATTA_CFLAGS = @FLAGS@
 CFLAGS = -O2 -Wall -Wextra
 # abi.h changes with the installed headers; a plug-in compiled with other headers is refused.
-headers = $(wildcard $(shell pkg-config --variable=includedir regatta)/regatta/core/abi.h)
+headers = $(wildcard @HEADERS@/core/abi.h)
 
 @NAME@.so: @NAME@.c $(headers)
 	$(CC) $(CPPFLAGS) $(REGATTA_CFLAGS) $(CFLAGS) -shared -fPIC $(LDFLAGS) -o $@ @NAME@.c -lm
