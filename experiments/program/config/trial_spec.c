@@ -284,6 +284,12 @@ static const char *part_path(const RgSettings *s, const char *part, char path[96
     return rg_settings_find(s, path) ? path : part;
 }
 
+/* The path of the setting that chooses the judge. Some environments have one judge. */
+static const char *judge_path(const RgSettings *s, char path[96]) {
+    const char *judge = part_path(s, "environment.judge", path);
+    return rg_settings_find(s, judge) ? judge : part_path(s, "environment", path);
+}
+
 static RgStatus check_rewards(const RgTrialSpec *plan, const void *options, const RgSettings *s,
                               RgError *error) {
     const RgEnvironmentType *type = rg_environment_type(plan->environment.type);
@@ -292,7 +298,7 @@ static RgStatus check_rewards(const RgTrialSpec *plan, const void *options, cons
     bool rewards = !type->gives_rewards || type->gives_rewards(options);
     if (rg_recipe_check_rewards(plan->algorithm, &plan->recipe, rewards, &reason) == RG_OK)
         return RG_OK;
-    return refuse(part_path(s, "environment.judge", path), s, &reason, error);
+    return refuse(judge_path(s, path), s, &reason, error);
 }
 
 /* Refuses the setting `path`, which asks for `metric`, if evaluations do not have that. */
