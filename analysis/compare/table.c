@@ -319,7 +319,7 @@ static void note_prompts(RgTable *table) {
     if (most > 0 && fewest < most)
         add_note(table, rg_string_format("An evaluation is over %lld to %lld test prompts.",
                                          (long long)fewest, (long long)most));
-    else if (most > 0)
+    else if (most > 1)
         add_note(table,
                  rg_string_format("An evaluation is over %lld test prompts.", (long long)most));
 }
