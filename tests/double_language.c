@@ -100,7 +100,7 @@ Test(exact_language, best_of_n_is_that_of_enumerated_responses) {
     language_end(&s);
 }
 
-/* No policy is above the frontier, the optimum at any β is on it, and it ends at the best reward. */
+/* No policy is above the frontier, the optimum at any β is on it, it ends at the best reward. */
 Test(exact_language, frontier_bounds_every_policy) {
     LanguageStage s = small_begin("", 0);
     RgLanguageView view = rg_language_view(s.environment);
