@@ -408,8 +408,9 @@ Test(language, groups_without_two_rewards_are_refused) {
     RgEnvironment *environment;
     RgPolicy *policy;
     RgError error = {0};
-    char *text = rg_string_copy(small_language), *at = strstr(text, "1.5, -1.0");
-    memcpy(at, "0.0,  0.0", 9);
+    const char *weights = "1.5, -1.0", *at = strstr(small_language, weights);
+    char *text = rg_string_format("%.*s0.0, 0.0%s", (int)(at - small_language), small_language,
+                                  at + strlen(weights));
     rg_settings_set(settings, "environment.language", RG_SETTING_STRING,
                     scratch_write("flat.language", text), "test", 1);
     cr_assert_eq(rg_environment_create("language", settings, "environment", rg_random_root(1),
