@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* What regatta check-plugin claims: it holds of what is built in, and fails of what is broken, by
  * name. Of algorithms the first is in test_algorithms.c, claim by claim. */
+#include "core/files.h"
 #include "core/tensor/threads.h"
 #include "experiments/program/plugins/check_plugin.h"
 
@@ -28,8 +29,20 @@ static void check_all(RgKind kind, const char *const *except, int least) {
 TestSuite(claims, .timeout = 300);
 
 Test(claims, hold_of_every_environment_that_needs_no_files) {
-    static const char *const except[] = {"text", "control", NULL}; /* that takes half a minute */
+    static const char *const except[] = {"text", "language", "control", NULL}; /* the last takes
+                                                                                   half a minute */
     check_all(RG_ENVIRONMENT, except, 18);
+}
+
+Test(claims, hold_of_a_language) {
+    RgClaims claims = {0};
+    char *file = rg_own_file("experiments/published/four-words.language");
+    char *options = rg_string_format("language=%s", file);
+    rg_check_environment(rg_environment_type("language"), options, &claims);
+    cr_expect_eq(claims.failed, 0, "%s", claims.first_failure);
+    cr_expect_geq(claims.held, 9);
+    free(options);
+    free(file);
 }
 
 Test(claims, hold_of_every_policy_of_enumerated_responses_or_tokens) {

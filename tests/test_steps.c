@@ -47,6 +47,26 @@ Test(steps, of_episodes_are_actions) {
     rg_policy_destroy(policy);
 }
 
+Test(steps, of_sentences_are_words) {
+    static const double rows[7 * 3];
+    RgPolicySpace space = {.vocabulary = 3, .response_length = 3, .bigram = rows};
+    RgSettings *settings = rg_settings_create();
+    RgPolicy *policy;
+    RgError error = {0};
+    rg_small_race_set(settings, "policy", "initial_deviation=1");
+    cr_assert_eq(
+        rg_policy_create("bigram", settings, "policy", &space, rg_random_root(1), &policy, &error),
+        RG_OK, "%s", error.text);
+    RgSequences *s = rg_sequences_create();
+    rg_sequences_append(s, (int32_t[]){0}, 1, (int32_t[]){2, 0, 1}, 3);
+    rg_sequences_append(s, (int32_t[]){0, 2}, 2, (int32_t[]){1, 1}, 2);
+    check_steps(policy, s, "bigram");
+    cr_expect_eq(policy->type->state_feature_count(policy), 7);
+    rg_sequences_destroy(s);
+    rg_policy_destroy(policy);
+    rg_settings_destroy(settings);
+}
+
 /* The state before the first token is the prompt's, whatever the response. */
 Test(steps, of_texts_are_tokens) {
     RgPolicy *policy = token_policy(&token_model, 1);

@@ -9,6 +9,7 @@
 #include "core/tensor/panels.h"
 #include "core/tensor/random.h"
 #include "core/tensor/threads.h"
+#include "core/tensor/vector_ops.h"
 #include "core/tensor/vectors.h"
 #include "tests/every_set.h"
 
@@ -76,6 +77,32 @@ Test(vectors, loops_give_the_same_on_every_set_up_to_rounding) {
     ON_EVERY_SET(cr_assert_float_eq(sum_of_squares(N, x), sum, 20 * RG_REAL_EPSILON * sum, "%s",
                                     rg_instructions_name(set)));
     free(x);
+}
+
+/* Over all magnitudes of a double, and near 1, where a logarithm is small. */
+Test(vectors, sums_of_logarithms_are_those_of_libm_on_every_set) {
+    enum { N = 1003 };
+    double x[N], weight[N];
+    for (uint64_t i = 0; i < N; i++) {
+        double u = rg_random_uniform(rg_random_root(6), i);
+        x[i] = i % 2 ? exp(1400 * u - 700) : 1 + 1e-6 * u;
+        weight[i] = rg_random_uniform(rg_random_root(7), i);
+    }
+    for (int k = 0; k < 3; k++) {
+        double offset = (double[]){0, 1e-300, 2.5}[k], sum = 0, size = 0;
+        for (int i = 0; i < N; i++) {
+            sum += weight[i] * log(offset + x[i]);
+            size += weight[i] * fabs(log(offset + x[i]));
+        }
+        ON_EVERY_SET(cr_assert_float_eq(rg_sum_logs(N, offset, x, weight), sum, 2e-15 * size, "%s",
+                                        rg_instructions_name(set)));
+        for (int i = 0; i < N; i++) { /* one at a time */
+            double one = 1, own = log(offset + x[i]);
+            ON_EVERY_SET(cr_assert_float_eq(rg_sum_logs(1, offset, x + i, &one), own,
+                                            1e-15 * fabs(own) + 3e-16, "%s: log(%g)",
+                                            rg_instructions_name(set), offset + x[i]));
+        }
+    }
 }
 
 /* ---- weights in panels ---- */

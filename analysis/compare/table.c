@@ -334,7 +334,7 @@ static void note_prompts(RgTable *table) {
     if (most > 0 && fewest < most)
         add_note(table, rg_string_format("An evaluation is over %lld to %lld %s.",
                                          (long long)fewest, (long long)most, what));
-    else if (most > 0)
+    else if (most > 1)
         add_note(table, rg_string_format("An evaluation is over %lld %s.", (long long)most, what));
 }
 

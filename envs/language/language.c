@@ -344,6 +344,11 @@ static void grammar_metrics(const State *s, const double *table, RgEvaluation *e
     rg_evaluation_metric(evaluation, "grammar_kl", kl);
 }
 
+/* A metric that is also a column, of one item: the only prompt. */
+static void of_prompt(RgEvaluation *evaluation, const char *name, double value) {
+    rg_evaluation_column_and_mean(evaluation, name, &value, 1);
+}
+
 /* Metrics of `table` [sentences], the contender's log-probabilities. */
 static void measure(const State *s, const RgContender *contender, const double *table,
                     RgEvaluation *evaluation) {
@@ -357,15 +362,14 @@ static void measure(const State *s, const RgContender *contender, const double *
     preferred_mass(s, dataset);
     double reward = rg_bandit_expected_reward(&rewards, table, NULL);
     double kl = rg_bandit_kl(&rewards, table, base->logprob, NULL);
-    double frontier = rg_levels_frontier(l, base->mass, kl);
-    rg_evaluation_metric(evaluation, "reward", reward);
-    rg_evaluation_metric(evaluation, "win_rate_base", rg_levels_win_rate(l, mass, base->mass));
-    rg_evaluation_metric(evaluation, "win_rate_dataset", rg_levels_win_rate(l, mass, dataset));
-    rg_evaluation_metric(evaluation, "kl", kl);
+    double value = reward - o->kl_strength * kl, frontier = rg_levels_frontier(l, base->mass, kl);
+    of_prompt(evaluation, "reward", reward);
+    of_prompt(evaluation, "win_rate_base", rg_levels_win_rate(l, mass, base->mass));
+    of_prompt(evaluation, "win_rate_dataset", rg_levels_win_rate(l, mass, dataset));
+    of_prompt(evaluation, "kl", kl);
     rg_evaluation_metric(evaluation, "objective", reward - contender->beta * kl);
-    rg_evaluation_metric(evaluation, "value", reward - o->kl_strength * kl);
-    rg_evaluation_metric(evaluation, "regret",
-                         base->optimal_value - (reward - o->kl_strength * kl));
+    of_prompt(evaluation, "value", value);
+    rg_evaluation_metric(evaluation, "regret", base->optimal_value - value);
     rg_evaluation_metric(evaluation, "optimality_gap", l->reward[l->levels - 1] - reward);
     rg_evaluation_metric(evaluation, "entropy", rg_bandit_entropy(&rewards, table, NULL));
     rg_evaluation_metric(evaluation, "frontier_reward", frontier);

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* The language environment: sentences of a language that is small enough to enumerate, with a
  * reward that is a function of the sentence. The task is one of tokens, and its only prompt stands
- * for the start of a sentence. Every metric is a sum over all sentences, for any kind of policy over
- * tokens. This header is for tests and programs that need the sentences; algorithms see only the
- * task. */
+ * for the start of a sentence. Every metric is a sum over all sentences, for any kind of policy
+ * over tokens. This header is for tests and programs that need the sentences; algorithms see only
+ * the task. */
 #ifndef RG_ENVS_LANGUAGE_LANGUAGE_H
 #define RG_ENVS_LANGUAGE_LANGUAGE_H
 

@@ -73,17 +73,21 @@ static RgStatus read_texts(const Reader *r, const char *path, const RgSetting **
     static const char example[] = "[ \"good\", \"bad\" ]";
     *texts = NULL;
     *count = rg_settings_length(r->settings, path);
-    if (*count == 0)
-        return rg_settings_refuse_list(r->settings, path, example, error);
+    if (*count == 0) {
+        rg_settings_refuse_list(r->settings, path, example, error);
+        return RG_E_USAGE;
+    }
     const RgSetting **found = rg_allocate(*count, sizeof *found);
     for (int64_t i = 0; i < *count; i++) {
         found[i] = element(r, path, i);
-        if (!found[i] || found[i]->kind != RG_SETTING_STRING) {
-            RgStatus status = found[i] ? rg_setting_refuse(found[i], error, "expected a string")
-                                       : rg_settings_refuse_list(r->settings, path, example, error);
-            free(found);
-            return status;
-        }
+        if (found[i] && found[i]->kind == RG_SETTING_STRING)
+            continue;
+        if (found[i])
+            rg_setting_refuse(found[i], error, "expected a string");
+        else
+            rg_settings_refuse_list(r->settings, path, example, error);
+        free(found);
+        return RG_E_USAGE;
     }
     *texts = found;
     return RG_OK;

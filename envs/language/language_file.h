@@ -34,7 +34,7 @@ typedef struct RgLanguage {
 } RgLanguage;
 
 /* Bytes of the numbers that the environment keeps for each sentence, at most. */
-enum { RG_LANGUAGE_NUMBERS = 160 };
+enum { RG_LANGUAGE_NUMBERS = 96 };
 
 /* Reads a language. RG_E_USAGE: the message names file, line, key and what was expected. The caller
  * destroys the result. Thread-safe. */

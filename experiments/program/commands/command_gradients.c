@@ -105,7 +105,8 @@ const RgCommand rg_command_check_gradients = {
     .details =
         "CONFIG's environment must be a bandit or a language, for which the objective J = E[F] and "
         "its gradient, including that through the distributions of responses and labels, are "
-        "finite sums. For PARL it must be a bandit or a tabular MDP. Mixture and exploration are "
+        "finite sums. For PARL it must be a bandit or a tabular MDP; on a language PARL has "
+        "no row beside other methods. Mixture and exploration are "
         "set to 1, where SAIL's gradient "
         "should equal that of J. Algorithms that drop a term by design (online-dpo, score_term "
         "none, estimator none) show its size. PARL has one row per trial, at a random reward and "

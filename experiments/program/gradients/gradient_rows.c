@@ -261,10 +261,15 @@ static RgStatus loss_rows(const RgTrialSetup *setup, const RgTrialSpec *plan, Rg
 }
 
 static RgStatus refuse_environment(const RgTrialSpec *plan, RgError *error) {
-    return rg_fail(error, RG_E_USAGE,
-                   "check-gradients needs an environment that can be enumerated: "
-                   "environment.type = \"bandit\" or \"language\", found \"%s\"",
-                   plan->environment.type);
+    return plan->algorithm == &rg_algorithm_parl
+               ? rg_fail(error, RG_E_USAGE,
+                         "check-gradients needs an environment in which PARL's hypergradient is "
+                         "known: environment.type = \"bandit\" or \"mdp\", found \"%s\"",
+                         plan->environment.type)
+               : rg_fail(error, RG_E_USAGE,
+                         "check-gradients needs an environment that can be enumerated: "
+                         "environment.type = \"bandit\" or \"language\", found \"%s\"",
+                         plan->environment.type);
 }
 
 bool rg_gradients_are_small(const RgExperiment *experiment) {
@@ -274,33 +279,51 @@ bool rg_gradients_are_small(const RgExperiment *experiment) {
     return true;
 }
 
+/* Whether a trial has rows: the first of each estimator, or of each algorithm. */
+static bool has_rows(const RgExperiment *experiment, int64_t trial) {
+    const RgTrialSpec *plan = &experiment->trials[trial];
+    if (plan->algorithm == &rg_algorithm_parl)
+        return plan->seed == experiment->trials[0].seed;
+    return has_objective(plan) && !seen_before(experiment, trial);
+}
+
+/* On a language PARL's exact hypergradient is unknown: it has no row beside methods that have. */
+static bool is_left_out(const RgExperiment *experiment, int64_t trial) {
+    const RgTrialSpec *plan = &experiment->trials[trial];
+    bool others = false;
+    for (int64_t i = 0; i < experiment->trial_count; i++)
+        others = others || has_objective(&experiment->trials[i]);
+    return plan->algorithm == &rg_algorithm_parl && is_language(plan) && others;
+}
+
+/* The rows of one trial. */
+static RgStatus trial_rows(RgTrialSetup *setup, const RgTrialSpec *plan, RgTape *tape,
+                           int64_t samples, double deviation,
+                           void (*on_row)(const RgGradientRow *row, void *context), void *context,
+                           RgError *error) {
+    bool bilevel = plan->algorithm == &rg_algorithm_parl;
+    bool bandit = strcmp(plan->environment.type, rg_environment_bandit.about.name) == 0;
+    RG_TRY(rg_trial_setup_make(setup, plan, error));
+    if (!bandit && !(bilevel ? setup->environment->task.mdp != NULL : is_language(plan)))
+        return refuse_environment(plan, error);
+    if (!bilevel)
+        return loss_rows(setup, plan, tape, samples, deviation, on_row, context, error);
+    RgGradientRow row;
+    RG_TRY(rg_hypergradient_row(setup, plan, samples, deviation, &row, error));
+    on_row(&row, context);
+    return RG_OK;
+}
+
 RgStatus rg_gradient_rows(const RgExperiment *experiment, int64_t samples, double deviation,
                           void (*on_row)(const RgGradientRow *row, void *context), void *context,
                           RgError *error) {
     RgTrialSetup setup = {0};
     RgTape *tape = rg_tape_create();
     RgStatus status = RG_OK;
-    for (int64_t i = 0; i < experiment->trial_count && status == RG_OK; i++) {
-        const RgTrialSpec *plan = &experiment->trials[i];
-        const RgAlgorithm *a = plan->algorithm;
-        bool bilevel = a == &rg_algorithm_parl;
-        bool first_seed = plan->seed == experiment->trials[0].seed;
-        if (bilevel ? !first_seed : !has_objective(plan) || seen_before(experiment, i))
-            continue;
-        bool bandit = strcmp(plan->environment.type, rg_environment_bandit.about.name) == 0;
-        status = rg_trial_setup_make(&setup, plan, error);
-        bool enumerated = bandit || (!bilevel && is_language(plan));
-        if (status == RG_OK && !enumerated && !(bilevel && setup.environment->task.mdp))
-            status = refuse_environment(plan, error);
-        if (status == RG_OK && bilevel) {
-            RgGradientRow row;
-            status = rg_hypergradient_row(&setup, plan, samples, deviation, &row, error);
-            if (status == RG_OK)
-                on_row(&row, context);
-        } else if (status == RG_OK) {
-            status = loss_rows(&setup, plan, tape, samples, deviation, on_row, context, error);
-        }
-    }
+    for (int64_t i = 0; i < experiment->trial_count && status == RG_OK; i++)
+        if (has_rows(experiment, i) && !is_left_out(experiment, i))
+            status = trial_rows(&setup, &experiment->trials[i], tape, samples, deviation, on_row,
+                                context, error);
     rg_trial_setup_clear(&setup);
     rg_tape_destroy(tape);
     return status;

@@ -42,7 +42,8 @@ typedef struct RgGradientRow {
 /* One row for every algorithm that has a gradient and each of its score terms, on the experiment's
  * environment (a bandit or a language; the first seed), at a policy `deviation` away from the
  * reference; and one for every trial of PARL (a bandit, or a known MDP), at a random reward and its
- * optimal policy. Calls `on_row` after each. Main thread only. */
+ * optimal policy. On a language PARL has no row beside other methods. Calls `on_row` after
+ * each. Main thread only. */
 RgStatus rg_gradient_rows(const RgExperiment *experiment, int64_t samples, double deviation,
                           void (*on_row)(const RgGradientRow *row, void *context), void *context,
                           RgError *error);

@@ -18,11 +18,12 @@ static void fill_features(double *features) {
 /* On an enumerated task, or on tokens if the type does not support that. */
 static RgStatus create(const RgPolicyType *type, const RgSettings *settings, const double *features,
                        bool *tokens, RgPolicy **policy, RgError *error) {
+    static const double row[RESPONSES] = {0}; /* of a language of one word */
     const RgPolicySpace spaces[] = {{.contexts = CONTEXTS,
                                      .responses = RESPONSES,
                                      .features = features,
                                      .feature_count = FEATURES},
-                                    {.vocabulary = RESPONSES}};
+                                    {.vocabulary = RESPONSES, .response_length = 1, .bigram = row}};
     RgStatus status = RG_E_USAGE;
     for (int i = 0; i < 2 && status != RG_OK; i++) {
         *tokens = i == 1;
