@@ -182,7 +182,8 @@ static int64_t pair_count(const Options *o) {
 /* Numbers of the files take the place of those drawn. */
 static RgStatus read_files(State *s, const Options *o, RgError *error) {
     if (o->reward_file[0] != '\0')
-        RG_TRY(rg_bandit_read_table(o->reward_file, o->contexts, o->responses, s->reward, NULL, error));
+        RG_TRY(rg_bandit_read_table(o->reward_file, o->contexts, o->responses, s->reward, NULL,
+                                    error));
     if (o->features_file[0] != '\0')
         RG_TRY(rg_bandit_read_table(o->features_file, o->contexts * o->responses, o->feature_count,
                                     s->features, NULL, error));

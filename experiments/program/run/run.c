@@ -314,8 +314,8 @@ static RgStatus look_at_whole(RgExperiment *experiment, const char *path, const 
 }
 
 /* What the trials have spent tells whether equal epochs were equal compute. */
-static RgStatus tell_unequal_epochs(const RgExperiment *experiment, const char *path,
-                                    RgError *error) {
+static RgStatus report_unequal_epochs(const RgExperiment *experiment, const char *path,
+                                      RgError *error) {
     bool epochs = false;
     for (int64_t i = 0; i < experiment->trial_count; i++)
         epochs |= experiment->trials[i].budget.epochs > 0;
@@ -349,7 +349,7 @@ RgStatus rg_experiment_run(RgExperiment *experiment, RgRanks *ranks, const RgRun
     else if (status == RG_OK)
         status = run_whole(experiment, path, a, error);
     if (status == RG_OK && !a->share && (alone || (ranks->rank == 0 && *complete)))
-        status = tell_unequal_epochs(experiment, path, error);
+        status = report_unequal_epochs(experiment, path, error);
     free(path);
     return status;
 }
