@@ -50,7 +50,8 @@ typedef enum RgSource {
  * another number. */
 typedef struct RgRecipe {
     RgSource responses; /* all of a group, or the first of a pair, or demonstrations */
-    RgSource opponents; /* the second of a pair; RG_FROM_NOWHERE: the same source as the first */
+    RgSource opponents; /* the second of a pair; RG_FROM_NOWHERE or RG_FROM_POLICY: the same source
+                           as the first */
     /* Who labels pairs, or ranks groups. RG_FROM_NOWHERE with opponents: the first is preferred;
      * RG_FROM_NOWHERE without opponents: the responses are demonstrations. */
     RgSource preferences;
@@ -60,10 +61,18 @@ typedef struct RgRecipe {
     RgSource third;
     bool third_competes; /* on-policy pairs are the best and the worst of three, by the judge */
     bool third_chosen;   /* RG_FROM_OTHERS is only the next pair's chosen response; else both */
-    double on_policy;    /* 1. Share of pairs from `responses` and `preferences`; the rest is
+    /* Source of one further response to the prompt of each pair, a rival that the judge compares both
+     * responses with: RgBatch.win_rate. It is no part of the loss otherwise. RG_FROM_POLICY,
+     * RG_FROM_REFERENCE or RG_FROM_MIXTURE. */
+    RgSource rivals;
+    /* The first of two epochs leads to a half point by a plain gradient step, where rivals are
+     * sampled anew. The second takes its gradient with them, and moves from where the step began
+     * (extragradient). */
+    bool extragradient;
+    double on_policy; /* 1. Share of pairs from `responses` and `preferences`; the rest is
                             offline data */
-    double beta;  /* 0.1. β of the policy's own labels, and of implicit rewards in the log */
-    bool rewards; /* the judge has to give rewards: a judge that only compares is refused */
+    double beta;      /* 0.1. β of the policy's own labels, and of implicit rewards in the log */
+    bool rewards;     /* the judge has to give rewards: a judge that only compares is refused */
     bool reference_free;      /* log π_ref is not computed, and counts as 0 */
     bool couples;             /* the loss is not a mean of terms that depend on one prompt each (or
                                  one token of demonstrations): a batch cannot be split */
@@ -162,21 +171,26 @@ typedef struct RgSteps {
 /* Pairs (k is 2), groups and demonstrations (k is 1). */
 typedef struct RgBatch {
     int64_t prompts, k;
-    int64_t response_limit;  /* most tokens of a sampled response; for an episode, steps */
-    RgTensor *logprob;       /* [prompts, k] log π_θ(y|x), differentiable; for a pair, first the
+    int64_t response_limit; /* most tokens of a sampled response; for an episode, steps */
+    RgTensor *logprob;      /* [prompts, k] log π_θ(y|x), differentiable; for a pair, first the
                              response of `responses`, second that of `opponents` */
-    RgTensor *reference;     /* [prompts, k] log π_ref(y|x); 0 if the method has no reference */
-    RgTensor *log_ratio;     /* [prompts, k] h(y) = logprob − reference, differentiable */
-    RgTensor *old;           /* [prompts, k] log π(y|x) at the start of this step: the values of
+    RgTensor *reference;    /* [prompts, k] log π_ref(y|x); 0 if the method has no reference */
+    RgTensor *log_ratio;    /* [prompts, k] h(y) = logprob − reference, differentiable */
+    RgTensor *old;          /* [prompts, k] log π(y|x) at the start of this step: the values of
                              `logprob` in the first epoch, constant */
-    RgTensor *length;        /* [prompts, k] tokens of y; for an episode, steps; at least 1 */
-    const int32_t *order;    /* [prompts, k] the best response first, as preferred or ranked */
-    RgTensor *on_policy;     /* [prompts] 1: responses and labels have the algorithm's own
+    RgTensor *length;       /* [prompts, k] tokens of y; for an episode, steps; at least 1 */
+    const int32_t *order;   /* [prompts, k] the best response first, as preferred or ranked */
+    RgTensor *on_policy;    /* [prompts] 1: responses and labels have the algorithm's own
                              distribution; 0: offline data */
+    /* [prompts] constant: weights of the prompts in the mean over the batch (rg_batch_mean), of
+     * mean 1; NULL: all are 1. */
+    RgTensor *weight;
+    bool exact;              /* the batch holds every possible pair, weighted by its probability */
     RgTensor *reward;        /* [prompts, k] for groups, by the judge; NULL if it only compares */
     const double *judged;    /* [prompts, k] `reward` in double as given by the judge */
     RgTensor *win_rate;      /* [prompts, k] with rewards: mean over the other responses y' of the
-                             probability P(y ≻ y') that the judge prefers y */
+                             probability P(y ≻ y') that the judge prefers y; with rivals: whether
+                             it prefers y to its rival, 1 or 0 */
     RgSide chosen, rejected; /* for pairs: first and last of `order` */
     RgSide third;            /* if the recipe has one; for RG_FROM_OTHERS both, [2·prompts] */
     RgSteps steps;           /* if the recipe has `steps` */
@@ -184,6 +198,12 @@ typedef struct RgBatch {
     RgTensor *log_likelihood; /* of all of them, a scalar */
     int64_t response_tokens;  /* number of tokens in them */
 } RgBatch;
+
+typedef struct RgStep RgStep;
+
+/* The mean over the batch that a loss is: of terms [prompts] or [prompts, k], a scalar, with the
+ * batch's weights. A loss that takes its means by rg_mean can only be trained on samples. */
+RgTensor *rg_batch_mean(RgStep *step, const RgBatch *batch, RgTensor *terms);
 
 /* Δ = h(y_w) − h(y_l), [pairs]. */
 RgTensor *rg_log_ratio_margin(RgTape *tape, const RgBatch *batch);
@@ -207,7 +227,7 @@ typedef struct RgTrainer RgTrainer;
 enum { RG_STEP_METRICS = 16, RG_METRIC_NAME = 32 };
 
 /* The step that a loss is computed for. */
-typedef struct RgStep {
+struct RgStep {
     RgTape *tape;         /* the loss is recorded on it */
     int64_t number;       /* of the trial's steps, from 0 */
     int64_t epoch;        /* pass over the step's batch, from 0 */
@@ -219,8 +239,9 @@ typedef struct RgStep {
     const char *metric[RG_STEP_METRICS];
     double sum[RG_STEP_METRICS];
     double share;      /* weight of the current part in the sums */
+    bool weighted;     /* the loss took its mean by rg_batch_mean */
     const char *fault; /* how rg_step_metric was misused, which fails the step; or NULL */
-} RgStep;
+};
 
 /* Log a mean over the batch that the loss was given, such as a clip fraction, next to the trainer's
  * own metrics of the step. For a batch in parts, the log holds the mean over the parts, weighted by

@@ -2,6 +2,16 @@
 /* Measures that preference losses are built from. This file contains no loss and no sampling. */
 #include "algorithms/algorithm.h"
 
+RgTensor *rg_batch_mean(RgStep *step, const RgBatch *batch, RgTensor *terms) {
+    RgTape *t = step->tape;
+    step->weighted = true;
+    if (!batch->weight)
+        return rg_mean(t, terms);
+    if (terms->count > batch->prompts)
+        terms = rg_mean_last(t, terms);
+    return rg_mean(t, rg_mul(t, batch->weight, rg_reshape(t, terms, RG_SHAPE(batch->prompts))));
+}
+
 RgTensor *rg_log_ratio_margin(RgTape *t, const RgBatch *batch) {
     return rg_sub(t, batch->chosen.log_ratio, batch->rejected.log_ratio);
 }

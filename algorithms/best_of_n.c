@@ -10,7 +10,7 @@ typedef struct BestOfOptions {
 } BestOfOptions;
 
 static const RgOption best_of_options[] = {
-    RG_OPTION_INTEGER(BestOfOptions, n, "16", 1, 65536, "n, responses to choose from"),
+    RG_OPTION_INTEGER(BestOfOptions, n, "16", 1, 65536, "number n of responses to choose from"),
     RG_OPTION_END,
 };
 

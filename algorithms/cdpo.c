@@ -25,8 +25,9 @@ static RgTensor *cdpo_loss(RgStep *step, const void *options, const RgBatch *bat
     const CdpoOptions *o = options;
     RgTensor *right = rg_preference_fit(t, batch, o->beta);
     RgTensor *wrong = rg_preference_fit(t, batch, -o->beta);
-    return rg_sub(t, rg_scale(t, rg_mean(t, right), (RgReal)(o->label_smoothing - 1)),
-                  rg_scale(t, rg_mean(t, wrong), (RgReal)o->label_smoothing));
+    return rg_sub(t,
+                  rg_scale(t, rg_batch_mean(step, batch, right), (RgReal)(o->label_smoothing - 1)),
+                  rg_scale(t, rg_batch_mean(step, batch, wrong), (RgReal)o->label_smoothing));
 }
 
 static void cdpo_recipe(const void *options, RgRecipe *recipe) {

@@ -47,7 +47,7 @@ static RgTensor *chi_po_loss(RgStep *step, const void *options, const RgBatch *b
     for (int64_t i = 0; i < held->count; i++)
         count += fabs((double)held->data[i]) >= (double)(RgReal)most;
     rg_step_metric(step, "clip_fraction", count / (double)held->count);
-    return rg_negate(t, rg_mean(t, rg_log_sigmoid(t, held)));
+    return rg_negate(t, rg_batch_mean(step, batch, rg_log_sigmoid(t, held)));
 }
 
 static void chi_po_recipe(const void *options, RgRecipe *recipe) {

@@ -31,7 +31,7 @@ static const RgOption online_dpo_options[] = {
 static RgTensor *dpo_loss(RgStep *step, const void *options, const RgBatch *batch) {
     const DpoOptions *o = options;
     RgTape *t = step->tape;
-    return rg_negate(t, rg_mean(t, rg_preference_fit(t, batch, o->beta)));
+    return rg_negate(t, rg_batch_mean(step, batch, rg_preference_fit(t, batch, o->beta)));
 }
 
 static void dpo_recipe(const void *options, RgRecipe *recipe) {

@@ -21,7 +21,7 @@ static RgTensor *hinge_loss(RgStep *step, const void *options, const RgBatch *ba
     const HingeOptions *o = options;
     RgTape *t = step->tape;
     RgTensor *margin = rg_scale(t, rg_log_ratio_margin(t, batch), (RgReal)-o->beta);
-    return rg_mean(t, rg_positive_part(t, rg_add_scalar(t, margin, 1)));
+    return rg_batch_mean(step, batch, rg_positive_part(t, rg_add_scalar(t, margin, 1)));
 }
 
 static void hinge_recipe(const void *options, RgRecipe *recipe) {

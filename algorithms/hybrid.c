@@ -31,7 +31,7 @@ static const RgOption hybrid_options[] = {
 static RgTensor *hybrid_loss(RgStep *step, const void *options, const RgBatch *batch) {
     const HybridOptions *o = options;
     RgTape *t = step->tape;
-    RgTensor *loss = rg_negate(t, rg_mean(t, rg_preference_fit(t, batch, o->beta)));
+    RgTensor *loss = rg_negate(t, rg_batch_mean(step, batch, rg_preference_fit(t, batch, o->beta)));
     if (o->kl_coefficient == 0)
         return loss;
     RgTensor *h = rg_stop_gradient(t, batch->third.log_ratio);

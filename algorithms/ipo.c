@@ -33,7 +33,7 @@ static RgTensor *ipo_loss(RgStep *step, const void *options, const RgBatch *batc
         margin = rg_sub(t, rg_div(t, batch->chosen.log_ratio, batch->chosen.length),
                         rg_div(t, batch->rejected.log_ratio, batch->rejected.length));
     RgTensor *gap = rg_add_scalar(t, margin, (RgReal)-target);
-    return rg_mean(t, rg_square(t, gap));
+    return rg_batch_mean(step, batch, rg_square(t, gap));
 }
 
 static void ipo_recipe(const void *options, RgRecipe *recipe) {

@@ -24,12 +24,14 @@ static const char *const kl_responses[] = {"all", "chosen", NULL};
 
 static const RgOption kto_options[] = {
     RG_OPTION_REAL(KtoOptions, beta, "0.1", 1e-6, 1e3, "strength β of the KL term"),
-    RG_OPTION_REAL(KtoOptions, desirable_weight, "1", 0, 1e3, "λ_D"),
-    RG_OPTION_REAL(KtoOptions, undesirable_weight, "1", 0, 1e3, "λ_U"),
+    RG_OPTION_REAL(KtoOptions, desirable_weight, "1", 0, 1e3,
+                   "weight λ_D of the desirable responses"),
+    RG_OPTION_REAL(KtoOptions, undesirable_weight, "1", 0, 1e3,
+                   "weight λ_U of the undesirable responses"),
     RG_OPTION_CHOICE(
         KtoOptions, kl_responses, "all", kl_responses,
-        "which responses z is estimated from, with the prompt of each pair: all, both responses of "
-        "the batch's next pair, as in the authors' code; or only its chosen one"),
+        "responses, each with the prompt of another pair, from which the KL term z is estimated: "
+        "all, both of the batch's next pair, as in the authors' code; or only its chosen one"),
     RG_OPTION_END,
 };
 

@@ -43,7 +43,7 @@ static RgTensor *listwise_loss(RgStep *step, const void *options, const RgBatch 
     RgTensor *fit = choose(t, batch, reward, 0, &taken);
     for (int64_t place = 1; place < batch->k - 1; place++)
         fit = rg_add(t, fit, choose(t, batch, reward, place, &taken));
-    return rg_negate(t, rg_mean(t, fit));
+    return rg_negate(t, rg_batch_mean(step, batch, fit));
 }
 
 static void listwise_recipe(const void *options, RgRecipe *recipe) {

@@ -32,7 +32,7 @@ static RgTensor *nash_loss(RgStep *step, const void *options, const RgBatch *bat
     RgTensor *log_ratio = rg_response_at(t, batch->log_ratio, 0);
     RgTensor *penalty = rg_scale(t, rg_stop_gradient(t, log_ratio), (RgReal)o->beta);
     RgTensor *advantage = rg_sub(t, rg_add_scalar(t, won, (RgReal)-0.5), penalty);
-    return rg_negate(t, rg_mean(t, rg_mul(t, advantage, logprob)));
+    return rg_negate(t, rg_batch_mean(step, batch, rg_mul(t, advantage, logprob)));
 }
 
 static void nash_md_recipe(const void *options, RgRecipe *recipe) {

@@ -37,7 +37,7 @@ static const RgOption ppo_options[] = {
                    "clip range of a value's change in a step"),
     RG_OPTION_REAL(PpoOptions, value_coefficient, "0.1", 0, 1e3,
                    "c, coefficient of the value loss"),
-    RG_OPTION_REAL(PpoOptions, discount, "1", 0, 1, "γ"),
+    RG_OPTION_REAL(PpoOptions, discount, "1", 0, 1, "discount γ of rewards and values"),
     RG_OPTION_REAL(PpoOptions, lambda, "0.95", 0, 1, "λ of generalised advantage estimation"),
     RG_OPTION_INTEGER(PpoOptions, value_hidden, "64", 1, 65536,
                       "hidden units of the value network"),

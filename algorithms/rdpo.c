@@ -26,8 +26,9 @@ static RgTensor *rdpo_loss(RgStep *step, const void *options, const RgBatch *bat
     double clean = 1 / (1 - 2 * o->label_noise);
     RgTensor *right = rg_preference_fit(t, batch, o->beta);
     RgTensor *wrong = rg_preference_fit(t, batch, -o->beta);
-    return rg_add(t, rg_scale(t, rg_mean(t, right), (RgReal)(clean * (o->label_noise - 1))),
-                  rg_scale(t, rg_mean(t, wrong), (RgReal)(clean * o->label_noise)));
+    return rg_add(
+        t, rg_scale(t, rg_batch_mean(step, batch, right), (RgReal)(clean * (o->label_noise - 1))),
+        rg_scale(t, rg_batch_mean(step, batch, wrong), (RgReal)(clean * o->label_noise)));
 }
 
 static void rdpo_recipe(const void *options, RgRecipe *recipe) {

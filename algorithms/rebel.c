@@ -43,7 +43,7 @@ static RgTensor *rebel_loss(RgStep *step, const void *options, const RgBatch *ba
     RgTensor *gain = rg_sub(t, batch->reward, penalty);
     RgTensor *change = rg_sub(t, batch->logprob, batch->old);
     RgTensor *target = rg_scale(t, difference(t, gain), (RgReal)o->eta);
-    return rg_mean(t, rg_square(t, rg_sub(t, difference(t, change), target)));
+    return rg_batch_mean(step, batch, rg_square(t, rg_sub(t, difference(t, change), target)));
 }
 
 static void rebel_recipe(const void *options, RgRecipe *recipe) {

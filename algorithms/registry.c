@@ -30,10 +30,10 @@ static RgStatus check_recipe(const RgAlgorithm *a, RgError *error) {
 RgStatus rg_algorithm_check(const RgAlgorithm *a, RgError *error) {
     const RgRequirement requirements[] = {
         {!a->loss || !a->step, "a loss or a step, not both"},
-        {a->recipe || !(a->loss || a->step), "a recipe with a loss or a step"},
-        {a->loss || !a->prepare, "a loss with prepare"},
-        {a->step || !a->work, "a step of its own with work"},
-        {a->create || !(a->destroy || a->checkpoint), "create with destroy and checkpoint"},
+        {a->recipe || !(a->loss || a->step), "a recipe, as it has a loss or a step"},
+        {a->loss || !a->prepare, "a loss, as it has prepare"},
+        {a->step || !a->work, "a step of its own, as it has work"},
+        {a->create || !(a->destroy || a->checkpoint), "create, as it has destroy or checkpoint"},
     };
     RG_TRY(rg_descriptor_check(RG_ALGORITHM, &a->about, requirements,
                                sizeof requirements / sizeof *requirements, error));

@@ -27,7 +27,7 @@ static RgTensor *rloo_loss(RgStep *step, const void *options, const RgBatch *bat
     /* R_i minus the others' mean is k/(k − 1) times R_i minus the mean of all */
     RgReal others = (RgReal)batch->k / (RgReal)(batch->k - 1);
     RgTensor *advantage = rg_scale(t, rg_sub(t, gain, rg_mean_last(t, gain)), others);
-    return rg_negate(t, rg_mean(t, rg_mul(t, advantage, batch->logprob)));
+    return rg_negate(t, rg_batch_mean(step, batch, rg_mul(t, advantage, batch->logprob)));
 }
 
 static void rloo_recipe(const void *options, RgRecipe *recipe) {

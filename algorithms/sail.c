@@ -41,41 +41,72 @@ typedef struct SailOptions {
     double reverse_kl;     /* only SAIL-RevKL */
 } SailOptions;
 
-#define SAIL_OPTIONS(table, default_mixture, mixture_letter, default_exploration,                  \
-                     exploration_letter, ...)                                                      \
-    static const RgOption table[] = {                                                              \
-        RG_OPTION_REAL(SailOptions, beta, "0.1", 1e-6, 1e3, "strength β of the KL term"),          \
-        RG_OPTION_REAL(SailOptions, mixture, default_mixture, 0, 1,                                \
-                       "share of examples of the new distribution (the paper's " mixture_letter    \
-                       "); the rest is offline data"),                                             \
-        RG_OPTION_REAL(SailOptions, exploration, default_exploration, -1e3, 1e3,                   \
-                       "coefficient of the added gradient (the paper's " exploration_letter ")"),  \
-        RG_OPTION_CHOICE(SailOptions, score_term, "exact", score_terms,                            \
-                         "added gradient: exact, by the formula; baseline, by the formula with a " \
-                         "leave-one-out baseline (same expectation, less variance); released, as " \
-                         "the published code computes it; none"),                                  \
-        __VA_ARGS__ RG_OPTION_END,                                                                 \
-    }
+static const RgOption score_term_option[] = {
+    RG_OPTION_CHOICE(SailOptions, score_term, "exact", score_terms,
+                     "added gradient: exact, by the formula; baseline, by the formula with a "
+                     "leave-one-out baseline (same expectation, less variance); released, as the "
+                     "published code computes it; none"),
+    RG_OPTION_END,
+};
 
-SAIL_OPTIONS(sail_dp_options, "0.4", "r", "0.2", "ρ", );
-SAIL_OPTIONS(sail_pp_options, "0.3", "p", "0.2", "π", RG_SAMPLER_STEPS(SailOptions, "1"), );
-SAIL_OPTIONS(sail_pr_options, "0.3", "g", "0.3", "γ", RG_SAMPLER_STEPS(SailOptions, "1"), );
-SAIL_OPTIONS(sail_revkl_options, "0.3", "g", "0.3", "γ", RG_SAMPLER_STEPS(SailOptions, "1"),
-             RG_OPTION_REAL(SailOptions, reverse_kl, "0.02", 0, 1e3,
-                            "coefficient of the reverse-KL penalty; 0 is SAIL-PR"), );
+static const RgOption sail_dp_options[] = {
+    RG_OPTION_REAL(SailOptions, beta, "0.1", 1e-6, 1e3, "strength β of the KL term"),
+    RG_OPTION_REAL(
+        SailOptions, mixture, "0.4", 0, 1,
+        "share of examples of the new distribution (the paper's r); the rest is offline data"),
+    RG_OPTION_REAL(SailOptions, exploration, "0.2", -1e3, 1e3,
+                   "coefficient of the added gradient (the paper's ρ)"),
+    RG_OPTION_EXTEND(score_term_option),
+    RG_OPTION_END,
+};
+
+static const RgOption sail_pp_options[] = {
+    RG_OPTION_REAL(SailOptions, beta, "0.1", 1e-6, 1e3, "strength β of the KL term"),
+    RG_OPTION_REAL(
+        SailOptions, mixture, "0.3", 0, 1,
+        "share of examples of the new distribution (the paper's p); the rest is offline data"),
+    RG_OPTION_REAL(SailOptions, exploration, "0.2", -1e3, 1e3,
+                   "coefficient of the added gradient (the paper's π)"),
+    RG_OPTION_EXTEND(score_term_option),
+    RG_SAMPLER_STEPS(SailOptions, "1"),
+    RG_OPTION_END,
+};
+
+static const RgOption sail_pr_options[] = {
+    RG_OPTION_REAL(SailOptions, beta, "0.1", 1e-6, 1e3, "strength β of the KL term"),
+    RG_OPTION_REAL(
+        SailOptions, mixture, "0.3", 0, 1,
+        "share of examples of the new distribution (the paper's g); the rest is offline data"),
+    RG_OPTION_REAL(SailOptions, exploration, "0.3", -1e3, 1e3,
+                   "coefficient of the added gradient (the paper's γ)"),
+    RG_OPTION_EXTEND(score_term_option),
+    RG_SAMPLER_STEPS(SailOptions, "1"),
+    RG_OPTION_END,
+};
+
+static const RgOption sail_revkl_options[] = {
+    RG_OPTION_EXTEND(sail_pr_options),
+    RG_OPTION_REAL(SailOptions, reverse_kl, "0.02", 0, 1e3,
+                   "coefficient of the reverse-KL penalty; 0 is SAIL-PR"),
+    RG_OPTION_END,
+};
 
 /* For each on-policy pair, the mean F of the other on-policy pairs, [pairs]; 0 without others. It
  * does not depend on the pair itself, so subtracting it does not change the expectation of the
- * score term. */
-static RgTensor *leave_one_out(RgTape *t, const RgTensor *fit, const RgTensor *fresh) {
+ * score term. Under an exact expectation it is the expectation of F, which no pair influences. */
+static RgTensor *other_pairs_mean(RgTape *t, const RgTensor *fit, const RgBatch *batch) {
+    const RgReal *on_policy = batch->on_policy->data;
     RgTensor *baseline = rg_filled(t, fit->shape, 0);
     double sum = 0, count = 0;
     for (int64_t i = 0; i < fit->count; i++) {
-        sum += fresh->data[i] * fit->data[i];
-        count += fresh->data[i];
+        double weight = batch->exact ? on_policy[i] * batch->weight->data[i] : on_policy[i];
+        sum += weight * fit->data[i];
+        count += weight;
     }
-    for (int64_t i = 0; i < fit->count && count > 1; i++)
-        if (fresh->data[i] != 0)
+    for (int64_t i = 0; i < fit->count; i++)
+        if (on_policy[i] != 0 && batch->exact)
+            baseline->data[i] = (RgReal)(sum / count);
+        else if (on_policy[i] != 0 && count > 1)
             baseline->data[i] = (RgReal)((sum - fit->data[i]) / (count - 1));
     return baseline;
 }
@@ -98,14 +129,15 @@ static RgTensor *released_score(RgTape *t, RgTensor *fit, const RgBatch *batch) 
                   rg_mul(t, rejected, batch->rejected.logprob));
 }
 
-static RgTensor *sail_loss(RgTape *t, const SailOptions *o, const RgBatch *batch,
+static RgTensor *sail_loss(RgStep *step, const SailOptions *o, const RgBatch *batch,
                            bool policy_responds, bool policy_labels) {
+    RgTape *t = step->tape;
     RgTensor *fit = rg_preference_fit(t, batch, o->beta);
-    RgTensor *loss = rg_negate(t, rg_mean(t, fit));
+    RgTensor *loss = rg_negate(t, rg_batch_mean(step, batch, fit));
     if (o->exploration == 0 || o->score_term == SCORE_NONE)
         return loss;
 
-    RgTensor *baseline = o->score_term == SCORE_BASELINE ? leave_one_out(t, fit, batch->on_policy)
+    RgTensor *baseline = o->score_term == SCORE_BASELINE ? other_pairs_mean(t, fit, batch)
                                                          : rg_filled(t, fit->shape, 0);
     RgTensor *added = rg_filled(t, fit->shape, 0);
     if (policy_responds && o->score_term == SCORE_RELEASED)
@@ -117,20 +149,20 @@ static RgTensor *sail_loss(RgTape *t, const SailOptions *o, const RgBatch *batch
         added = rg_add(
             t, added,
             rg_sub(t, rg_scale(t, rg_square(t, fit), (RgReal)0.5), rg_mul(t, baseline, fit)));
-    RgTensor *mean = rg_mean(t, rg_mul(t, batch->on_policy, added));
+    RgTensor *mean = rg_batch_mean(step, batch, rg_mul(t, batch->on_policy, added));
     return rg_sub(t, loss, rg_scale(t, mean, (RgReal)o->exploration));
 }
 
 static RgTensor *sail_dp_loss(RgStep *step, const void *options, const RgBatch *batch) {
-    return sail_loss(step->tape, options, batch, false, true);
+    return sail_loss(step, options, batch, false, true);
 }
 
 static RgTensor *sail_pp_loss(RgStep *step, const void *options, const RgBatch *batch) {
-    return sail_loss(step->tape, options, batch, true, true);
+    return sail_loss(step, options, batch, true, true);
 }
 
 static RgTensor *sail_pr_loss(RgStep *step, const void *options, const RgBatch *batch) {
-    return sail_loss(step->tape, options, batch, true, false);
+    return sail_loss(step, options, batch, true, false);
 }
 
 /* Mean over a response's tokens of log π_ref − log π, [pairs]. */
@@ -141,11 +173,12 @@ static RgTensor *mean_reverse(RgTape *t, const RgSide *side) {
 static RgTensor *sail_revkl_loss(RgStep *step, const void *options, const RgBatch *batch) {
     const SailOptions *o = options;
     RgTape *t = step->tape;
-    RgTensor *loss = sail_loss(t, o, batch, true, false);
+    RgTensor *loss = sail_loss(step, o, batch, true, false);
     if (o->reverse_kl == 0)
         return loss;
     RgTensor *both = rg_add(t, mean_reverse(t, &batch->chosen), mean_reverse(t, &batch->rejected));
-    return rg_add(t, loss, rg_scale(t, rg_mean(t, both), (RgReal)(0.5 * o->reverse_kl)));
+    return rg_add(t, loss,
+                  rg_scale(t, rg_batch_mean(step, batch, both), (RgReal)(0.5 * o->reverse_kl)));
 }
 
 /* ---- recipes ---- */

@@ -33,7 +33,7 @@ static const RgOption selm_options[] = {
 static RgTensor *selm_loss(RgStep *step, const void *options, const RgBatch *batch) {
     RgTape *t = step->tape;
     const SelmOptions *o = options;
-    RgTensor *loss = rg_negate(t, rg_mean(t, rg_preference_fit(t, batch, o->beta)));
+    RgTensor *loss = rg_negate(t, rg_batch_mean(step, batch, rg_preference_fit(t, batch, o->beta)));
     if (o->exploration == 0)
         return loss;
     RgTensor *bonus = rg_mean(t, batch->third.log_ratio);

@@ -23,7 +23,7 @@ static RgTensor *simpo_loss(RgStep *step, const void *options, const RgBatch *ba
         rg_sub(t, rg_mean_logprob(t, &batch->chosen), rg_mean_logprob(t, &batch->rejected));
     RgTensor *beyond =
         rg_add_scalar(t, rg_scale(t, margin, (RgReal)o->beta), (RgReal)-o->target_margin);
-    return rg_negate(t, rg_mean(t, rg_log_sigmoid(t, beyond)));
+    return rg_negate(t, rg_batch_mean(step, batch, rg_log_sigmoid(t, beyond)));
 }
 
 static void simpo_recipe(const void *options, RgRecipe *recipe) {

@@ -14,7 +14,8 @@ typedef struct SpinOptions {
 } SpinOptions;
 
 static const RgOption spin_options[] = {
-    RG_OPTION_REAL(SpinOptions, beta, "0.1", 1e-6, 1e3, "the paper's λ"),
+    RG_OPTION_REAL(SpinOptions, beta, "0.1", 1e-6, 1e3,
+                   "strength β of the KL term (the paper's λ)"),
     RG_OPTION_INTEGER(SpinOptions, reference_steps, "100", 0, 1e9,
                       "steps of an iteration, after which the policy becomes opponent and "
                       "reference; 0: one iteration"),
@@ -24,7 +25,7 @@ static const RgOption spin_options[] = {
 static RgTensor *spin_loss(RgStep *step, const void *options, const RgBatch *batch) {
     const SpinOptions *o = options;
     RgTape *t = step->tape;
-    return rg_negate(t, rg_mean(t, rg_preference_fit(t, batch, o->beta)));
+    return rg_negate(t, rg_batch_mean(step, batch, rg_preference_fit(t, batch, o->beta)));
 }
 
 static void spin_recipe(const void *options, RgRecipe *recipe) {

@@ -37,7 +37,7 @@ static RgTensor *sppo_loss(RgStep *step, const void *options, const RgBatch *bat
     RgTape *t = step->tape;
     RgTensor *won = rg_add_scalar(t, batch->win_rate, (RgReal)-0.5);
     RgTensor *target = rg_scale(t, won, (RgReal)o->eta);
-    return rg_mean(t, rg_square(t, rg_sub(t, batch->log_ratio, target)));
+    return rg_batch_mean(step, batch, rg_square(t, rg_sub(t, batch->log_ratio, target)));
 }
 
 static void sppo_recipe(const void *options, RgRecipe *recipe) {

@@ -35,10 +35,10 @@ static RgTensor *opponent_logprob(RgTape *t, const RgBatch *batch) {
 static RgTensor *xpo_loss(RgStep *step, const void *options, const RgBatch *batch) {
     RgTape *t = step->tape;
     const XpoOptions *o = options;
-    RgTensor *loss = rg_negate(t, rg_mean(t, rg_preference_fit(t, batch, o->beta)));
+    RgTensor *loss = rg_negate(t, rg_batch_mean(step, batch, rg_preference_fit(t, batch, o->beta)));
     if (o->exploration == 0)
         return loss;
-    RgTensor *bonus = rg_mean(t, opponent_logprob(t, batch));
+    RgTensor *bonus = rg_batch_mean(step, batch, opponent_logprob(t, batch));
     return rg_add(t, loss, rg_scale(t, bonus, (RgReal)o->exploration));
 }
 

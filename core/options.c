@@ -12,8 +12,36 @@
 #include <stdlib.h>
 #include <string.h>
 
-bool rg_option_is_last(const RgOption *option) {
-    return option->kind == RG_KIND_END;
+/* Counts *index down to 0 at the option that is wanted. */
+static const RgOption *count_to(const RgOption *table, int *index, size_t *base) {
+    for (const RgOption *option = table; option && option->kind != RG_KIND_END; option++) {
+        if (option->kind != RG_KIND_INCLUDE) {
+            if ((*index)-- == 0)
+                return option;
+            continue;
+        }
+        const RgOption *included = count_to(option->table, index, base);
+        if (included) {
+            *base += option->offset;
+            return included;
+        }
+    }
+    return NULL;
+}
+
+const RgOption *rg_options_at(const RgOption *table, int index, size_t *base) {
+    size_t unused;
+    base = base ? base : &unused;
+    *base = 0;
+    return count_to(table, &index, base);
+}
+
+const RgOption *rg_options_find(const RgOption *table, const char *name) {
+    const RgOption *option;
+    for (int i = 0; (option = rg_options_at(table, i, NULL)); i++)
+        if (strcmp(option->name, name) == 0)
+            return option;
+    return NULL;
 }
 
 /* "one of "a", "b"" for the registered names. */
@@ -71,6 +99,7 @@ char *rg_option_expected(const RgOption *option) {
         fprintf(stream, "a list of at most %d groups { type = \"name\"; … }, each a %s",
                 RG_LIST_MOST, rg_kind_names[option->family->kind]);
         break;
+    case RG_KIND_INCLUDE:
     case RG_KIND_END:
         break;
     }
@@ -95,6 +124,7 @@ static bool kind_fits(const RgOption *option, RgSettingKind kind) {
     case RG_KIND_PARTS:
         return kind == RG_SETTING_EMPTY; /* elements are settings of their own */
     case RG_KIND_PART:                   /* see read_part */
+    case RG_KIND_INCLUDE:
     case RG_KIND_END:
         break;
     }
@@ -139,6 +169,7 @@ static bool assign(const RgOption *option, const char *text, void *values) {
         ((RgOptionParts *)member)->count = 0;
         return true;
     case RG_KIND_PART: /* see read_part */
+    case RG_KIND_INCLUDE:
     case RG_KIND_END:
         break;
     }
@@ -364,6 +395,7 @@ static size_t member_size(RgOptionKind kind) {
         return sizeof(RgOptionPart);
     case RG_KIND_PARTS:
         return sizeof(RgOptionParts);
+    case RG_KIND_INCLUDE:
     case RG_KIND_END:
         break;
     }
@@ -408,9 +440,10 @@ static bool is_key(const char *name) {
                                      "0123456789_-")] == '\0';
 }
 
-static const char *fault_of(const RgOption *table, const RgOption *option, size_t size) {
-    for (const RgOption *other = table; other < option; other++)
-        if (strcmp(other->name, option->name) == 0)
+/* `size` of the struct from where the option's offset begins. */
+static const char *fault_of(const RgOption *table, int index, const RgOption *option, size_t size) {
+    for (int i = 0; i < index; i++)
+        if (strcmp(rg_options_at(table, i, NULL)->name, option->name) == 0)
             return "is defined twice";
     if (!option->help || !option->help[0])
         return "has no help text";
@@ -426,10 +459,12 @@ static const char *fault_of(const RgOption *table, const RgOption *option, size_
 }
 
 char *rg_options_fault(const RgOption *table, size_t size) {
-    for (const RgOption *option = table; option && !rg_option_is_last(option); option++) {
+    size_t base;
+    const RgOption *option;
+    for (int i = 0; (option = rg_options_at(table, i, &base)); i++) {
         if (!is_key(option->name))
-            return rg_string_format("option %d has no valid name", (int)(option - table));
-        const char *fault = fault_of(table, option, size);
+            return rg_string_format("option %d has no valid name", i);
+        const char *fault = fault_of(table, i, option, size > base ? size - base : 0);
         if (fault)
             return rg_string_format("option \"%s\" %s", option->name, fault);
     }
@@ -440,7 +475,9 @@ RgStatus rg_options_read(const RgOption *table, const RgSettings *settings, cons
                          void *values, RgError *error) {
     rg_settings_has_group(settings, path); /* also marks a group as used that is present and
                                             * empty */
-    for (const RgOption *option = table; option && !rg_option_is_last(option); option++)
-        RG_TRY(read_option(option, settings, path, values, error));
+    size_t base;
+    const RgOption *option;
+    for (int i = 0; (option = rg_options_at(table, i, &base)); i++)
+        RG_TRY(read_option(option, settings, path, (char *)values + base, error));
     return RG_OK;
 }

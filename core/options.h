@@ -30,6 +30,7 @@ typedef enum RgOptionKind {
     RG_KIND_LIST,    /* RgOptionList */
     RG_KIND_PART,    /* RgOptionPart */
     RG_KIND_PARTS,   /* RgOptionParts */
+    RG_KIND_INCLUDE, /* no option: the rows of `table`, for the struct at the offset */
 } RgOptionKind;
 
 enum { RG_LIST_MOST = 16 };
@@ -95,11 +96,10 @@ typedef struct RgOption {
     const char *(*fault)(const char *text);
     /* For a path to a folder: glob patterns of the files that are read. NULL: all. */
     const char *const *files;
+    const struct RgOption *table; /* included */
 } RgOption;
 
-/* Help is the last; what a number, a boolean or a string has besides may follow it: `.later =
- * true`.
- */
+/* Help is the last; what an option has besides may follow it: `.later = true`. */
 #define RG_OPTION_REAL(type, member, fallback_, low_, high_, ...)                                  \
     {                                                                                              \
         .name = #member, .kind = RG_KIND_REAL, .offset = offsetof(type, member),                   \
@@ -132,10 +132,10 @@ typedef struct RgOption {
         .name = #member, .kind = RG_KIND_STRING, .offset = offsetof(type, member),                 \
         .fallback = (fallback_), .act = (act_), .help = (help_)                                    \
     }
-#define RG_OPTION_PATH(type, member, fallback_, help_)                                             \
+#define RG_OPTION_PATH(type, member, fallback_, ...)                                               \
     {                                                                                              \
         .name = #member, .kind = RG_KIND_PATH, .offset = offsetof(type, member),                   \
-        .fallback = (fallback_), .help = (help_)                                                   \
+        .fallback = (fallback_), .help = __VA_ARGS__                                               \
     }
 /* A path that may be a folder, of which only the files that match `files` are read. */
 #define RG_OPTION_FOLDER(type, member, fallback_, files_, help_)                                   \
@@ -143,10 +143,10 @@ typedef struct RgOption {
         .name = #member, .kind = RG_KIND_PATH, .offset = offsetof(type, member),                   \
         .fallback = (fallback_), .files = (files_), .help = (help_)                                \
     }
-#define RG_OPTION_CHOICE(type, member, fallback_, choices_, help_)                                 \
+#define RG_OPTION_CHOICE(type, member, fallback_, choices_, ...)                                   \
     {                                                                                              \
         .name = #member, .kind = RG_KIND_CHOICE, .offset = offsetof(type, member),                 \
-        .fallback = (fallback_), .choices = (choices_), .help = (help_)                            \
+        .fallback = (fallback_), .choices = (choices_), .help = __VA_ARGS__                        \
     }
 #define RG_OPTION_LIST(type, member, help_)                                                        \
     {                                                                                              \
@@ -164,8 +164,23 @@ typedef struct RgOption {
         .name = #member, .kind = RG_KIND_PARTS, .offset = offsetof(type, member),                  \
         .fallback = "[]", .family = (family_), .help = (help_)                                     \
     }
+/* The rows of another table: for the struct in a member, or for this same struct. */
+#define RG_OPTION_INCLUDE(type, member, table_)                                                    \
+    { .kind = RG_KIND_INCLUDE, .offset = offsetof(type, member), .table = (table_) }
+#define RG_OPTION_EXTEND(table_)                                                                   \
+    { .kind = RG_KIND_INCLUDE, .table = (table_) }
 #define RG_OPTION_END                                                                              \
     { .kind = RG_KIND_END }
+
+/* The option at `index` of a table, in order, with those of the tables that it includes. `base`
+ * (may be NULL) out: where in the table's struct the option's offset begins. NULL: there are no
+ * more; `table` may be NULL, too.
+ *
+ *     for (int i = 0; (option = rg_options_at(table, i, NULL)); i++) */
+const RgOption *rg_options_at(const RgOption *table, int index, size_t *base);
+
+/* The option of that name; NULL: there is none. */
+const RgOption *rg_options_find(const RgOption *table, const char *name);
 
 /* Fills the struct `values` from the settings under the group `path` ("" is the top). Checks types
  * and ranges. RG_E_USAGE: the message names file, line, key and what was expected. An integer is

@@ -5,9 +5,6 @@
 
 #include "core/options.h"
 
-/* Whether this is the end of a table. */
-bool rg_option_is_last(const RgOption *option);
-
 /* The values an option accepts, such as "a real in [1e-06, 1000]". malloc'd. */
 char *rg_option_expected(const RgOption *option);
 

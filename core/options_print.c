@@ -48,7 +48,8 @@ static char *as_written(const char *text) {
 }
 
 void rg_options_print(const RgOption *table, void *stream) {
-    for (const RgOption *option = table; option && !rg_option_is_last(option); option++) {
+    const RgOption *option;
+    for (int i = 0; (option = rg_options_at(table, i, NULL)); i++) {
         char *what = rg_option_expected(option);
         bool is_text = option->kind == RG_KIND_STRING || option->kind == RG_KIND_PATH ||
                        option->kind == RG_KIND_CHOICE || option->kind == RG_KIND_PART;

@@ -56,6 +56,7 @@ static char *member_text(const RgOption *option, const void *values, RgSettingKi
     case RG_KIND_PARTS:
     case RG_KIND_STRING:
     case RG_KIND_PATH:
+    case RG_KIND_INCLUDE:
     case RG_KIND_END:
         break;
     }
@@ -83,9 +84,12 @@ static void record_list(const RgOptionList *list, const char *key, RgSettings *r
 
 void rg_options_record(const RgOption *table, const void *values, const char *path,
                        RgSettings *resolved) {
-    for (const RgOption *option = table; option && !rg_option_is_last(option); option++) {
+    size_t base;
+    const RgOption *option;
+    for (int i = 0; (option = rg_options_at(table, i, &base)); i++) {
+        const char *own = (const char *)values + base;
         char *key = rg_string_format("%s%s%s", path, path[0] ? "." : "", option->name);
-        const void *member = (const char *)values + option->offset;
+        const void *member = own + option->offset;
         if (option->kind == RG_KIND_LIST) {
             record_list(member, key, resolved);
         } else if (option->kind == RG_KIND_PART) {
@@ -94,7 +98,7 @@ void rg_options_record(const RgOption *table, const void *values, const char *pa
             record_parts(option, member, path, key, resolved);
         } else {
             RgSettingKind kind;
-            char *text = member_text(option, values, &kind);
+            char *text = member_text(option, own, &kind);
             if (!option->later || strcmp(text, option->fallback) != 0)
                 rg_settings_set(resolved, key, kind, text, "resolved config", 0);
             free(text);
@@ -139,7 +143,8 @@ static RgStatus visit_option(const RgOption *option, const char *path, const cha
 RgStatus rg_options_visit(const RgOption *table, const char *path, const RgSettings *resolved,
                           RgOptionVisit *visit, void *context, RgError *error) {
     RgStatus status = RG_OK;
-    for (const RgOption *o = table; o && !rg_option_is_last(o) && status == RG_OK; o++) {
+    const RgOption *o;
+    for (int i = 0; (o = rg_options_at(table, i, NULL)) && status == RG_OK; i++) {
         char *key = rg_string_format("%s%s%s", path, path[0] ? "." : "", o->name);
         status = visit_option(o, path, key, resolved, visit, context, error);
         free(key);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The table of settings: finding, replacing, listing, and its JSON form. Option tables (options.c)
- * check the values; experiments/program/config/config.c reads the files. */
+ * check the values; core/config_file.c reads the files. */
 #include "core/settings.h"
 
 #include "core/lookup.h"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Settings: an ordered table from path to value, with the origin of each value. The layers of an
  * experiment (files, then -s path=value) are merged here; later layers replace earlier ones. Only
- * experiments/program/config/config.c reads libconfig files.
+ * core/config_file.c reads libconfig files.
  *
  * Paths are dotted, and the elements of lists and arrays are numbers: "algorithms.0.beta",
  * "seeds.2".

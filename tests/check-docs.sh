@@ -93,12 +93,13 @@ links() {
     folder=$(dirname "$source/$1")
     while read -r target; do
         file=$folder/${target%%#*} heading=${target#*#}
+        [[ $target == '#'* ]] && file=$source/$1
         if [[ ! -e $file ]]; then
             echo "$target"
         elif [[ $target == *'#'* ]]; then
             sed -n 's/^##* //p' "$file" | tr '[:upper:] ' '[:lower:]-' | tr -d "'’.,:" | grep -qxF -- "$heading" || echo "$target"
         fi
-    done < <(grep -oE '\]\([^)]+\)' "$source/$1" | sed 's/^](//; s/)$//' | grep -v '^http')
+    done < <(sed 's/`[^`]*`//g' "$source/$1" | grep -oE '\]\([^)]+\)' | sed 's/^](//; s/)$//' | grep -v '^http')
 }
 
 # configs PAGE: writes NAME.cfg for each block that begins with name = "NAME".

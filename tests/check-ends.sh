@@ -90,7 +90,7 @@ refused "$unknown" evaluation.select=reward_margn
 "$program" run one.cfg -n -s evaluation.select=reward_margn >log 2>&1
 [[ $? -eq 2 ]] && grep -qE "$unknown" log || complain "a dry run does not know what can be selected by: $(cat log)"
 [[ ! -e refused.db ]] || complain "a trial with a metric that is not there leaves a store"
-refused 'evaluation.patience = 3: expected evaluation.select beside it' evaluation.patience=3
+refused 'evaluation.patience = 3: expected evaluation.select as well' evaluation.patience=3
 refused 'evaluation.patience = 3: expected evaluation.every above 0' evaluation.patience=3 \
     evaluation.select=reward evaluation.every=0
 refused 'unknown key "evaluation.patients"; did you mean "patience"' evaluation.patients=3
@@ -119,8 +119,8 @@ one both budget.kl=1.5 evaluation.select=reward_margin || fail "$(cat both.log)"
 one far budget.kl=1e6 budget.steps=40 || fail "$(cat far.log)"
 [[ $(field far selected) == 40 ]] || complain "a limit that is not reached selects $(field far selected)"
 
-refused 'budget.kl = 2: expected evaluation.every above 0 beside it' budget.kl=2 evaluation.every=0
-refused 'budget.kl = 2: expected evaluation.start = true beside it' budget.kl=2 evaluation.start=false
+refused 'budget.kl = 2: expected evaluation.every above 0 as well' budget.kl=2 evaluation.every=0
+refused 'budget.kl = 2: expected evaluation.start = true as well' budget.kl=2 evaluation.start=false
 refused '^regatta: -s: budget.steps = 0: expected at least one of steps' budget.kl=2 budget.steps=0
 
 # ---- epochs ----

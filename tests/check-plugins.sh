@@ -181,7 +181,7 @@ static RgTensor *loss(RgStep *step, const void *options, const RgBatch *batch) {
 { echo "$head"; method dpo recipe loss; } | refused taken 'the name of the algorithm "dpo" is already taken by a built-in one'
 { echo "$head"; method Mine recipe loss; } | refused grammar 'the descriptor of the algorithm "Mine": its name'
 { echo "$head" | sed 's/static void recipe/void recipe/'; method half NULL loss; } |
-    refused half 'the descriptor of the algorithm "half": expected a recipe with'
+    refused half 'the descriptor of the algorithm "half": expected a recipe, as'
 {
     echo "$head"
     cat <<'END'

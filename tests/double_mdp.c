@@ -10,10 +10,11 @@
 
 TestSuite(mdp, .timeout = 120);
 
-static const char *const problems[] = {"problem=random states=3 actions=2 horizon=3 pairs=8",
-                                       "problem=grid width=3 height=3 pairs=8",
-                                       "problem=four-rooms pairs=8"};
-enum { PROBLEMS = 3, MOST_CELLS = 1000 };
+static const char *const problems[] = {
+    "problem=random states=3 actions=2 horizon=3 pairs=8", "problem=grid width=3 height=3 pairs=8",
+    "problem=four-rooms pairs=8", "problem=leader-follower pairs=8",
+    "problem=leader-follower follower_value=averaged pairs=8"};
+enum { PROBLEMS = 5, LEADER_FOLLOWER = 3, MOST_CELLS = 1000 };
 
 /* An mdp and a random table over it. */
 typedef struct Course {
@@ -57,6 +58,10 @@ static void close_task(Course *c) {
 
 static RgShape table(const RgMdp *p) {
     return RG_SHAPE(p->states, p->actions);
+}
+
+static RgTensor *transitions(RgTape *t, const RgMdp *p) {
+    return rg_constant(t, RG_SHAPE(p->states, p->actions, p->states), p->transition);
 }
 
 /* V by stepping the distribution of states until nobody is left. */
@@ -106,8 +111,9 @@ Test(mdp, value_is_that_of_stepping_through_it) {
         RgTape *t = rg_tape_create();
         RgTensor *reward = rg_constant(t, table(c.mdp), c.mdp->reward);
         RgTensor *logits = rg_constant(t, table(c.mdp), c.logits);
+        RgTensor *moves = transitions(t, c.mdp);
         for (int with = 0; with < 2; with++) {
-            double found = rg_mdp_value(t, c.mdp, reward, logits, NULL, 0.3 * with)->data[0];
+            double found = rg_mdp_value(t, c.mdp, moves, reward, logits, NULL, 0.3 * with)->data[0];
             double expected = stepped_value(c.mdp, c.mdp->reward, c.log_policy, 0.3 * with);
             cr_assert_float_eq(found, expected, 1e-9, "%g, not %g", found, expected);
         }
@@ -134,14 +140,16 @@ Test(mdp, the_solution_satisfies_the_soft_bellman_equation) {
     for (int k = 0; k < PROBLEMS; k++) {
         Course c = open_task(problems[k]);
         RgReal solution[MOST_CELLS] = {0};
-        double change =
-            rg_mdp_solve(c.mdp, c.mdp->reward, c.log_policy, beta, 1e-12, 100, solution);
+        double change = rg_mdp_solve(c.mdp, c.mdp->transition, c.mdp->reward, c.log_policy, beta,
+                                     1e-12, 100, solution);
         cr_assert_lt(change, 1e-12);
         RgTape *t = rg_tape_create();
         RgTensor *reward = rg_constant(t, table(c.mdp), c.mdp->reward);
         RgTensor *reference = rg_constant(t, table(c.mdp), c.log_policy);
         RgTensor *logits = rg_constant(t, table(c.mdp), solution);
-        const RgReal *q = rg_mdp_action_value(t, c.mdp, reward, logits, reference, beta)->data;
+        RgTensor *moves = transitions(t, c.mdp);
+        const RgReal *q =
+            rg_mdp_action_value(t, c.mdp, moves, reward, logits, reference, beta)->data;
         for (int64_t s = 0; s < c.mdp->states; s++) {
             double sum = 0;
             for (int64_t i = s * c.mdp->actions; i < (s + 1) * c.mdp->actions; i++)
@@ -149,13 +157,14 @@ Test(mdp, the_solution_satisfies_the_soft_bellman_equation) {
             for (int64_t i = s * c.mdp->actions; i < (s + 1) * c.mdp->actions; i++)
                 cr_assert_float_eq(solution[i], c.log_policy[i] + q[i] / beta - log(sum), 1e-9);
         }
-        double best = rg_mdp_value(t, c.mdp, reward, logits, reference, beta)->data[0];
+        double best = rg_mdp_value(t, c.mdp, moves, reward, logits, reference, beta)->data[0];
         for (int trial = 0; trial < 5; trial++) {
             RgReal near[MOST_CELLS];
             for (int64_t i = 0; i < c.cells; i++)
                 near[i] = solution[i] + 0.1 * rg_random_normal(rg_random_root(trial), (uint64_t)i);
             RgTensor *other = rg_constant(t, table(c.mdp), near);
-            cr_assert_lt(rg_mdp_value(t, c.mdp, reward, other, reference, beta)->data[0], best);
+            cr_assert_lt(rg_mdp_value(t, c.mdp, moves, reward, other, reference, beta)->data[0],
+                         best);
         }
         rg_tape_destroy(t);
         close_task(&c);
@@ -169,7 +178,7 @@ Test(mdp, no_policy_returns_more_than_the_best) {
         double best = rg_mdp_best_return(c.mdp, c.mdp->reward, action);
         cr_assert_geq(best, stepped_value(c.mdp, c.mdp->reward, c.log_policy, 0));
         RgReal solution[MOST_CELLS] = {0};
-        rg_mdp_solve(c.mdp, c.mdp->reward, NULL, 1e-4, 1e-9, 200, solution);
+        rg_mdp_solve(c.mdp, c.mdp->transition, c.mdp->reward, NULL, 1e-4, 1e-9, 200, solution);
         double near = stepped_value(c.mdp, c.mdp->reward, solution, 0);
         cr_assert(near <= best + 1e-9 && near > best - 0.05 * fabs(best), "%g of %g", near, best);
         close_task(&c);
@@ -234,8 +243,9 @@ static double solved_objective(const Race *race) {
 static double hypergradient_error(const char *problem, const char *options) {
     enum { DIRECTIONS = 6 };
     const double step = 1e-4;
-    char all[200], exactly[200];
-    const char *shared = "beta=0.3 expectation=exact upper=utility lower=solved on_failure=skip";
+    char all[300], exactly[300];
+    const char *shared = "beta=0.3 expectation=exact upper=utility lower=solved on_failure=skip "
+                         "regularizer=entropy";
     snprintf(all, sizeof all, "%s %s", shared, options);
     snprintf(exactly, sizeof exactly, "%s estimator=none", shared);
     Race race = open_parl(problem, all), none = open_parl(problem, exactly);
@@ -283,6 +293,32 @@ Test(mdp, hypergradients_are_differences_of_the_solved_problem) {
             hypergradient_error(problems[k], "estimator=finite-difference damping=0 iterations=400 "
                                              "tolerance=1e-9");
         cr_assert_lt(error, 1e-4, "finite differences on %s are off by %g", problems[k], error);
+    }
+}
+
+/* Where the leader's policy changes transitions and rewards of the follower. Two estimators drop
+ * the follower's curvature or its response, and are off. */
+Test(mdp, every_estimator_differentiates_the_leaders_value_through_the_follower) {
+    static const struct {
+        const char *options;
+        double tolerance;
+    } right[] = {
+        {"estimator=exact damping=0", 1e-5},
+        {"estimator=boltzmann", 1e-5},
+        {"estimator=cg damping=0 iterations=400 tolerance=1e-12", 1e-4},
+        {"estimator=finite-difference damping=0 iterations=400 tolerance=1e-6", 1e-3},
+        {"estimator=neumann damping=0 iterations=20000", 1e-3},
+        {"estimator=unrolled damping=0 iterations=4000", 1e-2},
+        {"estimator=penalty penalty=1e5 iterations=3000 tolerance=1e-8", 1e-2},
+    };
+    for (int k = LEADER_FOLLOWER; k < PROBLEMS; k++) {
+        for (size_t i = 0; i < sizeof right / sizeof *right; i++) {
+            double error = hypergradient_error(problems[k], right[i].options);
+            cr_assert_lt(error, right[i].tolerance, "%s on %s is off by %g", right[i].options,
+                         problems[k], error);
+        }
+        cr_assert_gt(hypergradient_error(problems[k], "estimator=none"), 0.1);
+        cr_assert_gt(hypergradient_error(problems[k], "estimator=identity"), 0.1);
     }
 }
 

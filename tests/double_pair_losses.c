@@ -17,7 +17,8 @@ static Numbers at;                 /* of the policy */
 static double reference[3][PAIRS]; /* the same three */
 static double length[2][PAIRS];    /* of chosen and rejected */
 static double rise;                /* of the third over its reference */
-static double on_policy[PAIRS], first_chosen[PAIRS];
+static double on_policy[PAIRS], first_chosen[PAIRS], old[2][PAIRS];
+static double wins[2][PAIRS]; /* of the chosen and the rejected response against a rival */
 static void draw_numbers(void) {
     for (uint64_t i = 0; i < PAIRS; i++) {
         at.chosen[i] = -4 * chance(10 * i);
@@ -25,6 +26,10 @@ static void draw_numbers(void) {
         at.third[i] = rise - 4 * chance(10 * i + 2);
         for (uint64_t k = 0; k < 3; k++)
             reference[k][i] = -4 * chance(10 * i + 3 + k);
+        for (uint64_t k = 0; k < 2; k++) {
+            old[k][i] = -4 * chance(10 * i + 6 + k);
+            wins[k][i] = chance(10 * i + 8 + k);
+        }
         length[0][i] = (double)(1 + i);
         length[1][i] = (double)(7 - i);
         on_policy[i] = i != 2;
@@ -77,7 +82,9 @@ static double loss_of(Numbers *gradient) {
                      .on_policy = constant(t, on_policy)};
     batch.logprob = as_drawn(t, batch.chosen.logprob, batch.rejected.logprob);
     batch.log_ratio = as_drawn(t, batch.chosen.log_ratio, batch.rejected.log_ratio);
-    batch.old = rg_stop_gradient(t, batch.logprob);
+    batch.old = as_drawn(t, constant(t, old[0]), constant(t, old[1]));
+    batch.reference = as_drawn(t, batch.chosen.reference, batch.rejected.reference);
+    batch.win_rate = as_drawn(t, constant(t, wins[0]), constant(t, wins[1]));
     if (recipe.third == RG_FROM_OTHERS) {
         batch.third.logprob = rg_stop_gradient(t, x[2]);
         batch.third.log_ratio = rg_stop_gradient(t, batch.third.log_ratio);
@@ -218,6 +225,22 @@ static double sail_revkl(void) {
     return dpo() + sum / PAIRS;
 }
 
+static double rival(void) {
+    double sum = 0;
+    for (int i = 0; i < PAIRS; i++)
+        sum += pow(margin(i) - (wins[0][i] - wins[1][i]) / 0.5, 2);
+    return sum / PAIRS;
+}
+
+static double inpo(void) {
+    double sum = 0;
+    for (int i = 0; i < PAIRS; i++)
+        sum += pow(at.chosen[i] - at.rejected[i] - 0.25 * (reference[0][i] - reference[1][i]) -
+                       0.75 * (old[0][i] - old[1][i]) - 1 / (2 * 0.4),
+                   2);
+    return sum / PAIRS;
+}
+
 static double chi_po_most; /* of a margin */
 
 static double chi_po_margin(int i) {
@@ -251,6 +274,10 @@ Test(losses, are_their_formulas) {
     for (int i = 0; i < PAIRS; i++)
         beyond += fabs(chi_po_margin(i)) > 0.6;
     cr_expect(beyond > 0 && beyond < PAIRS, "%d", beyond);
+    check("online-ipo", "beta=0.5 target=label", ipo);
+    check("online-ipo", "beta=0.5", rival);
+    check("egpo", "beta=0.5", rival);
+    check("inpo", "eta=0.4 tau=0.1", inpo);
     check("spin", "beta=0.5", dpo);
     check("xpo", "beta=0.5 exploration=0.03", xpo);
     check("vpo", "beta=0.5 exploration=0.03", calibrated);

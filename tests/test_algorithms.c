@@ -207,10 +207,7 @@ Test(family, self_play_moves_its_reference_and_no_other) {
 }
 
 static bool has_option(const RgAlgorithm *a, const char *name) {
-    for (const RgOption *o = a->about.options; o && o->kind != RG_KIND_END; o++)
-        if (strcmp(o->name, name) == 0)
-            return true;
-    return false;
+    return rg_options_find(a->about.options, name) != NULL;
 }
 
 static RgSequences *sampled_by(Race *race) {
@@ -255,7 +252,7 @@ Test(family, what_samples_the_policy_does_so_online_semi_online_or_not) {
         for (int64_t every = 0; every <= 3; every += every == 0 ? 1 : 2)
             check_sampler(a, every);
     }
-    cr_expect_eq(checked, 12);
+    cr_expect_eq(checked, 14);
 }
 
 /* What is online to the bit: a sampler that has just been brought up to date. */
@@ -886,6 +883,9 @@ Test(family, what_needs_rewards_refuses_a_judge_that_only_compares_by_its_name) 
         {"xpo", "", true},
         {"vpo", "", true},
         {"nash-md", "", true},
+        {"online-ipo", "", true},
+        {"egpo", "", true},
+        {"inpo", "", true},
         {"parl", "expectation=sampled estimator=none", true},
         {"dpo", "", true},
     };

@@ -106,11 +106,12 @@ Test(allowed, kinds_that_are_none_are_refused_by_name) {
 static char marked[512];
 
 static void note_marks(const char *who, const RgOption *table) {
-    for (; table && table->kind != RG_KIND_END; table++)
-        if (table->act != RG_ACT_NONE) {
-            cr_expect_eq(table->kind, RG_KIND_STRING, "%s.%s", who, table->name);
+    const RgOption *option;
+    for (int i = 0; (option = rg_options_at(table, i, NULL)); i++)
+        if (option->act != RG_ACT_NONE) {
+            cr_expect_eq(option->kind, RG_KIND_STRING, "%s.%s", who, option->name);
             size_t used = strlen(marked);
-            snprintf(marked + used, sizeof marked - used, "%s.%s ", who, table->name);
+            snprintf(marked + used, sizeof marked - used, "%s.%s ", who, option->name);
         }
 }
 

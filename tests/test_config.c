@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Config files and overrides: what is read, where it came from, and every refusal. */
+#include "core/config_file.h"
 #include "core/options.h"
-#include "experiments/program/config/config.h"
 #include "tests/scratch.h"
 
 #include <criterion/criterion.h>

@@ -75,8 +75,8 @@ Test(descriptors, of_algorithms_have_what_their_sources_call_for) {
     HALF_FILLED(RgAlgorithm, rg_algorithm_find(name), rg_algorithm_check, member, value, word)
     CHANGED("parl", create, NULL, "create");
     CHANGED("parl", loss, rg_algorithm_find("dpo")->loss, "not both");
-    CHANGED("ppo", loss, NULL, "a loss with prepare");
-    CHANGED("dpo", work, rg_algorithm_find("parl")->work, "a step of its own with work");
+    CHANGED("ppo", loss, NULL, "a loss, as it has prepare");
+    CHANGED("dpo", work, rg_algorithm_find("parl")->work, "a step of its own, as it has work");
     CHANGED("dpo", recipe, NULL, "a recipe");
     CHANGED("dpo", about.summary, NULL, "summary");
     CHANGED("dpo", about.options_size, 0, "options_size");
@@ -109,16 +109,16 @@ Test(descriptors, of_recipes_have_what_their_sources_call_for) {
     LACKING("xpo", opponents, RG_FROM_JUDGE, "opponents");
     LACKING("dpo", preferences, RG_FROM_OTHERS, "preferences");
     LACKING("kto", third, RG_FROM_JUDGE, "third response");
-    LACKING("online-dpo", preferences, RG_FROM_NOWHERE, "with responses from policy");
-    LACKING("rloo", responses, RG_FROM_DATASET, "with a group");
-    LACKING("rloo", preferences, RG_FROM_POLICY, "preferences from judge with a group");
+    LACKING("online-dpo", preferences, RG_FROM_NOWHERE, "as responses are from policy");
+    LACKING("rloo", responses, RG_FROM_DATASET, "as it has a group");
+    LACKING("rloo", preferences, RG_FROM_POLICY, "preferences from judge, as it has a group");
     LACKING("rloo", group, -1, "group");
-    LACKING("sft", third, RG_FROM_REFERENCE, "pairs with a third response");
+    LACKING("sft", third, RG_FROM_REFERENCE, "pairs, as it has a third response");
     LACKING("online-dpo", on_policy, 1.5, "on_policy");
     LACKING("dpo", epochs, 0, "epochs");
     LACKING("dpo", sampler_steps, -1, "sampler_steps");
-    LACKING("ppo", steps, false, "steps with features");
-    LACKING("ppo", couples, false, "couples with prepare");
+    LACKING("ppo", steps, false, "steps, as features is set");
+    LACKING("ppo", couples, false, "couples, as it has prepare");
     LACKING("spin", reference_steps, -1, "reference_steps");
 }
 

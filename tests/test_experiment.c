@@ -564,7 +564,7 @@ Test(experiment, options_that_came_later_leave_the_keys_of_trials_that_do_not_se
 
 Test(experiment, patience_without_what_it_waits_for_is_refused) {
     refused("algorithms = ( { type = \"dpo\"; } );\nevaluation = { patience = 2; };\n",
-            "test.cfg:8", "evaluation.select beside it");
+            "test.cfg:8", "evaluation.select as well");
     refused("algorithms = ( { type = \"dpo\"; } );\n"
             "evaluation = { patience = 2; select = \"reward\"; };\n",
             "test.cfg:8", "evaluation.every above 0");

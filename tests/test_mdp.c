@@ -261,6 +261,151 @@ Test(mdp, bad_options_are_refused) {
     expect_refusal("width=100 height=100 problem=grid", "width times height is 10000");
     expect_refusal("problem=maze", "maze");
     expect_refusal("discount=1.5", "discount");
+    expect_refusal("problem=grid problem_file=x.cfg", "expected problem = \"leader-follower\"");
+    expect_refusal("problem=leader-follower leader_discount=-0.5", "expected -1, or from 0 to 1");
+    expect_refusal("problem=leader-follower problem_file=nowhere.cfg", "nowhere.cfg");
+}
+
+/* ---- problem files ---- */
+
+/* The process that is built in, as a file. */
+static const char three_states[] =
+    "states = [\"S\", \"A\", \"B\"];\n"
+    "leader_actions = [\"pass\", \"send\"];\n"
+    "follower_actions = [\"first\", \"second\", \"third\"];\n"
+    "start = \"S\";\n"
+    "follower_discount = 0.99;\n"
+    "leader_discount = 0.99;\n"
+    "horizon = 150;\n"
+    "transitions = (\n"
+    "    { state = \"S\"; follower = \"second\"; next = \"A\"; follower_reward = 1; leader_reward "
+    "= 1.0; },\n"
+    "    { state = \"S\"; follower = \"third\"; next = \"B\"; follower_reward = 1.0; },\n"
+    "    { state = \"A\"; leader = \"pass\"; follower = \"first\"; next = \"S\"; },\n"
+    "    { state = \"A\"; leader = \"pass\"; follower = \"third\"; next = \"B\"; follower_reward = "
+    "2.0; },\n"
+    "    { state = \"A\"; leader = \"send\"; next = \"S\"; follower_reward = -1.0; },\n"
+    "    { state = \"B\"; follower = \"first\"; next = \"S\"; }\n"
+    ");\n";
+
+static RgStatus read_problem(const char *text, RgLeaderFollower *process, RgError *error) {
+    return rg_leader_follower_read(scratch_write("problem.cfg", text), process, error);
+}
+
+Test(mdp, a_problem_file_is_the_process_that_is_built_in) {
+    RgLeaderFollower read, built_in;
+    RgError error = {0};
+    cr_assert_eq(read_problem(three_states, &read, &error), RG_OK, "%s", error.text);
+    rg_leader_follower_bc_hg(2, &built_in);
+    int64_t rows = built_in.states * built_in.leader_actions * built_in.follower_actions;
+    cr_assert_eq(read.states * read.leader_actions * read.follower_actions, rows);
+    cr_assert_eq(read.start, built_in.start);
+    cr_assert_eq(read.horizon, built_in.horizon);
+    cr_assert_eq(read.leader_discount, built_in.leader_discount);
+    cr_assert_eq(read.follower_discount, built_in.follower_discount);
+    cr_assert_arr_eq(read.transition, built_in.transition,
+                     (size_t)(rows * built_in.states) * sizeof(RgReal));
+    cr_assert_arr_eq(read.follower_reward, built_in.follower_reward, (size_t)rows * sizeof(RgReal));
+    cr_assert_arr_eq(read.leader_reward, built_in.leader_reward, (size_t)rows * sizeof(RgReal));
+    rg_leader_follower_free(&read);
+    rg_leader_follower_free(&built_in);
+}
+
+/* three_states with one part of it replaced. */
+static const char *changed(const char *part, const char *by) {
+    static char text[2000];
+    const char *at = strstr(three_states, part);
+    cr_assert(at, "%s", part);
+    snprintf(text, sizeof text, "%.*s%s%s", (int)(at - three_states), three_states, by,
+             at + strlen(part));
+    return text;
+}
+
+/* Rewards are means over the successors of a state and two actions. */
+Test(mdp, successors_of_a_problem_file_have_probabilities) {
+    RgLeaderFollower p;
+    RgError error = {0};
+    const char *text =
+        changed("    { state = \"B\"; follower = \"first\"; next = \"S\"; }\n",
+                "    { state = \"B\"; next = \"S\"; probability = 0.25; leader_reward = 4; },\n"
+                "    { state = \"B\"; next = \"A\"; probability = 0.75; }\n");
+    cr_assert_eq(read_problem(text, &p, &error), RG_OK, "%s", error.text);
+    for (int64_t row = 2 * 2 * 3; row < 3 * 2 * 3; row++) {
+        cr_assert_float_eq(p.transition[row * 3 + 0], 0.25, 1e-7);
+        cr_assert_float_eq(p.transition[row * 3 + 1], 0.75, 1e-7);
+        cr_assert_eq(p.transition[row * 3 + 2], 0);
+        cr_assert_float_eq(p.leader_reward[row], 1, 1e-6);
+    }
+    rg_leader_follower_free(&p);
+}
+
+Test(mdp, bad_problem_files_are_refused_with_file_line_and_what_was_expected) {
+    static const struct {
+        const char *part, *by, *words[2];
+    } bad[] = {
+        {"start = \"S\";", "start = \"T\";", {"problem.cfg:4: start = \"T\"", "one of S, A, B"}},
+        {"start = \"S\";", "", {"problem.cfg", "start"}},
+        {"start = \"S\";", "start = 0;", {"problem.cfg:4: start = 0", "string"}},
+        {"horizon = 150;", "horizon = 0;", {"problem.cfg:7: horizon = 0", "1"}},
+        {"horizon = 150;", "horizon = 1.5;", {"problem.cfg:7: horizon = 1.5", "integer"}},
+        {"follower_discount = 0.99;", "follower_discount = 1.0;", {"problem.cfg:5", "0.9999999"}},
+        {"leader_discount = 0.99;",
+         "leader_discount = -0.5;",
+         {"problem.cfg:6", "leader_discount"}},
+        {"[\"S\", \"A\", \"B\"]",
+         "[\"S\", \"A\", \"A\"]",
+         {"problem.cfg:1: states.2", "not there yet"}},
+        {"[\"S\", \"A\", \"B\"]", "[1, 2]", {"problem.cfg:1: states.0 = 1", "a name"}},
+        {"states = [\"S\", \"A\", \"B\"];\n", "", {"problem.cfg: states is missing", "a list"}},
+        {", \"second\", \"third\"]", "]", {"follower_actions.0", "at least 2"}},
+        {"next = \"A\";", "next = \"C\";", {"problem.cfg:9: transitions.0.next", "one of S, A, B"}},
+        {"next = \"A\";", "", {"problem.cfg", "transitions.0.next"}},
+        {"follower = \"second\";",
+         "follower = \"forth\";",
+         {"transitions.0.follower", "second, third"}},
+        {"leader = \"send\";",
+         "leader = 1;",
+         {"problem.cfg:13: transitions.4.leader = 1", "string"}},
+        {"state = \"S\"; follower = \"second\"",
+         "state = \"\"; follower = \"second\"",
+         {"transitions.0.state", "one of S, A, B"}},
+        {"leader = \"send\";",
+         "leader = \"send\"; probability = 0.5;",
+         {"problem.cfg:13: transitions.4.state", "sum to 0.5, expected 1"}},
+        {"leader = \"send\";", "", {"problem.cfg:13: transitions.4.state", "sum to 2, expected 1"}},
+        {"leader = \"send\";",
+         "leader = \"send\"; probability = 1.5;",
+         {"problem.cfg:13: transitions.4.probability", "1"}},
+        {"leader = \"send\";",
+         "leader = \"send\"; reward = 1.0;",
+         {"problem.cfg:13", "leader_reward"}},
+        {"follower_reward = -1.0;", "follower_reward = \"low\";", {"problem.cfg:13", "a real in"}},
+        {"horizon = 150;",
+         "horizon = 150; discount = 0.9;",
+         {"problem.cfg:7: unknown key \"discount\"", "leader_discount"}},
+        {"horizon = 150;",
+         "horizon = 150; extends = \"other.cfg\";",
+         {"other.cfg:1: name", "neither includes nor extends"}},
+        {"horizon = 150;", "horizon = ;", {"problem.cfg:7", "syntax error"}},
+        {"{ state = \"B\"; follower = \"first\"; next = \"S\"; }",
+         "3",
+         {"problem.cfg:14: transitions.5 = 3", "a group"}},
+    };
+    scratch_write("other.cfg", "name = \"other\";\n");
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        RgLeaderFollower process;
+        RgError error = {0};
+        cr_assert_neq(read_problem(changed(bad[i].part, bad[i].by), &process, &error), RG_OK, "%s",
+                      bad[i].by);
+        for (int k = 0; k < 2; k++)
+            cr_assert(strstr(error.text, bad[i].words[k]), "%s: %s", bad[i].by, error.text);
+        rg_leader_follower_free(&process);
+    }
+    RgLeaderFollower process;
+    RgError error = {0};
+    cr_assert_neq(rg_leader_follower_read(scratch("nowhere.cfg"), &process, &error), RG_OK);
+    cr_assert(strstr(error.text, "nowhere.cfg"), "%s", error.text);
+    rg_leader_follower_free(&process);
 }
 
 Test(mdp, other_policies_are_refused) {

@@ -249,6 +249,80 @@ Test(options, top_level_and_empty_groups_and_tables_work) {
     cr_assert(rg_settings_find(table, "nothing")->used);
 }
 
+/* Options shared by several structs: one table, at another place in each. */
+typedef struct Crate {
+    int64_t weight;
+    struct {
+        BoatOptions boat;
+        bool open;
+    } inner;
+} Crate;
+
+static const RgOption first_half[] = {
+    RG_OPTION_INTEGER(Crate, weight, "3", 0, 10, "weight"),
+    RG_OPTION_INCLUDE(Crate, inner.boat, boat),
+    RG_OPTION_END,
+};
+
+static const RgOption crate[] = {
+    RG_OPTION_EXTEND(first_half),
+    RG_OPTION_BOOLEAN(Crate, inner.open, "true", "open"),
+    RG_OPTION_END,
+};
+
+Test(options, included_tables_are_read_and_recorded_at_their_place) {
+    Crate read, again;
+    set("boats.1.seed", RG_SETTING_INTEGER, "77");
+    set("boats.1.rule", RG_SETTING_STRING, "sgd");
+    set("boats.1.weight", RG_SETTING_INTEGER, "9");
+    memset(&read, 0xA5, sizeof read);
+    cr_assert_eq(rg_options_read(crate, table, "boats.1", &read, &error), RG_OK, "%s", error.text);
+    cr_expect_eq(read.weight, 9);
+    cr_expect_eq(read.inner.boat.rate, 0.5);
+    cr_expect_eq(read.inner.boat.seed, 77);
+    cr_expect_eq(read.inner.boat.rule, 0);
+    cr_expect(read.inner.open);
+    RgSettings *resolved = rg_settings_create();
+    rg_options_record(crate, &read, "a", resolved);
+    cr_assert_eq(rg_options_read(crate, resolved, "a", &again, &error), RG_OK, "%s", error.text);
+    cr_expect_eq(again.weight, 9);
+    cr_expect_eq(again.inner.boat.rate, 0.5);
+    cr_expect_eq(again.inner.boat.seed, 77);
+    cr_expect_eq(again.inner.boat.rule, 0);
+    cr_expect(again.inner.open);
+    rg_settings_destroy(resolved);
+}
+
+Test(options, included_options_are_counted_and_found_in_their_order) {
+    static const char *const expected[] = {"weight", "beta", "rate", "steps",      "seed",
+                                           "frozen", "name", "rule", "inner.open", NULL};
+    size_t base;
+    int count = 0;
+    for (const RgOption *o; (o = rg_options_at(crate, count, &base)); count++) {
+        cr_assert(expected[count]);
+        cr_expect_str_eq(o->name, expected[count]);
+        cr_expect_eq(rg_options_find(crate, expected[count]), o);
+        cr_expect_eq(base, count >= 1 && count <= 7 ? offsetof(Crate, inner.boat) : 0);
+    }
+    cr_expect_null(expected[count]);
+    cr_expect_null(rg_options_find(crate, "wheel"));
+}
+
+Test(options, faults_of_included_tables_are_found) {
+    static const RgOption small[] = {RG_OPTION_INTEGER(Crate, weight, "3", 0, 10, "weight"),
+                                     RG_OPTION_END};
+    static const RgOption twice[] = {RG_OPTION_EXTEND(small), RG_OPTION_EXTEND(small),
+                                     RG_OPTION_END};
+    char *fault = rg_options_fault(twice, sizeof(Crate));
+    cr_expect_str_eq(fault, "option \"weight\" is defined twice");
+    free(fault);
+    fault = rg_options_fault(first_half, sizeof(Crate));
+    cr_expect_null(fault, "%s", fault);
+    fault = rg_options_fault(first_half, offsetof(Crate, inner.boat.rule));
+    cr_expect_str_eq(fault, "option \"rule\" has a member beyond options_size");
+    free(fault);
+}
+
 Test(options, print_wraps_at_80_columns_and_says_it_all) {
     static const RgOption wordy[] = {
         RG_OPTION_REAL(BoatOptions, beta, "0.1", 1e-6, 1e3,

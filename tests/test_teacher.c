@@ -15,8 +15,9 @@ static const RgTeacherOptions as_published = {0, -1, -1, -1, -1, -1};
 
 static RgTeacher teacher_named(const char *name) {
     RgTeacherOptions options = as_published;
-    while (strcmp(rg_teacher_names[options.name], name) != 0)
-        options.name++;
+    while (strcmp(rg_options_find(rg_teacher_options, "teacher")->choices[options.teacher], name) !=
+           0)
+        options.teacher++;
     RgTeacher teacher = rg_teacher_of(&options);
     teacher.scale = 10;
     return teacher;
@@ -122,8 +123,8 @@ Test(teacher, equal_returns_get_either_label) {
 Test(teacher, options_change_what_is_published) {
     RgTeacherOptions options = as_published;
     cr_expect_eq(rg_teacher_of(&options).discount, 1);
-    options.discount = 0.5;
-    options.mistake = 0.25;
+    options.teacher_discount = 0.5;
+    options.teacher_mistake = 0.25;
     RgTeacher teacher = rg_teacher_of(&options);
     cr_expect_eq(teacher.discount, 0.5);
     cr_expect_eq(teacher.mistake, 0.25);

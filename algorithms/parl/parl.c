@@ -348,6 +348,8 @@ static void note_metrics(RgParl *parl, double lower_norm, double norm, bool skip
     rg_trainer_metric(trainer, "loss", parl->upper);
     if (parl->options->upper == RG_PARL_UTILITY)
         rg_trainer_metric(trainer, "utility", -parl->upper);
+    if (!isnan(parl->best_utility))
+        rg_trainer_metric(trainer, "optimality_gap", parl->best_utility + parl->upper);
     rg_trainer_metric(trainer, "gradient_norm", lower_norm);
     rg_trainer_metric(trainer, "hypergradient_norm", norm);
     rg_trainer_metric(trainer, "direct_norm", norm_of(n, parl->direct));
@@ -497,6 +499,11 @@ static RgStatus set_up(RgParl *parl, RgError *error) {
     if (o->pretrain > 0 && (!trainer->task->pairs || trainer->task->pairs->count == 0))
         return rg_fail(error, RG_E_USAGE,
                        "parl: pretrain needs offline pairs, and the environment has none");
+    if (o->pretrain > 0 && trainer->task->mdp && trainer->task->mdp->dynamics)
+        return rg_fail(
+            error, RG_E_USAGE,
+            "parl: pretrain fits a reward to pairs, and here the upper level's parameters "
+            "are those of transitions, too: expected pretrain = 0");
     bool implicit = strcmp(estimator_of(parl)->about.name, "none") != 0;
     if (o->upper == RG_PARL_FIXED && (o->pretrain == 0 || implicit))
         return rg_fail(error, RG_E_USAGE,
@@ -508,6 +515,7 @@ static RgStatus set_up(RgParl *parl, RgError *error) {
     parl->levels = levels_for(parl);
     RG_TRY(parl->levels->create(parl, error));
     RG_TRY(check_solution(parl, error));
+    parl->best_utility = rg_parl_best_utility(parl);
     int64_t features = parl->reward.parameters->count;
     size_t bytes = (size_t)features * sizeof(RgReal);
     parl->optimizer = reward_optimizer(o, features);

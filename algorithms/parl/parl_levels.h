@@ -34,6 +34,8 @@ extern const RgParlLevels rg_parl_enumerated, rg_parl_mdp, rg_parl_sampled;
  * and in a known MDP. False: it was not reached. */
 bool rg_parl_solve_enumerated(RgParl *parl);
 bool rg_parl_solve_mdp(RgParl *parl);
+/* The largest utility in a known MDP with the lower level at its optimum; NAN: unknown. */
+double rg_parl_best_utility(RgParl *parl);
 
 /* Enumerate all responses with the judge's rewards, on the first call only. */
 struct RgParlEnumeration;
@@ -58,6 +60,7 @@ struct RgParl {
     RgReal *implicit;       /* [ν] w */
     double damping;         /* of the last estimate: above the option's value after a failure */
     double upper;           /* G */
+    double best_utility;    /* the largest −G of a known MDP; NAN: unknown */
 };
 
 /* log π_ref of the regulariser: [shape], constant; zeros for entropy. */

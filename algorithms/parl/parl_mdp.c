@@ -4,7 +4,7 @@
  * actions]. */
 #include "algorithms/parl/parl_levels.h"
 
-#include <string.h>
+#include <math.h>
 
 static const RgMdp *mdp_of(const RgParl *parl) {
     return parl->trainer->task->mdp;
@@ -25,21 +25,28 @@ static RgTensor *log_reference(const RgParl *parl, RgTape *t) {
     return rg_stop_gradient(t, rg_log_softmax(t, logits_of(parl->trainer->reference, t)));
 }
 
+static RgTensor *design_of(const RgParl *parl, RgTape *t) {
+    return rg_parameter(t, parl->reward.parameters, 0);
+}
+
 static RgTensor *designed_reward(const RgParl *parl, RgTape *t) {
-    return rg_mdp_design(t, mdp_of(parl), rg_parameter(t, parl->reward.parameters, 0));
+    return rg_mdp_design(t, mdp_of(parl), design_of(parl, t));
+}
+
+static RgTensor *designed_dynamics(const RgParl *parl, RgTape *t) {
+    return rg_mdp_dynamics(t, mdp_of(parl), design_of(parl, t));
 }
 
 static RgTensor *value(RgParl *parl, RgTape *t) {
-    return rg_mdp_value(t, mdp_of(parl), designed_reward(parl, t),
+    RgTensor *transition = designed_dynamics(parl, t);
+    return rg_mdp_value(t, mdp_of(parl), transition, designed_reward(parl, t),
                         logits_of(parl->trainer->policy, t), log_reference(parl, t),
                         parl->options->beta);
 }
 
 static RgTensor *objective(RgParl *parl, RgTape *t, double *number) {
-    RgTensor *utility =
-        rg_mdp_utility(t, mdp_of(parl), rg_parameter(t, parl->reward.parameters, 0));
-    RgTensor *y = rg_negate(
-        t, rg_mdp_value(t, mdp_of(parl), utility, logits_of(parl->trainer->policy, t), NULL, 0));
+    RgTensor *y = rg_negate(t, rg_mdp_upper_value(t, mdp_of(parl), design_of(parl, t),
+                                                  logits_of(parl->trainer->policy, t)));
     *number = y->data[0];
     return y;
 }
@@ -49,7 +56,8 @@ static RgTensor *objective(RgParl *parl, RgTape *t, double *number) {
 static void closed_form(RgParl *parl, const RgReal *upper_gradient, RgReal *w) {
     RgTape *t = parl->trainer->tape;
     RgTensor *logits = rg_stop_gradient(t, logits_of(parl->trainer->policy, t));
-    RgTensor *q = rg_mdp_action_value(t, mdp_of(parl), designed_reward(parl, t), logits,
+    RgTensor *transition = designed_dynamics(parl, t);
+    RgTensor *q = rg_mdp_action_value(t, mdp_of(parl), transition, designed_reward(parl, t), logits,
                                       log_reference(parl, t), parl->options->beta);
     RgTensor *along = rg_sum(t, rg_mul(t, rg_constant(t, table(parl), upper_gradient), q));
     rg_parl_reward_gradient(parl, rg_scale(t, along, (RgReal)(1 / parl->options->beta)), w);
@@ -61,12 +69,27 @@ bool rg_parl_solve_mdp(RgParl *parl) {
     RgTape *t = parl->trainer->tape;
     bool recorded = rg_tape_record(t, false);
     const RgTensor *reward = designed_reward(parl, t), *reference = log_reference(parl, t);
-    double change = rg_mdp_solve(mdp_of(parl), reward->data, reference ? reference->data : NULL,
-                                 parl->options->beta, tolerance, SWEEPS,
-                                 parl->trainer->policy->parameters->value);
+    const RgTensor *transition = designed_dynamics(parl, t);
+    double change = rg_mdp_solve(mdp_of(parl), transition->data, reward->data,
+                                 reference ? reference->data : NULL, parl->options->beta, tolerance,
+                                 SWEEPS, parl->trainer->policy->parameters->value);
     rg_tape_record(t, recorded);
     rg_tape_reset(t);
     return change <= tolerance;
+}
+
+double rg_parl_best_utility(RgParl *parl) {
+    const RgMdp *mdp = parl->trainer->task->mdp;
+    if (!mdp || !mdp->best_upper_value || parl->options->upper != RG_PARL_UTILITY)
+        return NAN;
+    RgTape *t = parl->trainer->tape;
+    bool recorded = rg_tape_record(t, false);
+    const RgTensor *reference = log_reference(parl, t);
+    double best =
+        mdp->best_upper_value(mdp, reference ? reference->data : NULL, parl->options->beta);
+    rg_tape_record(t, recorded);
+    rg_tape_reset(t);
+    return best;
 }
 
 RgStatus rg_parl_check_table(const RgParl *parl, const char *option, RgError *error) {

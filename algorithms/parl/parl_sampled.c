@@ -390,6 +390,10 @@ static RgStatus draw_upper(RgParl *parl, int64_t round, RgError *error) {
 /* ---- life ---- */
 
 static RgStatus create(RgParl *parl, RgError *error) {
+    if (parl->trainer->task->mdp && parl->trainer->task->mdp->dynamics)
+        return rg_fail(error, RG_E_USAGE,
+                       "parl: the transitions depend on the upper level's parameters, and episodes "
+                       "are drawn without them: expected expectation = \"exact\"");
     if (parl->trainer->task->mdp && parl->reward.type != RG_REWARD_LINEAR &&
         ((const RgEstimator *)parl->options->estimator.type)->by_closed_form)
         return rg_fail(error, RG_E_USAGE,

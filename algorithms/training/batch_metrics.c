@@ -4,21 +4,27 @@
 
 #include <string.h>
 
-void rg_batch_add_pairs(RgTrainer *trainer, const RgBatch *batch, RgBatchMeans *means) {
+static double weight_of(const RgBatch *batch, int64_t prompt) {
+    return batch->weight ? (double)batch->weight->data[prompt] : 1;
+}
+
+void rg_batch_add_pairs(RgTrainer *trainer, const RgBatch *batch, int64_t prompts,
+                        RgBatchMeans *means) {
     const RgRecipe *r = &trainer->recipe;
-    double n = (double)trainer->training.batch;
+    double n = (double)prompts;
     for (int64_t i = 0; i < batch->prompts; i++) {
+        double w = weight_of(batch, i);
         double hc = batch->chosen.log_ratio->data[i], hr = batch->rejected.log_ratio->data[i];
         if (r->responses == RG_FROM_POLICY && batch->on_policy->data[i] != 0) {
-            bool both = r->opponents == RG_FROM_NOWHERE;
-            means->kl += both ? hc + hr : batch->order[2 * i] == 0 ? hc : hr;
-            means->own += both ? 2 : 1;
+            bool both = r->opponents == RG_FROM_NOWHERE || r->opponents == RG_FROM_POLICY;
+            means->kl += w * (both ? hc + hr : batch->order[2 * i] == 0 ? hc : hr);
+            means->own += both ? 2 * w : w;
         }
-        means->chosen += r->beta * hc / n;
-        means->rejected += r->beta * hr / n;
-        means->right += (hc > hr ? 1 : hc < hr ? 0 : 0.5) / n;
-        means->logp_chosen += batch->chosen.logprob->data[i] / n;
-        means->logp_rejected += batch->rejected.logprob->data[i] / n;
+        means->chosen += w * r->beta * hc / n;
+        means->rejected += w * r->beta * hr / n;
+        means->right += w * (hc > hr ? 1 : hc < hr ? 0 : 0.5) / n;
+        means->logp_chosen += w * (double)batch->chosen.logprob->data[i] / n;
+        means->logp_rejected += w * (double)batch->rejected.logprob->data[i] / n;
     }
 }
 
@@ -34,13 +40,16 @@ void rg_batch_log_pairs(RgTrainer *trainer, const RgBatchMeans *means) {
 }
 
 /* Metrics of groups: the judge's reward, the divergence from the reference. */
-void rg_batch_add_groups(RgTrainer *trainer, const RgBatch *batch, RgBatchMeans *means) {
-    double each = 1 / ((double)trainer->training.batch * (double)batch->k);
+void rg_batch_add_groups(RgTrainer *trainer, const RgBatch *batch, int64_t prompts,
+                         RgBatchMeans *means) {
+    (void)trainer;
+    double each = 1 / ((double)prompts * (double)batch->k);
     for (int64_t i = 0; i < batch->prompts * batch->k; i++) {
-        means->reward += batch->reward ? each * (double)batch->reward->data[i] : 0;
-        means->kl += (double)batch->log_ratio->data[i];
+        double w = weight_of(batch, i / batch->k);
+        means->reward += batch->reward ? w * each * (double)batch->reward->data[i] : 0;
+        means->kl += w * (double)batch->log_ratio->data[i];
+        means->own += w;
     }
-    means->own += (double)(batch->prompts * batch->k);
 }
 
 void rg_batch_log_groups(RgTrainer *trainer, const RgBatchMeans *means, bool rewarded) {

@@ -14,14 +14,14 @@ static RgSequences *view_of(RgArena *arena, const RgSequences *all, int64_t firs
     return rg_arena_copy(arena, &view, sizeof view);
 }
 
-static int64_t third_of_prompt(const RgTrainer *trainer, const RgRollout *rollout) {
-    return rollout->third ? rollout->third->count / trainer->training.batch : 0;
+static int64_t third_of_prompt(const RgRollout *rollout) {
+    return rollout->third ? rollout->third->count / rollout->prompts : 0;
 }
 
 RgBatchPart rg_batch_part(RgTrainer *trainer, const RgRollout *rollout, int64_t first,
                           int64_t last) {
     RgArena *arena = rg_tape_arena(trainer->tape);
-    int64_t k = rollout->k, third = third_of_prompt(trainer, rollout);
+    int64_t k = rollout->k, third = third_of_prompt(rollout);
     RgBatchPart part = {.first = first, .last = last};
     part.sequences = view_of(arena, rollout->sequences, first * k, last * k);
     if (rollout->third)
@@ -37,7 +37,7 @@ void rg_batch_ask_offline(RgTrainer *trainer, RgRollout *rollout) {
     if (!trainer->reference->type->keeps_values || trainer->recipe.reference_free)
         return;
     RgArena *arena = rg_tape_arena(trainer->tape);
-    int64_t n = trainer->training.batch, count = 0;
+    int64_t n = rollout->prompts, count = 0;
     double start = rg_clock_seconds();
     RgSequences *offline = rg_sequences_create();
     for (int64_t i = 0; i < n; i++)
@@ -189,7 +189,7 @@ static RgSide pick_side(RgTape *t, const RgBatch *batch, int64_t at) {
 /* The third responses: sampled ones, or those of other pairs; without gradient. */
 static RgSide third_side(RgTrainer *trainer, const RgBatchPart *part, const RgRollout *rollout) {
     RgTape *t = trainer->tape;
-    int64_t count = part->third->count, first = part->first * third_of_prompt(trainer, rollout);
+    int64_t count = part->third->count, first = part->first * third_of_prompt(rollout);
     bool trains = part->trains && trainer->recipe.third != RG_FROM_OTHERS;
     double *value = RG_ARENA_ARRAY(rg_tape_arena(t), double, count);
     RgTensor *logprob = logprob_of(trainer, part->third, trains);
@@ -263,7 +263,7 @@ RgBatch rg_batch_of_responses(RgTrainer *trainer, int64_t step, const RgBatchPar
         logprob = logprob_of(trainer, part->sequences, part->trains);
         reference = reference_of_part(trainer, part, rollout);
     }
-    if (trainer->recipe.preferences == RG_FROM_POLICY && !part->known)
+    if (trainer->recipe.preferences == RG_FROM_POLICY && !part->known && !rollout->exact)
         label_by_policy(trainer, step, rg_sub(t, rg_stop_gradient(t, logprob), reference), part,
                         rollout);
     batch.logprob = rg_reshape(t, logprob, shape);
@@ -273,11 +273,15 @@ RgBatch rg_batch_of_responses(RgTrainer *trainer, int64_t step, const RgBatchPar
     batch.length = rg_reshape(t, lengths(trainer, part->sequences), shape);
     batch.response_limit = trainer->task->response_limit / unit_of_length(trainer);
     batch.on_policy = rg_borrow(t, RG_SHAPE(n), rollout->on_policy + part->first);
+    batch.exact = rollout->exact;
+    if (rollout->weight)
+        batch.weight = rg_borrow(t, RG_SHAPE(n), rollout->weight + part->first);
     if (rollout->reward) {
         batch.judged = rollout->reward + first;
         batch.reward = rg_constant_from_double(t, shape, rollout->reward + first);
-        batch.win_rate = rg_constant_from_double(t, shape, rollout->win_rate + first);
     }
+    if (rollout->win_rate)
+        batch.win_rate = rg_constant_from_double(t, shape, rollout->win_rate + first);
     if (rg_recipe_takes_pairs(&trainer->recipe)) {
         batch.chosen = pick_side(t, &batch, 0);
         batch.rejected = pick_side(t, &batch, 1);

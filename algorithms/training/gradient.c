@@ -16,11 +16,12 @@
 static double part_gradient(RgTrainer *trainer, int64_t step, const RgBatchPart *part,
                             RgRollout *rollout, RgBatchMeans *means) {
     RgBatch batch;
-    double share = (double)(part->last - part->first) / (double)trainer->training.batch;
+    double share = (double)(part->last - part->first) / (double)rollout->prompts;
     if (rollout->order) {
         batch = rg_batch_of_responses(trainer, step, part, rollout);
         bool has_sides = batch.chosen.log_ratio != NULL;
-        (has_sides ? rg_batch_add_pairs : rg_batch_add_groups)(trainer, &batch, means);
+        (has_sides ? rg_batch_add_pairs : rg_batch_add_groups)(trainer, &batch, rollout->prompts,
+                                                               means);
     } else {
         batch = rg_batch_of_demonstrations(trainer, part);
         double tokens = (double)rg_sequences_response_tokens(rollout->sequences);
@@ -32,6 +33,9 @@ static double part_gradient(RgTrainer *trainer, int64_t step, const RgBatchPart 
     trainer->now.next_metric = 0;
     RgTensor *loss = trainer->algorithm->loss(&trainer->now, trainer->options, &batch);
     rg_step_end_part(&trainer->now);
+    if (rollout->weight && !trainer->now.weighted)
+        trainer->now.fault = "the loss takes no mean by rg_batch_mean, which has the weights of "
+                             "the batch: expected it in place of rg_mean";
     if (!loss || loss->count != 1) {
         trainer->now.fault = loss ? "the loss has several numbers: expected a scalar (rg_mean)"
                                   : "the loss is NULL: expected a tensor";
@@ -78,7 +82,7 @@ static void drop_in_shard(RgTrainer *trainer, RgRandom step, int64_t number) {
 /* Add a shard's gradient to the policy's. */
 static ShardResult run_shard(RgTrainer *trainer, int64_t step, int64_t epoch, int64_t shard,
                              RgRollout *rollout) {
-    int64_t n = trainer->training.batch, shards = trainer->training.shards;
+    int64_t n = rollout->prompts, shards = trainer->training.shards;
     int64_t first = n * shard / shards, end = n * (shard + 1) / shards;
     int64_t most = trainer->training.micro_batch;
     if (most == 0 || most > end - first)
@@ -222,7 +226,7 @@ static void make_room(RgTrainer *trainer, RgRollout *rollout) {
  * read; its results on the tape remain for all of them. */
 static void prepare(RgTrainer *trainer, int64_t step, RgRollout *rollout) {
     bool recording = rg_tape_record(trainer->tape, false);
-    RgBatchPart whole = rg_batch_part(trainer, rollout, 0, trainer->training.batch);
+    RgBatchPart whole = rg_batch_part(trainer, rollout, 0, rollout->prompts);
     RgBatch batch = rg_batch_of_responses(trainer, step, &whole, rollout);
     trainer->now.prepared = trainer->algorithm->prepare(&trainer->now, trainer->options, &batch);
     rg_tape_record(trainer->tape, recording);

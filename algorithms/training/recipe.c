@@ -20,6 +20,11 @@ static RgRecipeCounts pair_counts(const RgRecipe *r) {
     RgRecipeCounts c = {.sampled = opponent ? 1 + policy : 2 * policy, .trained = 2};
     c.judged = judge && c.sampled > 0 ? 2 : 0;
     c.judged += r->third_competes ? 3 : 0;
+    if (r->rivals != RG_FROM_NOWHERE) {
+        int64_t draws = r->extragradient ? 2 : 1;
+        c.sampled += draws;
+        c.judged += 4 * draws; /* two comparisons of two responses each */
+    }
     if (r->third != RG_FROM_NOWHERE && sampled_third) {
         c.third = 1;
         c.trained += 1;
@@ -100,31 +105,41 @@ RgStatus rg_recipe_check(const RgAlgorithm *a, const RgRecipe *r, RgError *error
     bool third = r->third != RG_FROM_NOWHERE;
     const RgRequirement requirements[] = {
         {policy || r->responses == RG_FROM_DATASET, "responses from dataset or policy"},
-        {is_one_of(r->opponents, RG_FROM_NOWHERE, RG_FROM_REFERENCE, RG_FROM_MIXTURE),
-         "opponents from reference, mixture or nowhere"},
+        {is_one_of(r->opponents, RG_FROM_NOWHERE, RG_FROM_REFERENCE, RG_FROM_MIXTURE) ||
+             (policy && r->opponents == RG_FROM_POLICY),
+         "opponents from reference, mixture or nowhere, or from policy as the responses"},
         {r->preferences == RG_FROM_NOWHERE ||
              is_one_of(r->preferences, RG_FROM_DATASET, RG_FROM_POLICY, RG_FROM_JUDGE),
          "preferences from dataset, policy, judge or nowhere"},
         {r->third == RG_FROM_NOWHERE ||
              is_one_of(r->third, RG_FROM_POLICY, RG_FROM_REFERENCE, RG_FROM_OTHERS),
          "a third response from policy, reference, others or nowhere"},
+        {r->rivals == RG_FROM_NOWHERE ||
+             is_one_of(r->rivals, RG_FROM_POLICY, RG_FROM_REFERENCE, RG_FROM_MIXTURE),
+         "rivals from policy, reference, mixture or nowhere"},
+        {r->rivals == RG_FROM_NOWHERE || (pairs && policy && r->on_policy == 1 && r->group == 0),
+         "pairs of responses from policy alone with rivals"},
+        {!r->extragradient || (r->rivals != RG_FROM_NOWHERE && r->epochs == 2),
+         "rivals and two epochs with extragradient"},
         {r->group >= 0, "a group of 1 response or more, or 0 for none"},
         {pairs || r->group > 0 || !policy,
-         "preferences, opponents or a group with responses from policy"},
-        {r->group == 0 || policy, "responses from policy with a group"},
-        {r->group == 0 || r->preferences == RG_FROM_JUDGE, "preferences from judge with a group"},
-        {pairs || !third, "pairs with a third response"},
-        {third || !r->third_competes, "a third response that competes"},
-        {r->rewards || !r->third_competes, "rewards with third_competes"},
+         "preferences, opponents or a group, as responses are from policy"},
+        {r->group == 0 || policy, "responses from policy, as it has a group"},
+        {r->group == 0 || r->preferences == RG_FROM_JUDGE,
+         "preferences from judge, as it has a group"},
+        {pairs || !third, "pairs, as it has a third response"},
+        {third || !r->third_competes, "a third response, as third_competes is set"},
+        {r->rewards || !r->third_competes, "rewards, as third_competes is set"},
         {r->on_policy >= 0 && r->on_policy <= 1, "on_policy from 0 to 1"},
-        {r->beta > 0 || r->preferences != RG_FROM_POLICY, "beta with preferences from policy"},
+        {r->beta > 0 || r->preferences != RG_FROM_POLICY,
+         "beta above 0, as preferences are from policy"},
         {r->reference_share >= 0 && r->reference_share <= 1, "reference_share from 0 to 1"},
         {r->reference_steps >= 0, "reference_steps of 0 or more"},
         {r->sampler_steps >= 0, "sampler_steps of 0 or more"},
         {r->epochs >= 1, "epochs of 1 or more"},
-        {r->steps || !r->features, "steps with features"},
-        {pairs || r->group > 0 || !a->prepare, "pairs or a group with prepare"},
-        {r->couples || !a->prepare, "couples with prepare"},
+        {r->steps || !r->features, "steps, as features is set"},
+        {pairs || r->group > 0 || !a->prepare, "pairs or a group, as it has prepare"},
+        {r->couples || !a->prepare, "couples, as it has prepare"},
     };
     return rg_descriptor_check(RG_ALGORITHM, &a->about, requirements,
                                sizeof requirements / sizeof *requirements, error);
@@ -189,7 +204,8 @@ RgStatus rg_recipe_check_sources(const RgAlgorithm *a, const RgRecipe *r, const 
                                  const RgPolicy *policy, RgError *error) {
     RG_TRY(check_data(a->about.name, r, task, error));
     RG_TRY(check_judge(a, r, task, error));
-    if (r->opponents == RG_FROM_MIXTURE && !policy->type->mixes)
+    bool mixes = r->opponents == RG_FROM_MIXTURE || r->rivals == RG_FROM_MIXTURE;
+    if (mixes && !policy->type->mixes)
         return rg_fail(error, RG_E_USAGE,
                        "%s samples from the geometric mixture of policy and reference, and a %s "
                        "policy does not support mixtures",

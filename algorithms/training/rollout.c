@@ -3,6 +3,8 @@
  * step gives the same batch. No log-probabilities are computed here. */
 #include "algorithms/training/rollout.h"
 
+#include "algorithms/training/expectation.h"
+
 #include "core/tensor/profile.h"
 
 #include <math.h>
@@ -54,18 +56,16 @@ void rg_trainer_sample(RgTrainer *trainer, int64_t draw, int64_t prompts, int64_
     rg_sequences_destroy(chosen_prompts);
 }
 
-/* One response of the reference, or of its mixture with the policy, to each prompt. */
-static void sample_opponents(RgTrainer *trainer, int64_t step, const RgSequences *prompts,
-                             RgSequences *out) {
-    const RgRecipe *r = &trainer->recipe;
+/* One response of a source to each prompt: policy, reference, or their mixture. */
+static void sample_from(RgTrainer *trainer, RgSource source, const char *name, int64_t step,
+                        const RgSequences *prompts, RgSequences *out) {
     RgSampling sampling = training_sampling(trainer);
-    RgPolicy *policy = trainer->reference;
-    if (r->opponents == RG_FROM_MIXTURE) {
-        policy = trainer->sampler;
+    RgPolicy *policy = source == RG_FROM_REFERENCE ? trainer->reference : trainer->sampler;
+    if (source == RG_FROM_MIXTURE) {
         sampling.partner = trainer->reference;
-        sampling.partner_share = r->reference_share;
+        sampling.partner_share = trainer->recipe.reference_share;
     }
-    sample(trainer, policy, &sampling, "opponents", step, prompts, 1, out);
+    sample(trainer, policy, &sampling, name, step, prompts, 1, out);
 }
 
 /* ---- pairs ---- */
@@ -82,7 +82,7 @@ static void interleave(const RgSequences *first, const RgSequences *second, RgSe
 /* `count` on-policy pairs; at least one response of each is sampled. */
 static void sample_pairs(RgTrainer *trainer, int64_t step, int64_t count, RgSequences *out) {
     const RgRecipe *r = &trainer->recipe;
-    if (r->opponents == RG_FROM_NOWHERE) {
+    if (r->opponents == RG_FROM_NOWHERE || r->opponents == RG_FROM_POLICY) {
         rg_trainer_sample(trainer, step, count, 2, out);
         return;
     }
@@ -94,7 +94,7 @@ static void sample_pairs(RgTrainer *trainer, int64_t step, int64_t count, RgSequ
             rg_sequences_append_from(first, trainer->task->demonstrations,
                                      rg_shuffle_at(&trainer->demonstrations, step * count + i),
                                      false);
-    sample_opponents(trainer, step, first, second);
+    sample_from(trainer, r->opponents, "opponents", step, first, second);
     interleave(first, second, out);
     rg_sequences_destroy(first);
     rg_sequences_destroy(second);
@@ -194,6 +194,43 @@ static RgStatus draw_pairs(RgTrainer *trainer, int64_t step, RgRollout *rollout,
     if (status == RG_OK)
         take_pairs(trainer, step, sampled, labels, rollout);
     rg_sequences_destroy(sampled);
+    return status;
+}
+
+/* ---- rivals ---- */
+
+/* Pairs of each response with the rival of its prompt. */
+static void pair_with_rivals(const RgRollout *rollout, const RgSequences *rivals,
+                             RgSequences *out) {
+    for (int64_t i = 0; i < rollout->sequences->count; i++) {
+        rg_sequences_append_from(out, rollout->sequences, i, false);
+        rg_sequences_append_from(out, rivals, i / 2, false);
+    }
+}
+
+RgStatus rg_rollout_rate(RgTrainer *trainer, int64_t step, int draw, RgRollout *rollout,
+                         RgError *error) {
+    static const char *const draws[] = {"rivals", "rivals at the half point"};
+    if (rollout->exact)
+        return rg_expectation_rate(trainer, rollout, error);
+    int64_t count = rollout->sequences->count;
+    RgArena *arena = rg_tape_arena(trainer->tape);
+    uint8_t *preferred = rg_arena_allocate(arena, (size_t)count);
+    RgSequences *prompts = rg_sequences_create(), *rivals = rg_sequences_create();
+    RgSequences *compared = rg_sequences_create();
+    for (int64_t i = 0; i < count / 2; i++)
+        rg_sequences_append_from(prompts, rollout->sequences, 2 * i, true);
+    sample_from(trainer, trainer->recipe.rivals, draws[draw], step, prompts, rivals);
+    pair_with_rivals(rollout, rivals, compared);
+    RgRandom labels = rg_random_named(stream(trainer, "labels", step), draws[draw]);
+    RgStatus status = rg_trainer_label(trainer, compared, labels, preferred, error);
+    if (!rollout->win_rate)
+        rollout->win_rate = RG_ARENA_ARRAY(arena, double, count);
+    for (int64_t i = 0; status == RG_OK && i < count; i++)
+        rollout->win_rate[i] = preferred[i] == RG_UNLABELLED ? 0.5 : preferred[i] == 0;
+    rg_sequences_destroy(prompts);
+    rg_sequences_destroy(rivals);
+    rg_sequences_destroy(compared);
     return status;
 }
 
@@ -381,7 +418,9 @@ static void draw_demonstrations(RgTrainer *trainer, int64_t step, RgRollout *rol
 
 RgStatus rg_rollout(RgTrainer *trainer, int64_t step, RgRollout *rollout, RgError *error) {
     const RgRecipe *r = &trainer->recipe;
-    *rollout = (RgRollout){.sequences = rg_sequences_create()};
+    *rollout = (RgRollout){.sequences = rg_sequences_create(), .prompts = trainer->training.batch};
+    if (trainer->training.expectation == RG_EXACT_EXPECTATION)
+        return rg_expectation(trainer, rollout, error);
     if (r->group > 0)
         return draw_groups(trainer, step, rollout, error);
     if (!rg_recipe_takes_pairs(r)) {
@@ -391,6 +430,8 @@ RgStatus rg_rollout(RgTrainer *trainer, int64_t step, RgRollout *rollout, RgErro
     RG_TRY(draw_pairs(trainer, step, rollout, error));
     if (r->third != RG_FROM_NOWHERE)
         draw_third(trainer, step, rollout);
+    if (r->rivals != RG_FROM_NOWHERE)
+        return rg_rollout_rate(trainer, step, 0, rollout, error);
     return r->third_competes ? compete(trainer, rollout, error) : RG_OK;
 }
 

@@ -3,11 +3,14 @@
  * algorithm by name. */
 #include "algorithms/training/gradient.h"
 
+#include "algorithms/training/expectation.h"
 #include "core/train/gradient_sum.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+
+static const char *const expectations[] = {"sampled", "exact", NULL};
 
 const RgOption rg_training_options[] = {
     RG_OPTION_INTEGER(RgTrainingOptions, batch, "32", 1, 65536,
@@ -28,6 +31,10 @@ const RgOption rg_training_options[] = {
     RG_OPTION_REAL(
         RgTrainingOptions, min_p, "0", 0, 1,
         "sample only tokens with at least this share of the likeliest token's probability; 0: all"),
+    RG_OPTION_CHOICE(
+        RgTrainingOptions, expectation, "sampled", expectations,
+        "how a step computes the expectation of the loss: sampled, over a batch; or exact, over "
+        "all pairs of enumerated responses weighted by their probability, without a batch"),
     RG_OPTION_END,
 };
 
@@ -130,6 +137,8 @@ static RgStatus check_all(const RgAlgorithm *algorithm, const RgRecipe *recipe,
     if (algorithm->loss)
         RG_TRY(rg_recipe_check(algorithm, recipe, error));
     RG_TRY(rg_recipe_check_sources(algorithm, recipe, task, policy, error));
+    if (training->expectation == RG_EXACT_EXPECTATION)
+        RG_TRY(rg_expectation_check(algorithm, recipe, training, task, policy, error));
     return rg_training_check(algorithm, recipe, training, error);
 }
 
@@ -198,6 +207,7 @@ void rg_trainer_destroy(RgTrainer *trainer) {
     free(trainer->prompts.order);
     free(trainer->pairs.order);
     free(trainer->pairs_read);
+    free(trainer->pair_shares);
     free(trainer->demonstrations.order);
     free(trainer);
 }
@@ -314,7 +324,32 @@ static RgStatus note_loss(RgTrainer *trainer, double loss, double norm, int64_t 
     return RG_OK;
 }
 
+/* Extragradient: take a plain gradient step to the half point, rate the batch's responses against
+ * rivals from there, and go back. *norm out, of the gradient; if it is not finite, nothing is
+ * done. */
+static RgStatus rate_at_half_point(RgTrainer *trainer, RgRollout *rollout, double *norm,
+                                   RgError *error) {
+    const RgOptimizer *optimizer = trainer->optimizer;
+    RgParameters *p = trainer->policy->parameters;
+    RgStatus status = RG_OK;
+    *norm = rg_parameters_gradient_norm(p);
+    if (isfinite(*norm)) {
+        double rate = rg_learning_rate(&optimizer->options, trainer->step, optimizer->total_steps);
+        size_t bytes = (size_t)p->count * sizeof *p->value;
+        RgReal *start = rg_allocate(p->count, sizeof *start);
+        memcpy(start, p->value, bytes);
+        for (int64_t i = 0; i < p->count; i++)
+            p->value[i] -= (RgReal)rate * p->gradient[i];
+        status = rg_rollout_rate(trainer, trainer->step, 1, rollout, error);
+        memcpy(p->value, start, bytes);
+        free(start);
+    }
+    rg_parameters_zero_gradient(p);
+    return status;
+}
+
 static RgStatus loss_step(RgTrainer *trainer, RgError *error) {
+    bool extragradient = trainer->recipe.extragradient;
     int64_t epochs = trainer->recipe.epochs, epoch = 0;
     double loss = 0, norm = 0;
     RgRollout rollout;
@@ -322,7 +357,10 @@ static RgStatus loss_step(RgTrainer *trainer, RgError *error) {
     while (status == RG_OK && epoch < epochs && isfinite(loss) && isfinite(norm)) {
         loss += rg_gradient_add(trainer, trainer->step, epoch++, &rollout);
         status = check_loss(trainer, error);
-        norm = status == RG_OK ? step_parameters(trainer) : 0;
+        if (status == RG_OK && extragradient && epoch == 1)
+            status = rate_at_half_point(trainer, &rollout, &norm, error);
+        else if (status == RG_OK)
+            norm = step_parameters(trainer);
     }
     if (status == RG_OK)
         status = note_loss(trainer, loss / (double)epoch, norm, epoch, error);

@@ -28,7 +28,12 @@ typedef struct RgTrainingOptions {
     int64_t top_k;
     double top_p;
     double min_p;
+    int expectation; /* RgExpectation */
 } RgTrainingOptions;
+
+/* How the expectations in a loss are computed. Exact ones need a policy whose responses can be
+ * enumerated: algorithms/training/expectation.h. `batch` and `micro_batch` have no effect then. */
+typedef enum RgExpectation { RG_SAMPLED_EXPECTATION, RG_EXACT_EXPECTATION } RgExpectation;
 extern const RgOption rg_training_options[];
 
 /* Check that the algorithm can split its batches this way; before training. */
@@ -88,6 +93,7 @@ struct RgTrainer {
         double spent;   /* elapsed in the reference's passes and in cache look-ups */
     } asked;
     RgShuffle prompts, pairs, demonstrations;
+    double *pair_shares; /* of the offline pairs, for exact expectations; NULL: not computed */
     int64_t *pairs_read; /* one bit each: offline pairs that the meter has counted */
 
     RgStep now;                                         /* argument of the loss */

@@ -139,10 +139,8 @@ static RgTransformerOptions resolve(const RgTransformerOptions *given) {
 }
 
 int64_t rg_transformer_most(const char *size) {
-    for (const RgOption *option = options_table; option->kind != RG_KIND_END; option++)
-        if (strcmp(option->name, size) == 0)
-            return (int64_t)option->high;
-    return 1 << 24; /* for the vocabulary, which is not an option */
+    const RgOption *option = rg_options_find(options_table, size);
+    return option ? (int64_t)option->high : 1 << 24; /* the vocabulary is not an option */
 }
 
 /* The range of each option is checked when it is read. Here all are checked again, for descriptions

@@ -32,7 +32,11 @@ typedef struct RgPolicySpace {
     const double
         *features; /* [contexts, responses, feature_count] for log-linear policies, or NULL */
     int64_t feature_count;
-    int64_t vocabulary;           /* token environments: number of token ids, else 0 */
+    int64_t vocabulary;      /* token environments: number of token ids, else 0 */
+    int64_t response_length; /* environments with sentences of one length: tokens of each, else 0 */
+    const double
+        *bigram; /* those with a grammar: log-probabilities of its rows (core/models/bigram.h)
+                             [1 + (response_length − 1) · vocabulary, vocabulary], or NULL */
     const RgSimulator *simulator; /* environments with episodes, else NULL; outlives the policy */
 } RgPolicySpace;
 

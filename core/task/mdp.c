@@ -23,16 +23,29 @@ RgTensor *rg_mdp_utility(RgTape *t, const RgMdp *mdp, RgTensor *parameters) {
     return rg_constant(t, RG_SHAPE(mdp->states, mdp->actions), mdp->reward);
 }
 
-/* ---- values on a tape ---- */
-
 static RgTensor *borrow(RgTape *t, RgShape shape, const RgReal *data) {
     return rg_borrow(t, shape, (RgReal *)data); /* constants are only read */
 }
 
+RgTensor *rg_mdp_dynamics(RgTape *t, const RgMdp *mdp, RgTensor *parameters) {
+    if (mdp->dynamics)
+        return mdp->dynamics(t, mdp, parameters);
+    return borrow(t, RG_SHAPE(mdp->states, mdp->actions, mdp->states), mdp->transition);
+}
+
+RgTensor *rg_mdp_upper_value(RgTape *t, const RgMdp *mdp, RgTensor *parameters, RgTensor *logits) {
+    if (mdp->upper_value)
+        return mdp->upper_value(t, mdp, parameters, logits);
+    RgTensor *utility = rg_mdp_utility(t, mdp, parameters);
+    return rg_mdp_value(t, mdp, rg_mdp_dynamics(t, mdp, parameters), utility, logits, NULL, 0);
+}
+
+/* ---- values on a tape ---- */
+
 /* 1 − γP_π, [states, states], for probabilities [states, actions]. */
-static RgTensor *transition_system(RgTape *t, const RgMdp *p, RgTensor *probability) {
+static RgTensor *transition_system(RgTape *t, const RgMdp *p, RgTensor *transition,
+                                   RgTensor *probability) {
     int64_t s = p->states, a = p->actions;
-    RgTensor *transition = borrow(t, RG_SHAPE(s, a, s), p->transition);
     RgTensor *chosen = rg_mul(t, rg_reshape(t, probability, RG_SHAPE(s, a, 1)), transition);
     RgTensor *mixed = rg_reshape(t, rg_sum_to(t, chosen, RG_SHAPE(s, 1, s)), RG_SHAPE(s, s));
     RgTensor *identity = rg_filled(t, RG_SHAPE(s, s), 0);
@@ -42,8 +55,8 @@ static RgTensor *transition_system(RgTape *t, const RgMdp *p, RgTensor *probabil
 }
 
 /* v_π [states, 1] of the regularised reward. */
-static RgTensor *state_values(RgTape *t, const RgMdp *p, RgTensor *reward, RgTensor *logits,
-                              RgTensor *log_reference, double beta) {
+static RgTensor *state_values(RgTape *t, const RgMdp *p, RgTensor *transition, RgTensor *reward,
+                              RgTensor *logits, RgTensor *log_reference, double beta) {
     RgTensor *log_policy = rg_log_softmax(t, logits), *gain = reward;
     RgTensor *probability = rg_exp(t, log_policy);
     if (beta > 0) {
@@ -51,21 +64,21 @@ static RgTensor *state_values(RgTape *t, const RgMdp *p, RgTensor *reward, RgTen
         gain = rg_sub(t, reward, rg_scale(t, ratio, (RgReal)beta));
     }
     RgTensor *of_state = rg_sum_last(t, rg_mul(t, probability, gain));
-    return rg_solve(t, transition_system(t, p, probability), of_state, false);
+    return rg_solve(t, transition_system(t, p, transition, probability), of_state, false);
 }
 
-RgTensor *rg_mdp_value(RgTape *t, const RgMdp *mdp, RgTensor *reward, RgTensor *logits,
-                       RgTensor *log_reference, double beta) {
-    RgTensor *values = state_values(t, mdp, reward, logits, log_reference, beta);
+RgTensor *rg_mdp_value(RgTape *t, const RgMdp *mdp, RgTensor *transition, RgTensor *reward,
+                       RgTensor *logits, RgTensor *log_reference, double beta) {
+    RgTensor *values = state_values(t, mdp, transition, reward, logits, log_reference, beta);
     RgTensor *initial = borrow(t, RG_SHAPE(mdp->states, 1), mdp->initial);
     return rg_sum(t, rg_mul(t, initial, values));
 }
 
-RgTensor *rg_mdp_action_value(RgTape *t, const RgMdp *mdp, RgTensor *reward, RgTensor *logits,
-                              RgTensor *log_reference, double beta) {
+RgTensor *rg_mdp_action_value(RgTape *t, const RgMdp *mdp, RgTensor *transition, RgTensor *reward,
+                              RgTensor *logits, RgTensor *log_reference, double beta) {
     int64_t s = mdp->states, a = mdp->actions;
-    RgTensor *values = state_values(t, mdp, reward, logits, log_reference, beta);
-    RgTensor *next = rg_matmul(t, borrow(t, RG_SHAPE(s * a, s), mdp->transition), values);
+    RgTensor *values = state_values(t, mdp, transition, reward, logits, log_reference, beta);
+    RgTensor *next = rg_matmul(t, rg_reshape(t, transition, RG_SHAPE(s * a, s)), values);
     return rg_add(t, reward,
                   rg_scale(t, rg_reshape(t, next, RG_SHAPE(s, a)), (RgReal)mdp->discount));
 }
@@ -73,14 +86,15 @@ RgTensor *rg_mdp_action_value(RgTape *t, const RgMdp *mdp, RgTensor *reward, RgT
 /* ---- numbers ---- */
 
 /* 1 − γP_π in double, into system [states, states]. */
-static void fill_system(const RgMdp *p, const double *probability, double *system) {
+static void fill_system(const RgMdp *p, const RgReal *transition, const double *probability,
+                        double *system) {
     int64_t s = p->states;
     memset(system, 0, (size_t)(s * s) * sizeof *system);
     for (int64_t i = 0; i < s; i++) {
         system[i * s + i] = 1;
         for (int64_t a = 0; a < p->actions; a++) {
             double weight = p->discount * probability[i * p->actions + a];
-            const RgReal *row = p->transition + (i * p->actions + a) * s;
+            const RgReal *row = transition + (i * p->actions + a) * s;
             for (int64_t j = 0; weight > 0 && j < s; j++)
                 system[i * s + j] -= weight * (double)row[j];
         }
@@ -90,12 +104,16 @@ static void fill_system(const RgMdp *p, const double *probability, double *syste
 /* A policy under evaluation. All arrays are [states, actions] or [states]. */
 typedef struct Evaluation {
     const RgMdp *mdp;
+    const RgReal *transition;
     double *probability, *q, *value, *system;
 } Evaluation;
 
-static Evaluation evaluation_create(const RgMdp *p) {
+static Evaluation evaluation_create(const RgMdp *p, const RgReal *transition) {
     size_t states = (size_t)p->states, cells = states * (size_t)p->actions;
-    return (Evaluation){p, rg_allocate(cells, sizeof(double)), rg_allocate(cells, sizeof(double)),
+    return (Evaluation){p,
+                        transition,
+                        rg_allocate(cells, sizeof(double)),
+                        rg_allocate(cells, sizeof(double)),
                         rg_allocate(states, sizeof(double)),
                         rg_allocate(states * states, sizeof(double))};
 }
@@ -111,10 +129,10 @@ static void evaluation_free(Evaluation *e) {
  * v. */
 static void evaluate(Evaluation *e, const RgReal *reward) {
     const RgMdp *p = e->mdp;
-    fill_system(p, e->probability, e->system);
+    fill_system(p, e->transition, e->probability, e->system);
     rg_solve_general(p->states, 1, false, e->system, e->value, e->value);
     for (int64_t cell = 0; cell < p->states * p->actions; cell++) {
-        const RgReal *row = p->transition + cell * p->states;
+        const RgReal *row = e->transition + cell * p->states;
         double next = 0;
         for (int64_t j = 0; j < p->states; j++)
             next += (double)row[j] * e->value[j];
@@ -164,11 +182,12 @@ static double improve(Evaluation *e, const RgReal *reward, const RgReal *log_ref
     return fmax(0, change - 100 * DBL_EPSILON * largest / beta);
 }
 
-double rg_mdp_solve(const RgMdp *mdp, const RgReal *reward, const RgReal *log_reference,
-                    double beta, double tolerance, int64_t sweeps, RgReal *logits) {
+double rg_mdp_solve(const RgMdp *mdp, const RgReal *transition, const RgReal *reward,
+                    const RgReal *log_reference, double beta, double tolerance, int64_t sweeps,
+                    RgReal *logits) {
     int64_t cells = mdp->states * mdp->actions;
     double *log_policy = rg_allocate(cells, sizeof *log_policy), change = INFINITY;
-    Evaluation e = evaluation_create(mdp);
+    Evaluation e = evaluation_create(mdp, transition);
     for (int64_t i = 0; i < cells; i++)
         log_policy[i] = (double)logits[i];
     for (int64_t s = 0; s < mdp->states; s++)
@@ -199,7 +218,7 @@ static bool become_greedy(const Evaluation *e, int32_t *action) {
 }
 
 double rg_mdp_best_return(const RgMdp *mdp, const RgReal *reward, int32_t *action) {
-    Evaluation e = evaluation_create(mdp);
+    Evaluation e = evaluation_create(mdp, mdp->transition);
     int64_t actions = mdp->actions;
     int32_t *best = rg_allocate(mdp->states, sizeof *best);
     do {
@@ -221,12 +240,12 @@ double rg_mdp_best_return(const RgMdp *mdp, const RgReal *reward, int32_t *actio
 }
 
 void rg_mdp_visits(const RgMdp *mdp, const RgReal *log_policy, double *visits) {
-    Evaluation e = evaluation_create(mdp);
+    Evaluation e = evaluation_create(mdp, mdp->transition);
     for (int64_t i = 0; i < mdp->states * mdp->actions; i++)
         e.probability[i] = exp((double)log_policy[i]);
     for (int64_t s = 0; s < mdp->states; s++)
         e.value[s] = (double)mdp->initial[s];
-    fill_system(mdp, e.probability, e.system);
+    fill_system(mdp, mdp->transition, e.probability, e.system);
     rg_solve_general(mdp->states, 1, true, e.system, e.value, e.value);
     for (int64_t s = 0; s < mdp->states; s++)
         for (int64_t a = 0; a < mdp->actions; a++)

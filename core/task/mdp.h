@@ -31,30 +31,48 @@ struct RgMdp {
     int64_t design_count;
     RgTensor *(*design)(RgTape *tape, const RgMdp *mdp, RgTensor *parameters);
     RgTensor *(*utility)(RgTape *tape, const RgMdp *mdp, RgTensor *parameters);
-    const void *environment; /* passed to both through `mdp` */
+
+    /* For parameters that also change the transitions. `dynamics` is P of the lower level as a
+     * function of them, [states, actions, states]. `upper_value` is the upper level's value of the
+     * policy with these logits [states, actions], a scalar: for an upper level with a process of
+     * its own. NULL: `transition`, and the return of `utility` in the lower level's process. */
+    RgTensor *(*dynamics)(RgTape *tape, const RgMdp *mdp, RgTensor *parameters);
+    RgTensor *(*upper_value)(RgTape *tape, const RgMdp *mdp, RgTensor *parameters,
+                             RgTensor *logits);
+    /* The largest upper value for any parameters, with the optimal policy of the lower level for
+     * log_reference (or NULL) and β; NAN if it is not known. NULL: it is not known. */
+    double (*best_upper_value)(const RgMdp *mdp, const RgReal *log_reference, double beta);
+    const void *environment; /* passed to all of them through `mdp` */
 };
 
-/* Evaluate `design` and `utility`, NULL included: parameters [design_count] → [states, actions] */
+/* Evaluate `design`, `utility`, `dynamics` and `upper_value`, NULL included: parameters
+ * [design_count] → [states, actions], the same, [states, actions, states], and a scalar. */
 RgTensor *rg_mdp_design(RgTape *tape, const RgMdp *mdp, RgTensor *parameters);
 RgTensor *rg_mdp_utility(RgTape *tape, const RgMdp *mdp, RgTensor *parameters);
+RgTensor *rg_mdp_dynamics(RgTape *tape, const RgMdp *mdp, RgTensor *parameters);
+RgTensor *rg_mdp_upper_value(RgTape *tape, const RgMdp *mdp, RgTensor *parameters,
+                             RgTensor *logits);
 
-/* V above, a scalar. reward and logits of π: [states, actions]. log_reference [states, actions] is
- * log π_ref; NULL for the entropy. β = 0 gives the return. */
-RgTensor *rg_mdp_value(RgTape *tape, const RgMdp *mdp, RgTensor *reward, RgTensor *logits,
-                       RgTensor *log_reference, double beta);
+/* V above, a scalar. transition [states, actions, states], as from rg_mdp_dynamics; reward and
+ * logits of π: [states, actions]. log_reference [states, actions] is log π_ref; NULL for the
+ * entropy. β = 0 gives the return. */
+RgTensor *rg_mdp_value(RgTape *tape, const RgMdp *mdp, RgTensor *transition, RgTensor *reward,
+                       RgTensor *logits, RgTensor *log_reference, double beta);
 
 /* Q of π in V, without the regulariser of the step itself: [states, actions]. Arguments as
  * above. */
-RgTensor *rg_mdp_action_value(RgTape *tape, const RgMdp *mdp, RgTensor *reward, RgTensor *logits,
-                              RgTensor *log_reference, double beta);
+RgTensor *rg_mdp_action_value(RgTape *tape, const RgMdp *mdp, RgTensor *transition,
+                              RgTensor *reward, RgTensor *logits, RgTensor *log_reference,
+                              double beta);
 
 /* The log-probabilities of the optimal policy, by soft policy iteration. It starts from `logits`
- * (zeros will do) and converges like Newton's method. reward, log_reference (or NULL) and logits
- * [states, actions]; β > 0. Returns the largest change of a probability in the last sweep, minus
- * the 100·ε·max|Q|/β that rounding in double may cause. The result exceeds `tolerance` if `sweeps`
- * sweeps were not enough. */
-double rg_mdp_solve(const RgMdp *mdp, const RgReal *reward, const RgReal *log_reference,
-                    double beta, double tolerance, int64_t sweeps, RgReal *logits);
+ * (zeros will do) and converges like Newton's method. transition [states, actions, states]; reward,
+ * log_reference (or NULL) and logits [states, actions]; β > 0. Returns the largest change of a
+ * probability in the last sweep, minus the 100·ε·max|Q|/β that rounding in double may cause. The
+ * result exceeds `tolerance` if `sweeps` sweeps were not enough. */
+double rg_mdp_solve(const RgMdp *mdp, const RgReal *transition, const RgReal *reward,
+                    const RgReal *log_reference, double beta, double tolerance, int64_t sweeps,
+                    RgReal *logits);
 
 /* The largest return of any policy (β = 0), by policy iteration. Its actions go to action [states],
  * unless that is NULL. */

@@ -14,8 +14,12 @@
 #include "core/tensor/random.h"
 
 typedef struct RgTask {
-    const RgSequences *prompts;        /* training prompts, with empty responses */
-    const RgPairs *pairs;              /* offline preference data */
+    const RgSequences *prompts; /* training prompts, with empty responses */
+    const RgPairs *pairs;       /* offline preference data */
+    /* For enumerated tasks, or NULL: [contexts, responses, responses] share of the data set's pairs
+     * in which the first was preferred to the second, summing to 1, where it is known exactly. NULL:
+     * it is counted from the pairs. */
+    const double *pair_shares;
     const RgSequences *demonstrations; /* for supervised training */
     int64_t expected_pairs;            /* upper bound of the pairs to be prepared; 0: unknown */
     int64_t response_limit;            /* maximum tokens of a sampled response */
@@ -41,6 +45,9 @@ typedef struct RgTask {
      * pairs may also be RG_UNLABELLED. */
     RgStatus (*label)(void *environment, const RgSequences *sequences, RgRandom random,
                       uint8_t *preferred, RgError *error);
+    /* For enumerated tasks whose judge only compares, or NULL: [contexts, responses, responses]
+     * probability that a label prefers the first response to the second. */
+    const double *preference;
     bool skips; /* the judge of a task without rewards may leave pairs unlabelled */
 
     /* The process group that runs the trial, or NULL. All ranks call the functions below for

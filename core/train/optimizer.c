@@ -251,13 +251,13 @@ const RgOptimizerType rg_optimizer_rmsprop = {
 RgStatus rg_optimizer_type_check(const RgOptimizerType *type, RgError *error) {
     const RgRequirement requirements[] = {{type->move != NULL, "a function move"}};
     RG_TRY(rg_descriptor_check(RG_OPTIMIZER, &type->about, requirements, 1, error));
-    for (const RgOption *own = type->about.options; own && own->kind != RG_KIND_END; own++)
-        for (const RgOption *all = rg_optimizer_options; all->kind != RG_KIND_END; all++)
-            if (strcmp(own->name, all->name) == 0)
-                return rg_fail(error, RG_E_USAGE,
-                               "the descriptor of the optimizer \"%s\": option \"%s\" is common to "
-                               "all optimizers: expected another name",
-                               type->about.name, own->name);
+    const RgOption *own;
+    for (int i = 0; (own = rg_options_at(type->about.options, i, NULL)); i++)
+        if (rg_options_find(rg_optimizer_options, own->name))
+            return rg_fail(error, RG_E_USAGE,
+                           "the descriptor of the optimizer \"%s\": option \"%s\" is common to "
+                           "all optimizers: expected another name",
+                           type->about.name, own->name);
     return RG_OK;
 }
 

@@ -40,7 +40,7 @@ static const RgOption options_table[] = {
         "number of evaluation episodes; their initial states are not those of training"),
     RG_OPTION_INTEGER(RgControlOptions, response_samples, "4", 0, 1e6,
                       "number of test episodes whose steps are stored as text"),
-    RG_TEACHER_OPTIONS(RgControlOptions, teacher),
+    RG_OPTION_INCLUDE(RgControlOptions, teacher, rg_teacher_options),
     RG_OPTION_END,
 };
 

@@ -370,7 +370,7 @@ static const RgOption options_table[] = {
      .high = 86400,
      .help = "longest silence in seconds while requests are open",
      .execution_only = true},
-    RG_EXTERNAL_OPTIONS(Options, external),
+    RG_OPTION_INCLUDE(Options, external, rg_external_options),
     RG_OPTION_END,
 };
 

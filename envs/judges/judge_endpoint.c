@@ -466,39 +466,39 @@ RgStatus rg_endpoint_create(const RgEndpointOptions *options, RgJudgeClient **cl
 
 /* ---- the judge ---- */
 
+static const RgOption endpoint_options[] = {
+    RG_OPTION_STRING(
+        RgEndpointOptions, url, NULL,
+        "full address of the chat completions endpoint: http://HOST:PORT/v1/chat/completions; "
+        "cached answers remain valid under another address",
+        .execution_only = true, .act = RG_ACT_ENDPOINT, .fault = url_fault),
+    RG_OPTION_STRING(RgEndpointOptions, model, NULL, "name of the model at the endpoint"),
+    RG_OPTION_STRING(RgEndpointOptions, key_variable, "",
+                     "environment variable that holds the key; \"\": no key is sent. The key "
+                     "itself is neither recorded nor shown",
+                     .execution_only = true, .act = RG_ACT_KEY),
+    RG_OPTION_STRING(RgEndpointOptions, question, RG_ENDPOINT_QUERY,
+                     "text of the request, with {prompt}, {a} and {b} in place of the texts"),
+    RG_OPTION_REAL(RgEndpointOptions, temperature, "0", 0, 100,
+                   "sampling temperature of the model"),
+    RG_OPTION_INTEGER(RgEndpointOptions, max_tokens, "16", 1, 1e6, "most tokens of an answer"),
+    RG_OPTION_STRING(RgEndpointOptions, extra, "",
+                     "JSON object with further members of a request, such as {\"top_p\": 0.95}; "
+                     "null removes a member: {\"temperature\": null}",
+                     .fault = extra_fault),
+    RG_OPTION_REAL(RgEndpointOptions, timeout, "60", 0.001, 86400,
+                   "time limit of an attempt, in seconds", .execution_only = true),
+    RG_OPTION_END,
+};
+
 typedef struct Options {
     RgEndpointOptions endpoint;
     RgExternalOptions external;
 } Options;
 
-#define ENDPOINT_OPTION(member_, kind_, fallback_, low_, high_, help_, ...)                        \
-    {                                                                                              \
-        .name = #member_, .kind = (kind_), .offset = offsetof(Options, endpoint.member_),          \
-        .fallback = (fallback_), .low = (low_), .high = (high_), .help = (help_), __VA_ARGS__      \
-    }
-
 static const RgOption options_table[] = {
-    ENDPOINT_OPTION(
-        url, RG_KIND_STRING, NULL, 0, 0,
-        "full address of the chat completions endpoint: http://HOST:PORT/v1/chat/completions; "
-        "cached answers remain valid under another address",
-        .execution_only = true, .act = RG_ACT_ENDPOINT, .fault = url_fault),
-    ENDPOINT_OPTION(model, RG_KIND_STRING, NULL, 0, 0, "name of the model at the endpoint"),
-    ENDPOINT_OPTION(key_variable, RG_KIND_STRING, "", 0, 0,
-                    "environment variable that holds the key; \"\": no key is sent. The key itself "
-                    "is neither recorded nor shown",
-                    .execution_only = true, .act = RG_ACT_KEY),
-    ENDPOINT_OPTION(question, RG_KIND_STRING, RG_ENDPOINT_QUERY, 0, 0,
-                    "text of the request, with {prompt}, {a} and {b} in place of the texts"),
-    ENDPOINT_OPTION(temperature, RG_KIND_REAL, "0", 0, 100, "sampling temperature of the model"),
-    ENDPOINT_OPTION(max_tokens, RG_KIND_INTEGER, "16", 1, 1e6, "most tokens of an answer"),
-    ENDPOINT_OPTION(extra, RG_KIND_STRING, "", 0, 0,
-                    "JSON object with further members of a request, such as {\"top_p\": 0.95}; "
-                    "null removes a member: {\"temperature\": null}",
-                    .fault = extra_fault),
-    ENDPOINT_OPTION(timeout, RG_KIND_REAL, "60", 0.001, 86400,
-                    "time limit of an attempt, in seconds", .execution_only = true),
-    RG_EXTERNAL_OPTIONS(Options, external),
+    RG_OPTION_INCLUDE(Options, endpoint, endpoint_options),
+    RG_OPTION_INCLUDE(Options, external, rg_external_options),
     RG_OPTION_END,
 };
 

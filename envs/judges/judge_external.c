@@ -8,8 +8,40 @@
 #include <stdlib.h>
 #include <string.h>
 
-const char *const rg_disagreements[] = {"tie", "skip", "first_asked", NULL};
-const char *const rg_answer_failures[] = {"stop", "tie", "skip", NULL};
+static const char *const disagreements[] = {"tie", "skip", "first_asked", NULL};
+static const char *const failures[] = {"stop", "tie", "skip", NULL};
+
+const RgOption rg_external_options[] = {
+    RG_OPTION_STRING(RgExternalOptions, answer, RG_EXTERNAL_ANSWER,
+                     "regular expression (PCRE2, case-insensitive) whose match in an answer is A, "
+                     "B, or C for a tie; several matches have to agree"),
+    RG_OPTION_CHOICE(RgExternalOptions, on_disagreement, "tie", disagreements,
+                     "each pair is judged in both orders; the result when the two answers "
+                     "contradict each other: tie (either label with probability 1/2, half a win); "
+                     "skip, no label; or first_asked, the answer for the pair in its given order"),
+    RG_OPTION_CHOICE(RgExternalOptions, on_failure, "stop", failures,
+                     "what to do without an answer, or with one that is none of A, B and C: stop, "
+                     "the trial fails and resumes when it is run again; tie; or skip, no label"),
+    RG_OPTION_INTEGER(RgExternalOptions, parallel, "4", 1, 1024, "most requests open at a time",
+                      .execution_only = true),
+    RG_OPTION_INTEGER(RgExternalOptions, retries, "6", 0, 1e6,
+                      "how often a failed request is repeated; a complete answer is never "
+                      "requested again, whatever it contains",
+                      .execution_only = true),
+    RG_OPTION_REAL(RgExternalOptions, backoff, "1", 0, 3600,
+                   "seconds before the first retry; doubled for each further retry up to a minute, "
+                   "or as long as the judge requires (Retry-After)",
+                   .execution_only = true),
+    RG_OPTION_REAL(RgExternalOptions, longest_wait, "600", 0, 604800,
+                   "longest wait in seconds that the judge may require (Retry-After); if it "
+                   "requires more, the request is not repeated, see on_failure",
+                   .execution_only = true),
+    RG_OPTION_INTEGER(RgExternalOptions, budget, "0", 0, 1e15,
+                      "number of calls to this judge after which a trial fails, over all trials of "
+                      "the results store, retries included; 0: no limit",
+                      .execution_only = true),
+    RG_OPTION_END,
+};
 
 /* The meaning of one answer; NEITHER without an answer or with an unclear one. */
 typedef enum Saying { SAYS_A, SAYS_B, SAYS_TIE, SAYS_NEITHER } Saying;

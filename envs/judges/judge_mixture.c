@@ -24,8 +24,10 @@ typedef struct Options {
 } Options;
 
 static const RgOption options_table[] = {
-    RG_OPTION_PARTS(Options, judges, &rg_weighted_judge_family,
-                    "judges of the mixture, each with a weight besides its own options"),
+    RG_OPTION_PARTS(
+        Options, judges, &rg_weighted_judge_family,
+        "judges of the mixture; besides its own options each has weight, the factor of its "
+        "reward (default 1)"),
     RG_OPTION_CHOICE(Options, scale, "deviation", scales,
                      "scale of each judge's rewards before they are weighted: deviation, mean 0 "
                      "and standard deviation 1; range, smallest 0 and largest 1; none, unchanged"),

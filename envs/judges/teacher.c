@@ -6,8 +6,26 @@
 #include <stdlib.h>
 
 enum { ORACLE, MISTAKE, NOISY, SKIP, MYOPIC, EQUAL };
-const char *const rg_teacher_names[] = {"oracle", "mistake", "noisy", "skip",
-                                        "myopic", "equal",   NULL};
+static const char *const names[] = {"oracle", "mistake", "noisy", "skip", "myopic", "equal", NULL};
+
+const RgOption rg_teacher_options[] = {
+    RG_OPTION_CHOICE(RgTeacherOptions, teacher, "oracle", names,
+                     "who labels pairs: one of B-Pref's scripted teachers (Lee et al. 2021); the "
+                     "options below change its settings, -1 keeps the published ones"),
+    RG_OPTION_REAL(RgTeacherOptions, teacher_rationality, "-1", -1, 1e6,
+                   "constant of the Bradley-Terry labels; 0: the larger return"),
+    RG_OPTION_REAL(RgTeacherOptions, teacher_discount, "-1", -1, 1,
+                   "weight of a step's reward for each step that follows it"),
+    RG_OPTION_REAL(RgTeacherOptions, teacher_mistake, "-1", -1, 1,
+                   "probability that a label is flipped"),
+    RG_OPTION_REAL(RgTeacherOptions, teacher_skip, "-1", -1, 1e6,
+                   "a pair is not labelled if neither return is above this multiple of the "
+                   "reference's mean return"),
+    RG_OPTION_REAL(RgTeacherOptions, teacher_equal, "-1", -1, 1e6,
+                   "returns that differ by less than this multiple of the reference's mean return "
+                   "are a tie: either label with probability 1/2"),
+    RG_OPTION_END,
+};
 
 static const RgTeacher published[] = {
     [ORACLE] = {.discount = 1},
@@ -24,12 +42,12 @@ static void change(double *setting, double option) {
 }
 
 RgTeacher rg_teacher_of(const RgTeacherOptions *options) {
-    RgTeacher teacher = published[options->name];
-    change(&teacher.rationality, options->rationality);
-    change(&teacher.discount, options->discount);
-    change(&teacher.mistake, options->mistake);
-    change(&teacher.skip, options->skip);
-    change(&teacher.equal, options->equal);
+    RgTeacher teacher = published[options->teacher];
+    change(&teacher.rationality, options->teacher_rationality);
+    change(&teacher.discount, options->teacher_discount);
+    change(&teacher.mistake, options->teacher_mistake);
+    change(&teacher.skip, options->teacher_skip);
+    change(&teacher.equal, options->teacher_equal);
     return teacher;
 }
 

@@ -29,41 +29,14 @@
 #include "core/options.h"
 #include "core/task/task.h"
 
-/* As in the config. A member below zero: the named teacher's value. */
+/* As in the config. A number below zero: the named teacher's value. */
 typedef struct RgTeacherOptions {
-    int name;
-    double rationality, discount, mistake, skip, equal;
+    int teacher;
+    double teacher_rationality, teacher_discount, teacher_mistake, teacher_skip, teacher_equal;
 } RgTeacherOptions;
 
-extern const char *const rg_teacher_names[];
-
-#define RG_TEACHER_OPTION_(type, member, member_, high_, help_)                                    \
-    {                                                                                              \
-        .name = "teacher_" #member_, .kind = RG_KIND_REAL,                                         \
-        .offset = offsetof(type, member.member_), .fallback = "-1", .low = -1, .high = (high_),    \
-        .help = (help_)                                                                            \
-    }
-
-/* Options of an environment with teachers: `member` of its struct `type` is RgTeacherOptions. */
-#define RG_TEACHER_OPTIONS(type, member)                                                           \
-    {.name = "teacher",                                                                            \
-     .kind = RG_KIND_CHOICE,                                                                       \
-     .offset = offsetof(type, member.name),                                                        \
-     .fallback = "oracle",                                                                         \
-     .choices = rg_teacher_names,                                                                  \
-     .help = "who labels pairs: one of B-Pref's scripted teachers (Lee et al. 2021); the options " \
-             "below change its settings, -1 keeps the published ones"},                            \
-        RG_TEACHER_OPTION_(type, member, rationality, 1e6,                                         \
-                           "constant of the Bradley-Terry labels; 0: the larger return"),          \
-        RG_TEACHER_OPTION_(type, member, discount, 1,                                              \
-                           "weight of a step's reward for each step that follows it"),             \
-        RG_TEACHER_OPTION_(type, member, mistake, 1, "probability that a label is flipped"),       \
-        RG_TEACHER_OPTION_(type, member, skip, 1e6,                                                \
-                           "a pair is not labelled if neither return is above this multiple of "   \
-                           "the reference's mean return"),                                         \
-        RG_TEACHER_OPTION_(type, member, equal, 1e6,                                               \
-                           "returns that differ by less than this multiple of the reference's "    \
-                           "mean return are a tie: either label with probability 1/2")
+/* The options of an environment with teachers. */
+extern const RgOption rg_teacher_options[];
 
 typedef struct RgTeacher {
     double rationality; /* β; 0: perfect */

@@ -6,18 +6,21 @@
 
 #include <stdlib.h>
 
-static const char *const problems[] = {"random", "grid", "four-rooms", NULL};
+static const char *const problems[] = {"random", "grid", "four-rooms", "leader-follower", NULL};
+static const char *const follower_values[] = {"observed", "averaged", NULL};
 
 static const RgOption options_table[] = {
     RG_OPTION_CHOICE(
         RgMdpOptions, problem, "random", problems,
         "random: rewards and transitions drawn from the seed, in layers, one per step; grid: from "
         "the left edge to the upper right corner, with the values of the cells as the design "
-        "parameters; four-rooms: the incentive design of HPGD (Thoma et al. 2024)"),
-    RG_OPTION_INTEGER(RgMdpOptions, states, "4", 1, 1000, "random: states of each step"),
-    RG_OPTION_INTEGER(RgMdpOptions, actions, "3", 2, 100, "random: actions"),
+        "parameters; four-rooms: the incentive design of HPGD (Thoma et al. 2024); "
+        "leader-follower: a leader's policy as the design, whose actions the follower observes"),
+    RG_OPTION_INTEGER(RgMdpOptions, states, "4", 1, 1000, "random: number of states at each step"),
+    RG_OPTION_INTEGER(RgMdpOptions, actions, "3", 2, 100,
+                      "random: number of actions in each state"),
     RG_OPTION_INTEGER(RgMdpOptions, branching, "2", 1, 1000,
-                      "random: successor states of a state and action"),
+                      "random: number of successors of a state and action"),
     RG_OPTION_REAL(RgMdpOptions, reward_scale, "1", 0, 1e3,
                    "random: standard deviation of the rewards, which are normally distributed"),
     RG_OPTION_INTEGER(RgMdpOptions, width, "5", 2, 100, "grid: cells in a row"),
@@ -26,11 +29,33 @@ static const RgOption options_table[] = {
                    "grid: probability that a move goes in another direction"),
     RG_OPTION_REAL(RgMdpOptions, incentive_penalty, "1", 0, 1e3,
                    "four-rooms: the leader's cost of a unit of incentives"),
-    RG_OPTION_INTEGER(RgMdpOptions, horizon, "0", 0, 10000,
-                      "most steps of a sampled episode, and number of steps of a random problem; "
-                      "0: random 4, grid 100, four-rooms 200"),
+    RG_OPTION_PATH(RgMdpOptions, problem_file, "",
+                   "leader-follower: file of states, actions, transitions and rewards; none: the "
+                   "process with three states of BC-HG (arXiv:2603.14867)",
+                   .later = true),
+    RG_OPTION_REAL(
+        RgMdpOptions, temptation, "1", -1e6, 1e6,
+        "leader-follower without problem_file: R, the follower's reward for going from A "
+        "to B",
+        .later = true),
+    RG_OPTION_CHOICE(
+        RgMdpOptions, follower_value, "observed", follower_values,
+        "leader-follower: what the follower expects to see later. observed: the "
+        "leader's action in every step, the soft value of Q averaged over the leader; "
+        "averaged: none after this step, the soft value of the averaged Q, as in BC-HG",
+        .later = true),
+    RG_OPTION_REAL(RgMdpOptions, leader_discount, "-1", -1, 1,
+                   "leader-follower: discount of the leader's value, which has as many steps as "
+                   "the horizon; -1: that of problem_file, or 0.99",
+                   .later = true),
+    RG_OPTION_INTEGER(
+        RgMdpOptions, horizon, "0", 0, 10000,
+        "most steps of a sampled episode, and number of steps of a random problem; "
+        "0: random 4, grid 100, four-rooms 200, leader-follower that of problem_file, "
+        "or 150"),
     RG_OPTION_REAL(RgMdpOptions, discount, "-1", -1, 0.9999999,
-                   "discount of returns; -1: random 1, grid 0.95, four-rooms 0.99"),
+                   "discount of returns; -1: random 1, grid 0.95, four-rooms 0.99, leader-follower "
+                   "that of problem_file, or 0.99"),
     RG_OPTION_INTEGER(RgMdpOptions, conditions, "64", 1, 1e6,
                       "training prompts: they cycle through the problem's initial states"),
     RG_OPTION_INTEGER(RgMdpOptions, pairs, "1000", 1, 1e6,
@@ -186,9 +211,11 @@ static const char *const metrics[] = {
 
 const RgEnvironmentType rg_environment_mdp = {
     .about = {.name = "mdp",
-              .summary = "Tabular MDPs that are known exactly: random, a grid world, Four Rooms",
+              .summary = "Tabular MDPs that are known exactly: random, a grid world, Four Rooms, "
+                         "leader and follower",
               .reference =
-                  "Four Rooms with HPGD's incentive design, Thoma et al. 2024, arXiv:2406.01575",
+                  "Four Rooms with HPGD's incentive design, Thoma et al. 2024, arXiv:2406.01575; "
+                  "leader and follower as in BC-HG, arXiv:2603.14867",
               .options = options_table,
               .options_size = sizeof(RgMdpOptions)},
     .primary_metric = "return",

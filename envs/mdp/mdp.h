@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /* The mdp environment: tabular MDPs that are known exactly, with episodes as responses.
- * mdp_problems.c defines the problems, mdp_evaluate.c evaluates policies. This header is for tests
+ * mdp_problems.c defines the problems, leader_follower.h those of two players, mdp_evaluate.c
+ * evaluates policies. This header is for tests
  * and programs that need the problem; algorithms see only the task. */
 #ifndef RG_ENVS_MDP_MDP_H
 #define RG_ENVS_MDP_MDP_H
 
 #include "envs/environment.h"
+#include "envs/mdp/leader_follower.h"
 
-enum { RG_MDP_RANDOM, RG_MDP_GRID, RG_MDP_FOUR_ROOMS };
+enum { RG_MDP_RANDOM, RG_MDP_GRID, RG_MDP_FOUR_ROOMS, RG_MDP_LEADER_FOLLOWER };
 
 typedef struct RgMdpOptions {
     int problem;
@@ -16,8 +18,12 @@ typedef struct RgMdpOptions {
     int64_t width, height; /* grid */
     double slip;
     double incentive_penalty; /* four-rooms */
-    int64_t horizon;          /* 0: the problem's own */
-    double discount;          /* −1: the problem's own */
+    const char *problem_file; /* these four: leader-follower; "": the process of BC-HG */
+    double temptation;
+    int follower_value;
+    double leader_discount; /* −1: the problem's own */
+    int64_t horizon;        /* 0: the problem's own */
+    double discount;        /* −1: the problem's own */
     int64_t conditions, pairs, test_episodes;
     double label_temperature, label_noise;
 } RgMdpOptions;
@@ -35,6 +41,7 @@ typedef struct RgMdpProblem {
     bool *is_goal;   /* [states] */
     bool *is_target; /* [states] */
     double incentive_penalty;
+    RgLeaderFollower leader_follower;
 } RgMdpProblem;
 
 /* Create the problem of the options; free it with rg_mdp_problem_free, also after an error. */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Tabular problems as arrays: random ones in layers, a grid world, Four Rooms. */
+/* Tabular problems as arrays: random ones in layers, a grid world, Four Rooms, leader and follower. */
 #include "envs/mdp/mdp.h"
 
 #include <math.h>
@@ -29,6 +29,7 @@ void rg_mdp_problem_free(RgMdpProblem *p) {
     free(p->cell);
     free(p->is_goal);
     free(p->is_target);
+    rg_leader_follower_free(&p->leader_follower);
     *p = (RgMdpProblem){0};
 }
 
@@ -234,9 +235,49 @@ static void make_four_rooms(const RgMdpOptions *o, RgMdpProblem *p) {
     free(w.number);
 }
 
+/* ---- leader and follower ---- */
+
+const RgLeaderFollower *rg_leader_follower_of(const RgMdp *mdp) {
+    return &problem_of(mdp)->leader_follower;
+}
+
+/* Episodes start in every state with every action of the leader. */
+static RgStatus make_leader_follower(const RgMdpOptions *o, RgMdpProblem *p, RgError *error) {
+    RgLeaderFollower *process = &p->leader_follower;
+    if (o->problem_file[0])
+        RG_TRY(rg_leader_follower_read(o->problem_file, process, error));
+    else
+        rg_leader_follower_bc_hg(o->temptation, process);
+    process->follower_value = o->follower_value;
+    if (o->leader_discount >= 0)
+        process->leader_discount = o->leader_discount;
+    if (o->horizon > 0)
+        process->horizon = o->horizon;
+    p->horizon = process->horizon;
+    p->discount = o->discount >= 0 ? o->discount : process->follower_discount;
+    int64_t pairs = process->states * process->leader_actions;
+    allocate(p, rg_leader_follower_states(process), process->follower_actions, pairs);
+    rg_leader_follower_uniform(process, p->transition, p->reward);
+    for (int32_t s = 0; s < pairs; s++)
+        p->start[s] = s;
+    p->mdp.design_count = pairs;
+    p->mdp.design = rg_leader_follower_design;
+    p->mdp.dynamics = rg_leader_follower_dynamics;
+    p->mdp.upper_value = rg_leader_follower_upper_value;
+    p->mdp.best_upper_value = rg_leader_follower_best;
+    return RG_OK;
+}
+
 /* ---- all of them ---- */
 
 static RgStatus check(const RgMdpOptions *o, RgError *error) {
+    if (o->problem != RG_MDP_LEADER_FOLLOWER && o->problem_file[0])
+        return rg_fail(error, RG_E_USAGE,
+                       "problem_file is \"%s\": expected problem = \"leader-follower\" with it",
+                       o->problem_file);
+    if (o->leader_discount < 0 && o->leader_discount != -1)
+        return rg_fail(error, RG_E_RANGE, "leader_discount is %g, expected -1, or from 0 to 1",
+                       o->leader_discount);
     if (o->problem == RG_MDP_RANDOM && o->branching > o->states)
         return rg_fail(error, RG_E_RANGE,
                        "branching is %lld, expected at most the %lld states of a step",
@@ -262,8 +303,10 @@ RgStatus rg_mdp_problem_create(const RgMdpOptions *o, RgRandom random, RgMdpProb
         make_random(o, random, p);
     else if (o->problem == RG_MDP_GRID)
         make_grid(o, p);
-    else
+    else if (o->problem == RG_MDP_FOUR_ROOMS)
         make_four_rooms(o, p);
+    else
+        RG_TRY(make_leader_follower(o, p, error));
     for (int64_t i = 0; i < p->starts; i++)
         p->initial[p->start[i]] = (RgReal)(1 / (double)p->starts);
     p->mdp.transition = p->transition;

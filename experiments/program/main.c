@@ -17,42 +17,35 @@
 #include <string.h>
 #include <unistd.h>
 
-static const RgCommand commands[] = {
-    {"run", "run or resume an experiment's trials", rg_command_run},
-    {"status", "progress of the runs in a results store", rg_command_status},
-    {"submit", "submit an experiment as a Slurm job array", rg_command_submit},
-    {"plan", "estimate the memory and operations of an experiment", rg_command_plan},
-    {"list", "list algorithms, environments, judges, policies and other types", rg_command_list},
-    {"show", "show an algorithm, environment, policy or config part with its options",
-     rg_command_show},
-    {"table", "results as a table: mean and standard error over seeds", rg_command_table},
-    {"plot", "any metric against any cost or swept option", rg_command_plot},
-    {"report", "one self-contained HTML page", rg_command_report},
-    {"compare", "methods head to head, paired by seed and prompt", rg_command_compare},
-    {"tournament", "a round-robin of all methods: win rates and ratings", rg_command_tournament},
-    {"frontier", "reward against divergence, and the Pareto-optimal points", rg_command_frontier},
-    {"budget", "a metric of all methods at equal spending", rg_command_budget},
-    {"sample", "sample responses from a policy", rg_command_sample},
-    {"score", "log-probabilities of given responses under a policy", rg_command_score},
-    {"export", "write a policy, or that of a trial, in Hugging Face's layout", rg_command_export},
-    {"export-results", "write results as CSV, JSON lines or for TensorBoard",
-     rg_command_export_results},
-    {"export-trial", "pack one trial so that another machine can rerun it",
-     rg_command_export_trial},
-    {"rerun", "run a packed trial again", rg_command_rerun},
-    {"verify", "run a packed trial again and check that the result is the same", rg_command_verify},
-    {"merge", "copy experiments and trials of other results stores into one", rg_command_merge},
-    {"forget", "remove trials from a results store", rg_command_forget},
-    {"check-store", "check a results store for damage, and save its intact trials",
-     rg_command_check_store},
-    {"tokenize", "token ids of texts, and the texts that they decode to", rg_command_tokenize},
-    {"train-tokenizer", "learn a byte-level BPE vocabulary", rg_command_train_tokenizer},
-    {"check-gradients", "bias and variance of gradient estimators on an exact environment",
-     rg_command_check_gradients},
-    {"new", "create an algorithm, environment, judge, estimator or optimizer of your own",
-     rg_command_new},
-    {"check-plugin", "check that a plug-in satisfies the contracts of the built-in types",
-     rg_command_check_plugin},
+static const RgCommand *const commands[] = {
+    &rg_command_run,
+    &rg_command_status,
+    &rg_command_submit,
+    &rg_command_plan,
+    &rg_command_list,
+    &rg_command_show,
+    &rg_command_table,
+    &rg_command_plot,
+    &rg_command_report,
+    &rg_command_compare,
+    &rg_command_tournament,
+    &rg_command_frontier,
+    &rg_command_budget,
+    &rg_command_sample,
+    &rg_command_score,
+    &rg_command_export,
+    &rg_command_export_results,
+    &rg_command_export_trial,
+    &rg_command_rerun,
+    &rg_command_verify,
+    &rg_command_merge,
+    &rg_command_forget,
+    &rg_command_check_store,
+    &rg_command_tokenize,
+    &rg_command_train_tokenizer,
+    &rg_command_check_gradients,
+    &rg_command_new,
+    &rg_command_check_plugin,
 };
 enum { COMMAND_COUNT = sizeof commands / sizeof commands[0] };
 
@@ -61,7 +54,7 @@ static void print_help(FILE *stream) {
           "Compare algorithms of preference alignment on the same task, at the same cost.\n\n",
           stream);
     for (int i = 0; i < COMMAND_COUNT; i++)
-        fprintf(stream, "  %-16s %s\n", commands[i].name, commands[i].summary);
+        fprintf(stream, "  %-16s %s\n", commands[i]->name, commands[i]->summary);
     fputs("\n--kernels=avx512|avx2|sse2|neon|generic selects the vector instructions, instead of\n"
           "the processor's best; so does the environment variable REGATTA_KERNELS.\n"
           "--plugin=FILE loads a plug-in, whose types any command can then use; so do\n"
@@ -188,7 +181,6 @@ int main(int argc, char **argv) {
     rg_terminal_begin();
     on_exit(close_output, NULL);
     signal(SIGXFSZ, SIG_IGN); /* a file size limit is reported like a full disk */
-    argp_err_exit_status = 2;
     RgError error = {0};
     int taken = take_options(argc, argv, &error);
     if (taken < 0 || rg_instructions_check(&error) != RG_OK)
@@ -212,8 +204,8 @@ int main(int argc, char **argv) {
     }
     const char *names[COMMAND_COUNT + 1] = {0};
     for (int i = 0; i < COMMAND_COUNT; i++) {
-        names[i] = commands[i].name;
-        if (strcmp(name, commands[i].name) != 0)
+        names[i] = commands[i]->name;
+        if (strcmp(name, commands[i]->name) != 0)
             continue;
         if (refuse_late_kernels(argc, argv, &error) != RG_OK)
             return rg_command_end(RG_E_USAGE, &error);
@@ -222,7 +214,7 @@ int main(int argc, char **argv) {
             return rg_command_end(RG_E_USAGE, &error);
         char *title = rg_string_format("regatta %s", name);
         argv[1] = title;
-        int status = commands[i].run(argc - 1, argv + 1);
+        int status = rg_command_execute(commands[i], argc - 1, argv + 1);
         free(title);
         return status;
     }

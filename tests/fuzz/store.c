@@ -199,25 +199,25 @@ static void write_changed(RgBytes lines) {
 /* ---- commands ---- */
 
 static const struct {
-    int (*run)(int argc, char **argv);
+    const RgCommand *command;
     const char *arguments[10];
 } commands[] = {
-    {rg_command_table, {"table", "x.db"}},
-    {rg_command_table, {"table", "x.db", "-f", "latex", "--statistic=iqm"}},
-    {rg_command_table, {"table", "x.db", "-f", "json", "--against=DPO"}},
-    {rg_command_compare, {"compare", "x.db"}},
-    {rg_command_tournament, {"tournament", "x.db", "-f", "csv"}},
-    {rg_command_tournament, {"tournament", "x.db", "--length-controlled"}},
-    {rg_command_frontier, {"frontier", "x.db"}},
-    {rg_command_budget, {"budget", "x.db", "-f", "markdown"}},
-    {rg_command_export_results, {"export-results", "x.db", "-f", "csv", "-o", "exported"}},
-    {rg_command_export_results, {"export-results", "x.db", "-f", "jsonl", "-o", "exported"}},
-    {rg_command_export_results, {"export-results", "x.db", "-f", "tensorboard", "-o", "exported"}},
-    {rg_command_check_store, {"check-store", "x.db"}},
-    {rg_command_check_store, {"check-store", "x.db", "--save", "merged.db"}},
-    {rg_command_merge, {"merge", "merged.db", "x.db"}},
-    {rg_command_status, {"status", "x.db"}},
-    {rg_command_export_trial, {"export-trial", "x.db", "SAIL", "--seed=1", "-o", "trial"}},
+    {&rg_command_table, {"table", "x.db"}},
+    {&rg_command_table, {"table", "x.db", "-f", "latex", "--statistic=iqm"}},
+    {&rg_command_table, {"table", "x.db", "-f", "json", "--against=DPO"}},
+    {&rg_command_compare, {"compare", "x.db"}},
+    {&rg_command_tournament, {"tournament", "x.db", "-f", "csv"}},
+    {&rg_command_tournament, {"tournament", "x.db", "--length-controlled"}},
+    {&rg_command_frontier, {"frontier", "x.db"}},
+    {&rg_command_budget, {"budget", "x.db", "-f", "markdown"}},
+    {&rg_command_export_results, {"export-results", "x.db", "-f", "csv", "-o", "exported"}},
+    {&rg_command_export_results, {"export-results", "x.db", "-f", "jsonl", "-o", "exported"}},
+    {&rg_command_export_results, {"export-results", "x.db", "-f", "tensorboard", "-o", "exported"}},
+    {&rg_command_check_store, {"check-store", "x.db"}},
+    {&rg_command_check_store, {"check-store", "x.db", "--save", "merged.db"}},
+    {&rg_command_merge, {"merge", "merged.db", "x.db"}},
+    {&rg_command_status, {"status", "x.db"}},
+    {&rg_command_export_trial, {"export-trial", "x.db", "SAIL", "--seed=1", "-o", "trial"}},
 };
 
 static void run_command(size_t which) {
@@ -225,7 +225,7 @@ static void run_command(size_t which) {
     int argc = 0;
     for (; commands[which].arguments[argc]; argc++)
         argv[argc] = rg_string_copy(commands[which].arguments[argc]);
-    int code = commands[which].run(argc, argv);
+    int code = rg_command_execute(commands[which].command, argc, argv);
     RG_ASSERT(code >= 0 && code <= 2);
     while (argc > 0)
         free(argv[--argc]);

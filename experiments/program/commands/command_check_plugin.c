@@ -11,63 +11,9 @@
 
 typedef struct CheckArguments {
     const char *file, *name;
-    char *options; /* "name=value name=value" */
+    const char **options; /* [option_count] "name=value" */
+    int option_count;
 } CheckArguments;
-
-static const struct argp_option options[] = {
-    {"name", 'n', "NAME", 0, "check only what is registered under this name", 0},
-    {"set", 's', "OPTION=VALUE", 0,
-     "set an option of the type under check, in place of its default; may be repeated", 0},
-    {0},
-};
-
-static void add_option(CheckArguments *a, const char *argument, const struct argp_state *state) {
-    const char *equals = strchr(argument, '=');
-    if (!equals || equals == argument || strchr(argument, ' '))
-        argp_error(state, "%s: expected OPTION=VALUE, without spaces", argument);
-    char *longer =
-        rg_string_format("%s%s%s", a->options ? a->options : "", a->options ? " " : "", argument);
-    free(a->options);
-    a->options = longer;
-}
-
-static error_t parse(int key, char *argument, struct argp_state *state) {
-    CheckArguments *a = state->input;
-    switch (key) {
-    case 'n':
-        a->name = argument;
-        return 0;
-    case 's':
-        add_option(a, argument, state);
-        return 0;
-    case ARGP_KEY_ARG:
-        rg_argument_only(state, argument, &a->file);
-        return 0;
-    case ARGP_KEY_END:
-        if (!a->file)
-            argp_error(state, "expected a plug-in such as ./mine.so");
-        return 0;
-    default:
-        return ARGP_ERR_UNKNOWN;
-    }
-}
-
-static const struct argp argp = {
-    options,
-    parse,
-    "FILE.so",
-    "Load a plug-in and check that everything it registers satisfies the contract of the built-in "
-    "types, in seconds, on tasks of a few numbers.\v"
-    "Algorithm: the gradient of its loss against finite differences, micro-batches, equal bits "
-    "with any number of threads and after a checkpoint, costs equal to its recipe's, "
-    "all operations metered, a higher reward on a small bandit. Environment, policy, "
-    "judge, estimator or optimizer: what its header requires. One line per claim: ok, "
-    "FAILED with what was found, or - if the claim does not apply. The exit status is 0 only "
-    "if nothing failed. The plug-in's code is executed: check only plug-ins that you trust.",
-    NULL,
-    NULL,
-    NULL,
-};
 
 /* The loaded plug-in of that file, under whichever path it was first loaded. */
 static const RgLoadedPlugin *loaded_of(const char *file, RgError *error) {
@@ -83,12 +29,14 @@ static const RgLoadedPlugin *loaded_of(const char *file, RgError *error) {
 static void check_one(RgKind kind, const RgDescriptor *about, const CheckArguments *a,
                       RgClaims *claims) {
     int options_count = 0;
-    for (const RgOption *o = about->options; o && o->kind != RG_KIND_END; o++)
+    while (rg_options_at(about->options, options_count, NULL))
         options_count++;
     printf("%s %s: %s\n", rg_kind_names[kind], about->name, about->summary);
     rg_claim(claims, true, "its descriptor is whole", "%d option%s, each with its default and help",
              options_count, options_count == 1 ? "" : "s"); /* loading checked this */
-    rg_check_registered(kind, about, a->options ? a->options : "", claims);
+    char *options = rg_argument_join(a->options, a->option_count, " ");
+    rg_check_registered(kind, about, options, claims);
+    free(options);
     fflush(stdout);
 }
 
@@ -119,12 +67,48 @@ static RgStatus check(const CheckArguments *a, RgError *error) {
                               : rg_fail(error, RG_E_RANGE, "%s: %s", a->file, claims.first_failure);
 }
 
-int rg_command_check_plugin(int argc, char **argv) {
-    CheckArguments a = {0};
-    RgError error = {0};
-    argp_parse(&argp, argc, argv, 0, NULL, &a);
-    RgStatus status = check(&a, &error);
-    fflush(stdout);
-    free(a.options);
-    return rg_command_end(status, &error);
+static RgStatus check_options(void *arguments, RgError *error) {
+    const CheckArguments *a = arguments;
+    for (int i = 0; i < a->option_count; i++) {
+        const char *equals = strchr(a->options[i], '=');
+        if (!equals || equals == a->options[i] || strchr(a->options[i], ' '))
+            return rg_fail(error, RG_E_USAGE, "%s: expected OPTION=VALUE, without spaces",
+                           a->options[i]);
+    }
+    return RG_OK;
 }
+
+static RgStatus check_plugin(void *arguments, RgError *error) {
+    RgStatus status = check(arguments, error);
+    fflush(stdout);
+    return status;
+}
+
+static const RgArgument arguments[] = {
+    RG_ARGUMENT_POSITIONAL(CheckArguments, file, "expected a plug-in such as ./mine.so"),
+    RG_ARGUMENT_OPTION(CheckArguments, name, "name", 'n', "NAME",
+                       "check only what is registered under this name"),
+    RG_ARGUMENT_REPEATED(
+        CheckArguments, options, option_count, "set", 's', "OPTION=VALUE",
+        "set an option of the type under check, in place of its default; may be repeated"),
+    RG_ARGUMENT_END,
+};
+
+const RgCommand rg_command_check_plugin = {
+    .name = "check-plugin",
+    .summary = "check that a plug-in satisfies the contracts of the built-in types",
+    .usage = "FILE.so",
+    .purpose = "Load a plug-in and check that everything it registers satisfies the contract of "
+               "the built-in types, in seconds, on tasks of a few numbers.",
+    .details =
+        "Algorithm: the gradient of its loss against finite differences, micro-batches, equal bits "
+        "with any number of threads and after a checkpoint, costs equal to its recipe's, all "
+        "operations metered, a higher reward on a small bandit. Environment, policy, judge, "
+        "estimator or optimizer: what its header requires. One line per claim: ok, FAILED with "
+        "what was found, or - if the claim does not apply. The exit status is 0 only if nothing "
+        "failed. The plug-in's code is executed: check only plug-ins that you trust.",
+    .arguments = arguments,
+    .size = sizeof(CheckArguments),
+    .check = check_options,
+    .run = check_plugin,
+};

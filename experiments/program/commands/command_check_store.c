@@ -5,54 +5,10 @@
 #include "experiments/program/commands/command.h"
 
 #include <stdio.h>
-#include <string.h>
 
 typedef struct CheckArguments {
     const char *path, *save;
 } CheckArguments;
-
-static const struct argp_option options[] = {
-    {"save", 's', "NEW.db", 0, "copy the intact trials into this store", 0},
-    {0},
-};
-
-static error_t parse(int key, char *argument, struct argp_state *state) {
-    CheckArguments *a = state->input;
-    switch (key) {
-    case 's':
-        a->save = argument;
-        return 0;
-    case ARGP_KEY_ARG:
-        rg_argument_only(state, argument, &a->path);
-        return 0;
-    case ARGP_KEY_END:
-        if (!a->path)
-            argp_error(state, "expected a results store");
-        return 0;
-    default:
-        return ARGP_ERR_UNKNOWN;
-    }
-}
-
-static const struct argp argp = {
-    options,
-    parse,
-    "RESULTS.db",
-    "Check a results store for damage, such as from a bad disk or an incomplete transfer.\v"
-    "Checked are the file's pages and indices, the type and range of every value, keys and "
-    "labels, the owner of each row, whether every evaluation has all its metrics and items, "
-    "whether curves have rows for all steps required by a trial's config, and whether the weights "
-    "and checkpoints beside the store match it. Absent weights, as of a store that was sent "
-    "alone, are noted and are no damage. "
-    "Damage is reported by experiment and trial. A number that was replaced by another valid "
-    "number cannot be detected. The exit status is 0 only if nothing is wrong. The store is "
-    "only read.\n\n"
-    "With --save, intact trials are copied into another store, with their weights and "
-    "checkpoints, as by regatta merge; regatta run repeats the others.",
-    NULL,
-    NULL,
-    NULL,
-};
 
 /* "trial 3, dpo seed 1 of small, key 0123456789abcdef" */
 static void tell_trial(const RgTrialCheck *trial) {
@@ -99,18 +55,44 @@ static RgStatus save(const CheckArguments *a, const RgStoreCheck *check, RgError
     return status;
 }
 
-int rg_command_check_store(int argc, char **argv) {
-    CheckArguments a = {0};
-    argp_parse(&argp, argc, argv, 0, NULL, &a);
+static RgStatus check_store(void *arguments, RgError *error) {
+    const CheckArguments *a = arguments;
     RgStoreCheck check;
-    RgError error = {0};
-    RgStatus status = rg_store_check(a.path, &check, &error);
+    RgStatus status = rg_store_check(a->path, &check, error);
     if (status == RG_OK)
-        tell(&a, &check);
-    if (status == RG_OK && a.save && check.whole_count > 0)
-        status = save(&a, &check, &error);
+        tell(a, &check);
+    if (status == RG_OK && a->save && check.whole_count > 0)
+        status = save(a, &check, error);
     if (status == RG_OK && !rg_store_check_is_clean(&check))
-        status = rg_fail(&error, RG_E_STORE, "%s: is damaged", a.path);
+        status = rg_fail(error, RG_E_STORE, "%s: is damaged", a->path);
     rg_store_check_clear(&check);
-    return rg_command_end(status, &error);
+    return status;
 }
+
+static const RgArgument arguments[] = {
+    RG_ARGUMENT_POSITIONAL(CheckArguments, path, "expected a results store"),
+    RG_ARGUMENT_OPTION(CheckArguments, save, "save", 's', "NEW.db",
+                       "copy the intact trials into this store"),
+    RG_ARGUMENT_END,
+};
+
+const RgCommand rg_command_check_store = {
+    .name = "check-store",
+    .summary = "check a results store for damage, and save its intact trials",
+    .usage = "RESULTS.db",
+    .purpose =
+        "Check a results store for damage, such as from a bad disk or an incomplete transfer.",
+    .details =
+        "Checked are the file's pages and indices, the type and range of every value, keys and "
+        "labels, the owner of each row, whether every evaluation has all its metrics and items, "
+        "whether curves have rows for all steps required by a trial's config, and whether the "
+        "weights and checkpoints beside the store match it. Absent weights, as of a store that was "
+        "sent alone, are noted and are no damage. Damage is reported by experiment and trial. A "
+        "number that was replaced by another valid number cannot be detected. The exit status is 0 "
+        "only if nothing is wrong. The store is only read.\n\n"
+        "With --save, intact trials are copied into another store, with their weights and "
+        "checkpoints, as by regatta merge; regatta run repeats the others.",
+    .arguments = arguments,
+    .size = sizeof(CheckArguments),
+    .run = check_store,
+};

@@ -9,8 +9,6 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-enum { KEY_SEED = 256 };
-
 typedef struct ExportArguments {
     const char *policy; /* a file of weights; NULL: the policy of a trial */
     const char *store, *trial;
@@ -18,89 +16,6 @@ typedef struct ExportArguments {
     int64_t seed;
     const char *tokenizer, *folder;
 } ExportArguments;
-
-static const struct argp_option options[] = {
-    {"policy", 'p', "WEIGHTS", 0, "a transformer policy, as for sample and score", 0},
-    {"tokenizer", 't', "FILE", 0, "its tokenizer.json, copied into the folder", 0},
-    {"output", 'o', "FOLDER", 0, "folder to write", 0},
-    {"experiment", 'e', "NAME", 0, "experiment in the store (default: whichever has the trial)", 0},
-    {"seed", KEY_SEED, "N", 0, "seed, if several trials have the label", 0},
-    {0},
-};
-
-static void parse_argument(ExportArguments *a, char *argument, struct argp_state *state) {
-    const char **places[] = {&a->store, &a->trial};
-    if (state->arg_num > 1)
-        argp_error(state, "%s is one argument too many", argument);
-    *places[state->arg_num] = argument;
-}
-
-/* With --policy the only argument is the folder, which -o may name instead. */
-static void check(ExportArguments *a, struct argp_state *state) {
-    if (a->policy && !a->folder) {
-        a->folder = a->store;
-        a->store = NULL;
-    }
-    if (a->policy && (a->store || a->trial))
-        argp_error(state, "--policy cannot be combined with a trial: it names a file of weights");
-    const RgChoice *c = &a->choice;
-    if (a->policy && (a->seed >= 0 || c->experiment || c->where_count > 0 || c->all))
-        argp_error(state, "--policy cannot be combined with --seed, --experiment, --where or "
-                          "--all: they choose a trial");
-    if (a->policy ? !a->folder : !a->trial || !a->folder)
-        argp_error(state, "expected --policy WEIGHTS and a folder to write, or a results store, a "
-                          "trial's label or key, and -o FOLDER");
-}
-
-static error_t parse(int key, char *argument, struct argp_state *state) {
-    ExportArguments *a = state->input;
-    switch (key) {
-    case ARGP_KEY_INIT:
-        state->child_inputs[0] = &a->choice;
-        return 0;
-    case 'p':
-        a->policy = argument;
-        return 0;
-    case 't':
-        a->tokenizer = argument;
-        return 0;
-    case 'o':
-        a->folder = argument;
-        return 0;
-    case 'e':
-        a->choice.experiment = argument;
-        return 0;
-    case KEY_SEED:
-        a->seed = rg_argument_integer(state, "--seed", argument, 0, INT64_MAX);
-        return 0;
-    case ARGP_KEY_ARG:
-        parse_argument(a, argument, state);
-        return 0;
-    case ARGP_KEY_END:
-        check(a, state);
-        return 0;
-    default:
-        return ARGP_ERR_UNKNOWN;
-    }
-}
-
-static const struct argp_child choice_child[] = {{&rg_choice_argp, 0, NULL, 0}, {0}};
-
-static const struct argp argp = {
-    options,
-    parse,
-    "RESULTS.db LABEL|KEY -o FOLDER\n--policy WEIGHTS FOLDER",
-    "Write a policy in Hugging Face's layout, for other programs: the final policy of a trial, or "
-    "one from a file.\v"
-    "FOLDER gets config.json and model.safetensors, as LlamaForCausalLM, Qwen2ForCausalLM or "
-    "GPT2LMHeadModel, and tokenizer.json if one is given. This program can load the folder too, as "
-    "policy.weights in a config and as --policy. regatta table prints labels; regatta run "
-    "--dry-run prints keys. A label selects a trial of the latest config, unless --where or "
-    "--all select others. A key selects a trial of any config.",
-    choice_child,
-    NULL,
-    NULL,
-};
 
 /* Path of the trial's final weights, as recorded in the store. The caller frees `path`. */
 static RgStatus find_weights(const ExportArguments *a, RgStore *store, char **path,
@@ -156,17 +71,70 @@ static RgStatus export_tokenizer(const ExportArguments *a, RgError *error) {
     return status;
 }
 
-int rg_command_export(int argc, char **argv) {
-    ExportArguments a = {.seed = -1};
-    argp_parse(&argp, argc, argv, 0, NULL, &a);
-    RgError error = {0};
-    RgPolicy *policy = NULL;
-    RgStatus status = load(&a, &policy, &error);
-    if (status == RG_OK)
-        status = rg_hugging_face_save(policy, a.folder, &error);
-    if (status == RG_OK)
-        status = export_tokenizer(&a, &error);
-    rg_policy_destroy(policy);
-    free(a.choice.where);
-    return rg_command_end(status, &error);
+/* With --policy the only argument is the folder, which -o may name instead. */
+static RgStatus check(void *arguments, RgError *error) {
+    ExportArguments *a = arguments;
+    const RgChoice *c = &a->choice;
+    if (a->policy && !a->folder) {
+        a->folder = a->store;
+        a->store = NULL;
+    }
+    if (a->policy && (a->store || a->trial))
+        return rg_fail(error, RG_E_USAGE,
+                       "--policy cannot be combined with a trial: it names a file of weights");
+    if (a->policy && (a->seed >= 0 || c->experiment || c->where_count > 0 || c->all))
+        return rg_fail(error, RG_E_USAGE,
+                       "--policy cannot be combined with --seed, --experiment, --where or "
+                       "--all: they choose a trial");
+    if (a->policy ? !a->folder : !a->trial || !a->folder)
+        return rg_fail(error, RG_E_USAGE,
+                       "expected --policy WEIGHTS and a folder to write, or a results store, a "
+                       "trial's label or key, and -o FOLDER");
+    return RG_OK;
 }
+
+static RgStatus export(void *arguments, RgError *error) {
+    const ExportArguments *a = arguments;
+    RgPolicy *policy = NULL;
+    RG_TRY(load(a, &policy, error));
+    RgStatus status = rg_hugging_face_save(policy, a->folder, error);
+    if (status == RG_OK)
+        status = export_tokenizer(a, error);
+    rg_policy_destroy(policy);
+    return status;
+}
+
+static const RgArgument arguments[] = {
+    RG_ARGUMENT_INCLUDE(ExportArguments, choice, rg_choice_arguments),
+    RG_ARGUMENT_POSITIONAL(ExportArguments, store, NULL),
+    RG_ARGUMENT_POSITIONAL(ExportArguments, trial, NULL),
+    RG_ARGUMENT_OPTION(ExportArguments, policy, "policy", 'p', "WEIGHTS",
+                       "a transformer policy, as for sample and score"),
+    RG_ARGUMENT_OPTION(ExportArguments, tokenizer, "tokenizer", 't', "FILE",
+                       "its tokenizer.json, copied into the folder"),
+    RG_ARGUMENT_OPTION(ExportArguments, folder, "output", 'o', "FOLDER", "folder to write"),
+    RG_ARGUMENT_OPTION(ExportArguments, choice.experiment, "experiment", 'e', "NAME",
+                       "experiment in the store (default: whichever has the trial)"),
+    RG_ARGUMENT_OPTION(ExportArguments, seed, "seed", 0, "N",
+                       "seed, if several trials have the label", .high = RG_ARGUMENT_NO_LIMIT),
+    RG_ARGUMENT_END,
+};
+
+const RgCommand rg_command_export = {
+    .name = "export",
+    .summary = "write a policy, or that of a trial, in Hugging Face's layout",
+    .usage = "RESULTS.db LABEL|KEY -o FOLDER\n--policy WEIGHTS FOLDER",
+    .purpose = "Write a policy in Hugging Face's layout, for other programs: the final policy of a "
+               "trial, or one from a file.",
+    .details =
+        "FOLDER gets config.json and model.safetensors, as LlamaForCausalLM, Qwen2ForCausalLM or "
+        "GPT2LMHeadModel, and tokenizer.json if one is given. This program can load the folder "
+        "too, as policy.weights in a config and as --policy. regatta table prints labels; regatta "
+        "run --dry-run prints keys. A label selects a trial of the latest config, unless --where "
+        "or --all select others. A key selects a trial of any config.",
+    .arguments = arguments,
+    .size = sizeof(ExportArguments),
+    .defaults = &(const ExportArguments){.seed = -1},
+    .check = check,
+    .run = export,
+};

@@ -12,62 +12,11 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { KEY_SEED = 256, KEY_YES };
-
 typedef struct ForgetArguments {
     const char *store, *name, *experiment;
     int64_t seed;
     bool yes;
 } ForgetArguments;
-
-static const struct argp_option options[] = {
-    {"experiment", 'e', "NAME", 0, "experiment in the store (default: whichever has the trials)",
-     0},
-    {"seed", KEY_SEED, "N", 0, "only the trial of this seed (default: trials of all seeds)", 0},
-    {"yes", KEY_YES, NULL, 0, "do not ask for confirmation", 0},
-    {0},
-};
-
-static error_t parse(int key, char *argument, struct argp_state *state) {
-    ForgetArguments *a = state->input;
-    switch (key) {
-    case 'e':
-        a->experiment = argument;
-        return 0;
-    case KEY_SEED:
-        a->seed = rg_argument_integer(state, "--seed", argument, 0, INT64_MAX);
-        return 0;
-    case KEY_YES:
-        a->yes = true;
-        return 0;
-    case ARGP_KEY_ARG:
-        if (state->arg_num > 1)
-            argp_error(state, "%s is one argument too many", argument);
-        *(state->arg_num == 0 ? &a->store : &a->name) = argument;
-        return 0;
-    case ARGP_KEY_END:
-        if (!a->name)
-            argp_error(state, "expected a results store, and a trial's label or key");
-        return 0;
-    default:
-        return ARGP_ERR_UNKNOWN;
-    }
-}
-
-static const struct argp argp = {
-    options,
-    parse,
-    "RESULTS.db LABEL|KEY",
-    "Remove trials from a results store: their rows, weights and checkpoints.\v"
-    "A label selects the trials of all seeds and of every config that was run; a key selects one "
-    "trial. regatta table prints labels; regatta run --dry-run prints keys. The command asks for "
-    "confirmation; without a terminal, --yes is required. A store that is being written is "
-    "refused. Cached judge scores and reference log-probabilities are kept. The next run of the "
-    "config repeats the trials.",
-    NULL,
-    NULL,
-    NULL,
-};
 
 static void tell(const RgTrialRow *row, FILE *out) {
     fprintf(out, "  %s, seed %lld, key %s: %s%s%s\n", row->label, (long long)row->seed, row->key,
@@ -147,14 +96,41 @@ static RgStatus open_whole(const char *path, RgStore **store, RgError *error) {
     return status == RG_OK ? rg_parts_gather(*store, error) : status;
 }
 
-int rg_command_forget(int argc, char **argv) {
-    ForgetArguments a = {.seed = -1};
-    argp_parse(&argp, argc, argv, 0, NULL, &a);
-    RgError error = {0};
+static RgStatus forget_trials(void *arguments, RgError *error) {
+    const ForgetArguments *a = arguments;
     RgStore *store;
-    RgStatus status = open_whole(a.store, &store, &error);
+    RgStatus status = open_whole(a->store, &store, error);
     if (status == RG_OK)
-        status = forget_all(&a, store, &error);
+        status = forget_all(a, store, error);
     rg_store_close(store);
-    return rg_command_end(status, &error);
+    return status;
 }
+
+static const RgArgument arguments[] = {
+    RG_ARGUMENT_POSITIONAL(ForgetArguments, store, NULL),
+    RG_ARGUMENT_POSITIONAL(ForgetArguments, name,
+                           "expected a results store, and a trial's label or key"),
+    RG_ARGUMENT_OPTION(ForgetArguments, experiment, "experiment", 'e', "NAME",
+                       "experiment in the store (default: whichever has the trials)"),
+    RG_ARGUMENT_OPTION(ForgetArguments, seed, "seed", 0, "N",
+                       "only the trial of this seed (default: trials of all seeds)",
+                       .high = RG_ARGUMENT_NO_LIMIT),
+    RG_ARGUMENT_OPTION(ForgetArguments, yes, "yes", 0, NULL, "do not ask for confirmation"),
+    RG_ARGUMENT_END,
+};
+
+const RgCommand rg_command_forget = {
+    .name = "forget",
+    .summary = "remove trials from a results store",
+    .usage = "RESULTS.db LABEL|KEY",
+    .purpose = "Remove trials from a results store: their rows, weights and checkpoints.",
+    .details = "A label selects the trials of all seeds and of every config that was run; a key "
+               "selects one trial. regatta table prints labels; regatta run --dry-run prints keys. "
+               "The command asks for confirmation; without a terminal, --yes is required. A store "
+               "that is being written is refused. Cached judge scores and reference "
+               "log-probabilities are kept. The next run of the config repeats the trials.",
+    .arguments = arguments,
+    .size = sizeof(ForgetArguments),
+    .defaults = &(const ForgetArguments){.seed = -1},
+    .run = forget_trials,
+};

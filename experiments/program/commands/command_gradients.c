@@ -18,70 +18,6 @@ typedef struct GradientArguments {
     int count;
 } GradientArguments;
 
-enum { KEY_COST_FIGURE = 256 };
-
-static const struct argp_option options[] = {
-    {"samples", 'n', "N", 0, "batches per estimator (default: 2000)", 0},
-    {"deviation", 'd', "D", 0,
-     "distance from the reference: standard deviation of the normal noise added to its parameters "
-     "(default: 1)",
-     0},
-    {"figure", 'f', "FILE", 0,
-     "draw bias and variance of every row: .svg, .png or .pdf, by its suffix", 0},
-    {"cost-figure", KEY_COST_FIGURE, "FILE", 0,
-     "draw the error of PARL's hypergradients against their cost", 0},
-    {0},
-};
-
-static error_t parse(int key, char *argument, struct argp_state *state) {
-    GradientArguments *a = state->input;
-    switch (key) {
-    case ARGP_KEY_INIT:
-        state->child_inputs[0] = &a->config;
-        return 0;
-    case 'n':
-        a->samples = rg_argument_integer(state, "--samples", argument, 2, 100000000);
-        return 0;
-    case 'd':
-        a->deviation = rg_argument_real(state, "--deviation", argument, 0, 100);
-        return 0;
-    case 'f':
-        a->figure = argument;
-        return 0;
-    case KEY_COST_FIGURE:
-        a->cost_figure = argument;
-        return 0;
-    default:
-        return ARGP_ERR_UNKNOWN;
-    }
-}
-
-static const struct argp_child children[] = {{&rg_config_argp, 0, NULL, 0}, {0}};
-
-static const struct argp argp = {
-    options,
-    parse,
-    "CONFIG",
-    "Compare every algorithm's stochastic gradient with the exact gradient of its objective.\v"
-    "CONFIG's environment must be a bandit, for which the objective J = E[F] and its gradient, "
-    "including that through the distributions of responses and labels, are finite sums. For PARL "
-    "it may be a tabular MDP. Mixture and exploration are set to 1, where SAIL's gradient should "
-    "equal that of J. Algorithms that drop a term by design (online-dpo, score_term none, "
-    "estimator none) show its size. PARL has one row per trial, at a random reward and its optimal "
-    "policy, with the cost of one hypergradient: Hessian-vector products, further gradients, "
-    "FLOPs, seconds (! marks a failed estimate), and the trial's swept values.\n\n"
-    "  bias      |mean − exact| / |exact|\n"
-    "  noise     the bias that N batches of an unbiased estimator would show by chance\n"
-    "  worst     largest deviation of a coordinate, in its standard errors; * marks above 4\n"
-    "  variance  E|g − mean|² / |exact|² of one batch\n"
-    "  cosine    between mean and exact gradient\n\n"
-    "If the exact gradient is 0, as for some methods at the reference (--deviation 0), the "
-    "relative columns have a dash.",
-    children,
-    NULL,
-    NULL,
-};
-
 /* A relative column: a dash if the value is not finite. */
 static void print_relative(int width, int digits, double value) {
     if (isnan(value))
@@ -131,20 +67,59 @@ static RgStatus check_gradients(GradientArguments *a, const RgExperiment *experi
     return draw_figures(a, error);
 }
 
-int rg_command_check_gradients(int argc, char **argv) {
-    GradientArguments a = {.samples = 2000, .deviation = 1};
-    argp_parse(&argp, argc, argv, 0, NULL, &a);
-    RgError error = {0};
+static RgStatus check_all(void *arguments, RgError *error) {
+    GradientArguments *a = arguments;
     RgExperiment *experiment = NULL;
-    rg_threads_set(1); /* tables of a few cells: more threads would only add barriers */
-    RgStatus status = check_figures(&a, &error);
-    if (status == RG_OK)
-        status = rg_experiment_open(a.config.path, a.config.overrides, a.config.override_count,
-                                    &experiment, &error);
-    if (status == RG_OK)
-        status = check_gradients(&a, experiment, &error);
+    RG_TRY(check_figures(a, error));
+    RG_TRY(rg_experiment_open(a->config.path, a->config.overrides, a->config.override_count,
+                              &experiment, error));
+    if (rg_gradients_are_small(experiment))
+        rg_threads_set(1); /* tables of a few cells: more threads would only add barriers */
+    RgStatus status = check_gradients(a, experiment, error);
     rg_experiment_close(experiment);
-    free(a.rows);
-    free(a.config.overrides);
-    return rg_command_end(status, &error);
+    free(a->rows);
+    return status;
 }
+
+static const RgArgument arguments[] = {
+    RG_ARGUMENT_INCLUDE(GradientArguments, config, rg_config_arguments),
+    RG_ARGUMENT_OPTION(GradientArguments, samples, "samples", 'n', "N",
+                       "batches per estimator (default: 2000)", .low = 2, .high = 1e8),
+    RG_ARGUMENT_OPTION(GradientArguments, deviation, "deviation", 'd', "D",
+                       "distance from the reference: standard deviation of the normal noise added "
+                       "to its parameters (default: 1)",
+                       .high = 100),
+    RG_ARGUMENT_OPTION(GradientArguments, figure, "figure", 'f', "FILE",
+                       "draw bias and variance of every row: .svg, .png or .pdf, by its suffix"),
+    RG_ARGUMENT_OPTION(GradientArguments, cost_figure, "cost-figure", 0, "FILE",
+                       "draw the error of PARL's hypergradients against their cost"),
+    RG_ARGUMENT_END,
+};
+
+const RgCommand rg_command_check_gradients = {
+    .name = "check-gradients",
+    .summary = "bias and variance of gradient estimators on an exact environment",
+    .usage = "CONFIG",
+    .purpose =
+        "Compare every algorithm's stochastic gradient with the exact gradient of its objective.",
+    .details =
+        "CONFIG's environment must be a bandit or a language, for which the objective J = E[F] and "
+        "its gradient, including that through the distributions of responses and labels, are "
+        "finite sums. For PARL it must be a bandit or a tabular MDP. Mixture and exploration are "
+        "set to 1, where SAIL's gradient "
+        "should equal that of J. Algorithms that drop a term by design (online-dpo, score_term "
+        "none, estimator none) show its size. PARL has one row per trial, at a random reward and "
+        "its optimal policy, with the cost of one hypergradient: Hessian-vector products, further "
+        "gradients, FLOPs, seconds (! marks a failed estimate), and the trial's swept values.\n\n"
+        "  bias      |mean − exact| / |exact|\n"
+        "  noise     the bias that N batches of an unbiased estimator would show by chance\n"
+        "  worst     largest deviation of a coordinate, in its standard errors; * marks above 4\n"
+        "  variance  E|g − mean|² / |exact|² of one batch\n"
+        "  cosine    between mean and exact gradient\n\n"
+        "If the exact gradient is 0, as for some methods at the reference (--deviation 0), the "
+        "relative columns have a dash.",
+    .arguments = arguments,
+    .size = sizeof(GradientArguments),
+    .defaults = &(const GradientArguments){.samples = 2000, .deviation = 1},
+    .run = check_all,
+};

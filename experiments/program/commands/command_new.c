@@ -19,38 +19,6 @@ typedef struct NewArguments {
     const char *kind, *name, *folder;
 } NewArguments;
 
-static error_t parse(int key, char *argument, struct argp_state *state) {
-    NewArguments *a = state->input;
-    switch (key) {
-    case ARGP_KEY_ARG:
-        if (state->arg_num > 2)
-            argp_error(state, "%s is one argument too many", argument);
-        *(state->arg_num == 0 ? &a->kind : state->arg_num == 1 ? &a->name : &a->folder) = argument;
-        return 0;
-    case ARGP_KEY_END:
-        if (state->arg_num < 2)
-            argp_error(state, "expected a kind and a name, such as: algorithm mine");
-        return 0;
-    default:
-        return ARGP_ERR_UNKNOWN;
-    }
-}
-
-static const struct argp argp = {
-    NULL,
-    parse,
-    "KIND NAME [FOLDER]",
-    "Create a plug-in of your own: an algorithm, environment, judge, estimator or optimizer.\v"
-    "FOLDER (default: ./NAME) gets a working source, a Makefile, a config that compares it with "
-    "the built-in types, and a README with the next steps:\n\n"
-    "  regatta new algorithm mine\n"
-    "  cd mine && make && make check && make race\n\n"
-    "An existing folder must be empty. Names are lower-case letters, digits and hyphens.",
-    NULL,
-    NULL,
-    NULL,
-};
-
 /* ---- templates ---- */
 
 static const struct {
@@ -180,14 +148,36 @@ static RgStatus make(NewArguments *a, RgError *error) {
     return status;
 }
 
-int rg_command_new(int argc, char **argv) {
-    NewArguments a = {0};
-    RgError error = {0};
-    argp_parse(&argp, argc, argv, 0, NULL, &a);
-    RgStatus status = make(&a, &error);
-    if (status == RG_OK)
-        printf("%s: %s.c, %s.cfg, Makefile, README.md\n"
-               "next: cd %s && make && make check && make race\n",
-               a.folder, a.name, a.name, a.folder);
-    return rg_command_end(status, &error);
+static RgStatus create(void *arguments, RgError *error) {
+    NewArguments *a = arguments;
+    RG_TRY(make(a, error));
+    printf("%s: %s.c, %s.cfg, Makefile, README.md\n"
+           "next: cd %s && make && make check && make race\n",
+           a->folder, a->name, a->name, a->folder);
+    return RG_OK;
 }
+
+static const RgArgument arguments[] = {
+    RG_ARGUMENT_POSITIONAL(NewArguments, kind, NULL),
+    RG_ARGUMENT_POSITIONAL(NewArguments, name,
+                           "expected a kind and a name, such as: algorithm mine"),
+    RG_ARGUMENT_POSITIONAL(NewArguments, folder, NULL),
+    RG_ARGUMENT_END,
+};
+
+const RgCommand rg_command_new = {
+    .name = "new",
+    .summary = "create an algorithm, environment, judge, estimator or optimizer of your own",
+    .usage = "KIND NAME [FOLDER]",
+    .purpose =
+        "Create a plug-in of your own: an algorithm, environment, judge, estimator or optimizer.",
+    .details =
+        "FOLDER (default: ./NAME) gets a working source, a Makefile, a config that compares it "
+        "with the built-in types, and a README with the next steps:\n\n"
+        "  regatta new algorithm mine\n"
+        "  cd mine && make && make check && make race\n\n"
+        "An existing folder must be empty. Names are lower-case letters, digits and hyphens.",
+    .arguments = arguments,
+    .size = sizeof(NewArguments),
+    .run = create,
+};

@@ -7,53 +7,12 @@
 
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 typedef struct PlanArguments {
     RgConfigArguments config;
     int threads;
     bool exact;
 } PlanArguments;
-
-static const struct argp_option options[] = {
-    {"threads", 't', "N", 0, "threads of the planned run (default: all processors)", 0},
-    {"exact", 'x', NULL, 0, "print bytes and operations as plain numbers", 0},
-    {0},
-};
-
-static error_t parse(int key, char *argument, struct argp_state *state) {
-    PlanArguments *a = state->input;
-    switch (key) {
-    case ARGP_KEY_INIT:
-        state->child_inputs[0] = &a->config;
-        return 0;
-    case 't':
-        a->threads = (int)rg_argument_integer(state, "--threads", argument, 1, 4096);
-        return 0;
-    case 'x':
-        a->exact = true;
-        return 0;
-    default:
-        return ARGP_ERR_UNKNOWN;
-    }
-}
-
-static const struct argp_child children[] = {{&rg_config_argp, 0, NULL, 0}, {0}};
-
-static const struct argp argp = {
-    options,
-    parse,
-    "CONFIG",
-    "Tell what the trials of an experiment will take: parameters, memory by part, operations of a "
-    "step.\v"
-    "Nothing is sampled, trained or written. Sequences are assumed to have maximal length: the "
-    "longest prompt, and a response at the limit. Only the first seed is shown. Memory is the peak "
-    "of the process; `regatta run` records the measured peak. The total of the run is that of its "
-    "largest trial. A ≤ marks an upper bound, where the value depends on intermediate results.",
-    children,
-    NULL,
-    NULL,
-};
 
 /* With three digits, or in full if `exact`. */
 static const char *amount(double value, bool exact, char text[32]) {
@@ -139,18 +98,40 @@ static RgStatus plan_all(const RgExperiment *experiment, bool exact, RgError *er
     return status;
 }
 
-int rg_command_plan(int argc, char **argv) {
-    PlanArguments a = {0};
-    argp_parse(&argp, argc, argv, 0, NULL, &a);
-    if (a.threads > 0)
-        rg_threads_set(a.threads);
-    RgError error = {0};
+static RgStatus plan(void *arguments, RgError *error) {
+    const PlanArguments *a = arguments;
     RgExperiment *experiment = NULL;
-    RgStatus status = rg_experiment_open(a.config.path, a.config.overrides, a.config.override_count,
-                                         &experiment, &error);
-    if (status == RG_OK)
-        status = plan_all(experiment, a.exact, &error);
+    if (a->threads > 0)
+        rg_threads_set(a->threads);
+    RG_TRY(rg_experiment_open(a->config.path, a->config.overrides, a->config.override_count,
+                              &experiment, error));
+    RgStatus status = plan_all(experiment, a->exact, error);
     rg_experiment_close(experiment);
-    free(a.config.overrides);
-    return rg_command_end(status, &error);
+    return status;
 }
+
+static const RgArgument arguments[] = {
+    RG_ARGUMENT_INCLUDE(PlanArguments, config, rg_config_arguments),
+    RG_ARGUMENT_OPTION(PlanArguments, threads, "threads", 't', "N",
+                       "threads of the planned run (default: all processors)", .low = 1,
+                       .high = 4096),
+    RG_ARGUMENT_OPTION(PlanArguments, exact, "exact", 'x', NULL,
+                       "print bytes and operations as plain numbers"),
+    RG_ARGUMENT_END,
+};
+
+const RgCommand rg_command_plan = {
+    .name = "plan",
+    .summary = "estimate the memory and operations of an experiment",
+    .usage = "CONFIG",
+    .purpose = "Tell what the trials of an experiment will take: parameters, memory by part, "
+               "operations of a step.",
+    .details = "Nothing is sampled, trained or written. Sequences are assumed to have maximal "
+               "length: the longest prompt, and a response at the limit. Only the first seed is "
+               "shown. Memory is the peak of the process; `regatta run` records the measured peak. "
+               "The total of the run is that of its largest trial. A ≤ marks an upper bound, where "
+               "the value depends on intermediate results.",
+    .arguments = arguments,
+    .size = sizeof(PlanArguments),
+    .run = plan,
+};

@@ -9,23 +9,21 @@
 #include "core/utf8.h"
 #include "experiments/program/commands/command.h"
 
-#include <errno.h>
 #include <jansson.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { KEY_TOP_K = 256, KEY_TOP_P, KEY_MIN_P, KEY_SEED, KEY_LIMIT, KEY_STOP, KEY_STOP_ID };
 enum { SCORED_AT_ONCE = 64 }; /* lines per batch: bounds the memory for files of any length */
 
 typedef struct PolicyArguments {
     const char *policy, *tokenizer, *file, *prompt;
     int64_t copies, seed;
     RgSampling sampling;
-    const char **stop; /* [stop_count], texts of tokens */
-    int64_t stop_count;
-    RgTokens stop_ids;
+    const char **stops, **stop_ids; /* [stop_count] texts of tokens, [stop_id_count] */
+    int stop_count, stop_id_count;
+    RgTokens stop_tokens;
 } PolicyArguments;
 
 /* The policy and, if given, its tokenizer. */
@@ -286,19 +284,19 @@ static json_t *decoded(const Model *model, const int32_t *ids, int64_t count) {
 /* Resolves --stop and --stop-id. */
 static RgStatus read_stop_tokens(const Model *model, PolicyArguments *a, RgError *error) {
     int64_t vocabulary = rg_tokenizer_vocabulary(model->tokenizer);
-    for (int64_t i = 0; i < a->stop_ids.count; i++)
-        if (a->stop_ids.id[i] >= vocabulary)
+    for (int64_t i = 0; i < a->stop_tokens.count; i++)
+        if (a->stop_tokens.id[i] >= vocabulary)
             return rg_fail(error, RG_E_USAGE,
                            "--stop-id: %d is not an id of the tokenizer; expected 0 to %lld",
-                           (int)a->stop_ids.id[i], (long long)vocabulary - 1);
+                           (int)a->stop_tokens.id[i], (long long)vocabulary - 1);
     for (int64_t i = 0; i < a->stop_count; i++) {
         int32_t id;
-        RgStatus status = rg_tokenizer_find(model->tokenizer, a->stop[i], &id, error);
+        RgStatus status = rg_tokenizer_find(model->tokenizer, a->stops[i], &id, error);
         if (status != RG_OK)
             return rg_fail_in(error, status, "--stop");
-        rg_tokens_append(&a->stop_ids, id);
+        rg_tokens_append(&a->stop_tokens, id);
     }
-    a->sampling.stop = (RgStopTokens){a->stop_ids.id, a->stop_ids.count};
+    a->sampling.stop = (RgStopTokens){a->stop_tokens.id, a->stop_tokens.count};
     return RG_OK;
 }
 
@@ -329,145 +327,114 @@ static RgStatus sample_prompts(const Model *model, PolicyArguments *a, RgError *
 
 /* ---- command lines ---- */
 
-static const struct argp_option model_options[] = {
-    {"policy", 'p', "WEIGHTS", 0,
-     "a policy of this program, a folder in Hugging Face's layout, or a llama2.c checkpoint", 0},
-    {"tokenizer", 't', "FILE", 0, "tokenizer.json, or a llama2.c vocabulary", 0},
-    {0},
-};
-
-/* Options of both commands; the whole command line of score. */
-static error_t parse_model(int key, char *argument, struct argp_state *state) {
-    PolicyArguments *a = state->input;
-    switch (key) {
-    case 'p':
-        a->policy = argument;
-        return 0;
-    case 't':
-        a->tokenizer = argument;
-        return 0;
-    case ARGP_KEY_ARG:
-        rg_argument_only(state, argument, &a->file);
-        return 0;
-    case ARGP_KEY_END:
-        if (!a->policy)
-            argp_error(state, "expected --policy WEIGHTS");
-        if (!a->file && !a->prompt)
-            argp_error(state, "expected a file of JSON lines (- for the standard input)");
-        return 0;
-    default:
-        return ARGP_ERR_UNKNOWN;
-    }
+static RgStatus check_file(void *arguments, RgError *error) {
+    const PolicyArguments *a = arguments;
+    return a->file || a->prompt
+               ? RG_OK
+               : rg_fail(error, RG_E_USAGE,
+                         "expected a file of JSON lines (- for the standard input)");
 }
 
-int rg_command_score(int argc, char **argv) {
-    static const struct argp argp = {
-        model_options,
-        parse_model,
-        "FILE.jsonl",
-        "Print the log-probability of each given response under a policy.\v"
-        "Each line of FILE has prompt and response as text (needs --tokenizer), or prompt_tokens "
-        "and response_tokens as lists of ids. For each, one JSON line: logprob, summed over the "
-        "response's tokens, in nats, and tokens, their number.",
-        NULL,
-        NULL,
-        NULL};
-    PolicyArguments a = {0};
+static RgStatus score(void *arguments, RgError *error) {
+    const PolicyArguments *a = arguments;
     Model model = {0};
-    RgError error = {0};
-    argp_parse(&argp, argc, argv, 0, NULL, &a);
-    RgStatus status = open_model(&a, &model, &error);
+    RgStatus status = open_model(a, &model, error);
     if (status == RG_OK)
-        status = score_file(&model, a.file, &error);
+        status = score_file(&model, a->file, error);
     close_model(&model);
-    return rg_command_end(status, &error);
+    return status;
 }
 
-static const struct argp_option sample_options[] = {
-    {"prompt", 'm', "TEXT", 0, "one prompt, instead of a file", 0},
-    {"copies", 'n', "N", 0, "responses per prompt (default: 1)", 0},
-    {"temperature", 'T', "T", 0, "0 takes the most likely token (default: 1)", 0},
-    {"top-k", KEY_TOP_K, "K", 0, "sample from the K most likely tokens; 0: all (default)", 0},
-    {"top-p", KEY_TOP_P, "P", 0, "sample from the smallest set of mass P (default: 1)", 0},
-    {"min-p", KEY_MIN_P, "P", 0,
-     "drop tokens less than P times as likely as the most likely one (default: 0)", 0},
-    {"limit", KEY_LIMIT, "N", 0, "maximum number of tokens of a response (default: 64)", 0},
-    {"stop", KEY_STOP, "TEXT", 0,
-     "a token that ends a response, like the end token, and is part of it: its text, or the name "
-     "of a special token, such as '<|im_end|>'; may be repeated",
-     0},
-    {"stop-id", KEY_STOP_ID, "ID", 0, "the same by its id; may be repeated", 0},
-    {"seed", KEY_SEED, "N", 0, "seed of the random numbers (default: 1)", 0},
-    {0},
+/* The first arguments of sample, too. */
+static const RgArgument score_arguments[] = {
+    RG_ARGUMENT_POSITIONAL(PolicyArguments, file, NULL),
+    RG_ARGUMENT_OPTION(
+        PolicyArguments, policy, "policy", 'p', "WEIGHTS",
+        "a policy of this program, a folder in Hugging Face's layout, or a llama2.c checkpoint",
+        .expected = "expected --policy WEIGHTS"),
+    RG_ARGUMENT_OPTION(PolicyArguments, tokenizer, "tokenizer", 't', "FILE",
+                       "tokenizer.json, or a llama2.c vocabulary"),
+    RG_ARGUMENT_END,
 };
 
-static error_t parse_sample(int key, char *argument, struct argp_state *state) {
-    PolicyArguments *a = state->input;
-    switch (key) {
-    case ARGP_KEY_INIT:
-        state->child_inputs[0] = a;
-        return 0;
-    case 'm':
-        a->prompt = argument;
-        return 0;
-    case 'n':
-        a->copies = rg_argument_integer(state, "--copies", argument, 1, 1000000);
-        return 0;
-    case 'T':
-        a->sampling.temperature = rg_argument_real(state, "--temperature", argument, 0, 100);
-        return 0;
-    case KEY_TOP_K:
-        a->sampling.top_k = rg_argument_integer(state, "--top-k", argument, 0, INT32_MAX);
-        return 0;
-    case KEY_TOP_P:
-        a->sampling.top_p = rg_argument_real(state, "--top-p", argument, 0, 1);
-        return 0;
-    case KEY_MIN_P:
-        a->sampling.min_p = rg_argument_real(state, "--min-p", argument, 0, 1);
-        return 0;
-    case KEY_SEED:
-        a->seed = rg_argument_integer(state, "--seed", argument, 0, INT64_MAX);
-        return 0;
-    case KEY_STOP:
-        a->stop = rg_reallocate(a->stop, (size_t)a->stop_count + 1, sizeof *a->stop);
-        a->stop[a->stop_count++] = argument;
-        return 0;
-    case KEY_STOP_ID:
-        rg_tokens_append(&a->stop_ids,
-                         (int32_t)rg_argument_integer(state, "--stop-id", argument, 0, INT32_MAX));
-        return 0;
-    case KEY_LIMIT:
-        a->sampling.response_limit = rg_argument_integer(state, "--limit", argument, 1, 1000000);
-        return 0;
-    default:
-        return ARGP_ERR_UNKNOWN;
+const RgCommand rg_command_score = {
+    .name = "score",
+    .summary = "log-probabilities of given responses under a policy",
+    .usage = "FILE.jsonl",
+    .purpose = "Print the log-probability of each given response under a policy.",
+    .details = "Each line of FILE has prompt and response as text (needs --tokenizer), or "
+               "prompt_tokens and response_tokens as lists of ids. For each, one JSON line: "
+               "logprob, summed over the response's tokens, in nats, and tokens, their number.",
+    .arguments = score_arguments,
+    .size = sizeof(PolicyArguments),
+    .check = check_file,
+    .run = score,
+};
+
+static RgStatus check_sample(void *arguments, RgError *error) {
+    PolicyArguments *a = arguments;
+    for (int i = 0; i < a->stop_id_count; i++) {
+        int64_t id;
+        RG_TRY(rg_argument_integer("--stop-id", a->stop_ids[i], 0, INT32_MAX, &id, error));
+        rg_tokens_append(&a->stop_tokens, (int32_t)id);
     }
+    return check_file(a, error);
 }
 
-int rg_command_sample(int argc, char **argv) {
-    static const struct argp model_argp = {model_options, parse_model, NULL, NULL,
-                                           NULL,          NULL,        NULL};
-    static const struct argp_child children[] = {{&model_argp, 0, NULL, 0}, {0}};
-    static const struct argp argp = {
-        sample_options,
-        parse_sample,
-        "[FILE.jsonl]",
-        "Sample responses from a policy.\v"
+static RgStatus sample(void *arguments, RgError *error) {
+    PolicyArguments *a = arguments;
+    Model model = {0};
+    RgStatus status = open_model(a, &model, error);
+    if (status == RG_OK)
+        status = sample_prompts(&model, a, error);
+    close_model(&model);
+    rg_tokens_release(&a->stop_tokens);
+    return status;
+}
+
+static const RgArgument sample_arguments[] = {
+    RG_ARGUMENT_EXTEND(score_arguments),
+    RG_ARGUMENT_OPTION(PolicyArguments, prompt, "prompt", 'm', "TEXT",
+                       "one prompt, instead of a file"),
+    RG_ARGUMENT_OPTION(PolicyArguments, copies, "copies", 'n', "N",
+                       "responses per prompt (default: 1)", .low = 1, .high = 1e6),
+    RG_ARGUMENT_OPTION(PolicyArguments, sampling.temperature, "temperature", 'T', "T",
+                       "0 takes the most likely token (default: 1)", .high = 100),
+    RG_ARGUMENT_OPTION(PolicyArguments, sampling.top_k, "top-k", 0, "K",
+                       "sample from the K most likely tokens; 0: all (default)", .high = INT32_MAX),
+    RG_ARGUMENT_OPTION(PolicyArguments, sampling.top_p, "top-p", 0, "P",
+                       "sample from the smallest set of mass P (default: 1)", .high = 1),
+    RG_ARGUMENT_OPTION(
+        PolicyArguments, sampling.min_p, "min-p", 0, "P",
+        "drop tokens less than P times as likely as the most likely one (default: 0)", .high = 1),
+    RG_ARGUMENT_OPTION(PolicyArguments, sampling.response_limit, "limit", 0, "N",
+                       "maximum number of tokens of a response (default: 64)", .low = 1,
+                       .high = 1e6),
+    RG_ARGUMENT_REPEATED(
+        PolicyArguments, stops, stop_count, "stop", 0, "TEXT",
+        "a token that ends a response, like the end token, and is part of it: its text, or the "
+        "name of a special token, such as '<|im_end|>'; may be repeated"),
+    RG_ARGUMENT_REPEATED(PolicyArguments, stop_ids, stop_id_count, "stop-id", 0, "ID",
+                         "the same by its id; may be repeated"),
+    RG_ARGUMENT_OPTION(PolicyArguments, seed, "seed", 0, "N",
+                       "seed of the random numbers (default: 1)", .high = RG_ARGUMENT_NO_LIMIT),
+    RG_ARGUMENT_END,
+};
+
+const RgCommand rg_command_sample = {
+    .name = "sample",
+    .summary = "sample responses from a policy",
+    .usage = "[FILE.jsonl]",
+    .purpose = "Sample responses from a policy.",
+    .details =
         "Prompts are the text prompt of each line of a JSON lines file, or --prompt. Prints one "
         "JSON line per response, with prompt and response. Equal seeds give equal responses.",
-        children,
-        NULL,
-        NULL};
-    PolicyArguments a = {
-        .copies = 1, .seed = 1, .sampling = {.temperature = 1, .top_p = 1, .response_limit = 64}};
-    Model model = {0};
-    RgError error = {0};
-    argp_parse(&argp, argc, argv, 0, NULL, &a);
-    RgStatus status = open_model(&a, &model, &error);
-    if (status == RG_OK)
-        status = sample_prompts(&model, &a, &error);
-    close_model(&model);
-    rg_tokens_release(&a.stop_ids);
-    free(a.stop);
-    return rg_command_end(status, &error);
-}
+    .arguments = sample_arguments,
+    .size = sizeof(PolicyArguments),
+    .defaults =
+        &(const PolicyArguments){.copies = 1,
+                                 .seed = 1,
+                                 .sampling = {.temperature = 1, .top_p = 1, .response_limit = 64}},
+    .check = check_sample,
+    .run = sample,
+};

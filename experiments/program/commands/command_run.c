@@ -12,166 +12,15 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-enum {
-    KEY_CHECKPOINT = 256,
-    KEY_JSON,
-    KEY_MEMORY_LIMIT,
-    KEY_ONLY,
-    KEY_PROFILE,
-    KEY_RANKS,
-    KEY_SHARE,
-    KEY_TENSORBOARD
-};
-
 typedef struct RunArguments {
     RgConfigArguments config;
     RgRunOptions run;
     int ranks_per_trial;
-    const char **only; /* labels; none: all methods */
+    const char **only; /* [only_count] labels; none: all methods */
     int only_count;
+    const char *share; /* "K/N" */
     bool dry, json, profile;
 } RunArguments;
-
-static const struct argp_option options[] = {
-    {"results", 'r', "FILE", 0, "results store (default: results/NAME.db)", 0},
-    {"threads", 't', "N", 0, "threads (default: all processors; never changes the bits)", 0},
-    {"jobs", 'j', "N", 0,
-     "concurrent trials, each in its own process; the threads are divided among them "
-     "(default: 1; never changes the bits)",
-     0},
-    {"memory-limit", KEY_MEMORY_LIMIT, "SIZE", 0,
-     "start a trial only if its peak memory, as estimated by `regatta plan` or measured in similar "
-     "trials, fits in SIZE bytes beside the running ones; 20G is 20e9",
-     0},
-    {"ranks-per-trial", KEY_RANKS, "R", 0,
-     "under mpirun, ranks that run one trial together, each with some of its training.shards; the "
-     "number of ranks is a multiple of R (default: 1; never changes the bits)",
-     0},
-    {"share", KEY_SHARE, "K/N", 0,
-     "run every Nth trial from the Kth on, into a partial store; the next run without --share "
-     "merges the shares",
-     0},
-    {"only", KEY_ONLY, "LABEL", 0,
-     "run only the trials with this label; may be repeated. Tables show every trial of CONFIG that "
-     "has run",
-     0},
-    {"checkpoint-seconds", KEY_CHECKPOINT, "S", 0,
-     "seconds between checkpoints (default: 10; 0: after every step)", 0},
-    {"tensorboard", KEY_TENSORBOARD, "FOLDER", 0,
-     "write TensorBoard's event files of the trials while they run, a folder each, as regatta "
-     "export-results does of those that are done",
-     0},
-    {"profile", KEY_PROFILE, NULL, 0,
-     "print time by operator, and the number of threads in use, at the end", 0},
-    {"dry-run", 'n', NULL, 0,
-     "list the trials with their status in the results store and their expected cost, then exit",
-     0},
-    {"json", KEY_JSON, NULL, 0, "the list of --dry-run as JSON", 0},
-    {"quiet", 'q', NULL, 0, "show no progress", 0},
-    {0},
-};
-
-static void parse_share(const char *text, RgRunOptions *a, struct argp_state *state) {
-    int end = 0;
-    if (sscanf(text, "%d/%d%n", &a->share, &a->shares, &end) != 2 || text[end] || a->share < 1 ||
-        a->share > a->shares)
-        argp_error(state, "--share is \"%s\": expected K/N, as in 2/8, with K from 1 to N", text);
-}
-
-static error_t parse(int key, char *argument, struct argp_state *state) {
-    RunArguments *a = state->input;
-    switch (key) {
-    case ARGP_KEY_INIT:
-        state->child_inputs[0] = &a->config;
-        return 0;
-    case 'r':
-        a->run.results = argument;
-        return 0;
-    case 't':
-        a->run.threads = (int)rg_argument_integer(state, "--threads", argument, 1, 4096);
-        return 0;
-    case 'j':
-        a->run.jobs = (int)rg_argument_integer(state, "--jobs", argument, 1, 4096);
-        return 0;
-    case KEY_RANKS:
-        a->ranks_per_trial =
-            (int)rg_argument_integer(state, "--ranks-per-trial", argument, 1, 4096);
-        return 0;
-    case KEY_SHARE:
-        parse_share(argument, &a->run, state);
-        return 0;
-    case KEY_MEMORY_LIMIT:
-        a->run.memory_limit = rg_argument_bytes(state, "--memory-limit", argument);
-        return 0;
-    case KEY_ONLY:
-        a->only = rg_reallocate(a->only, (size_t)a->only_count + 1, sizeof *a->only);
-        a->only[a->only_count++] = argument;
-        return 0;
-    case KEY_CHECKPOINT:
-        a->run.checkpoint_seconds =
-            rg_argument_real(state, "--checkpoint-seconds", argument, 0, 1e9);
-        return 0;
-    case KEY_TENSORBOARD:
-        a->run.events = argument;
-        return 0;
-    case KEY_PROFILE:
-        a->profile = true;
-        return 0;
-    case 'n':
-        a->dry = true;
-        return 0;
-    case KEY_JSON:
-        a->json = true;
-        return 0;
-    case 'q':
-        a->run.quiet = true;
-        return 0;
-    case ARGP_KEY_END:
-        if (a->json && !a->dry)
-            argp_error(state, "--json requires --dry-run");
-        if (a->dry && a->run.share)
-            argp_error(state, "--dry-run cannot be combined with --share: it lists all trials");
-        if (a->dry && a->run.events)
-            argp_error(state, "--dry-run cannot be combined with --tensorboard: it writes nothing");
-        if (a->profile && rg_run_in_pool(&a->run))
-            argp_error(state, "--profile cannot be combined with -j or --memory-limit: it measures "
-                              "one process");
-        return 0;
-    default:
-        return ARGP_ERR_UNKNOWN;
-    }
-}
-
-static const struct argp_child children[] = {{&rg_config_argp, 0, NULL, 0}, {0}};
-
-static const struct argp argp = {
-    options,
-    parse,
-    "CONFIG",
-    "Run the trials of an experiment.\v"
-    "Each algorithm of CONFIG runs with each seed and each swept or drawn value. Trials that are "
-    "finished in the results store are skipped. An interrupted trial resumes from its checkpoint, "
-    "with the same bits. Ctrl-C ends the current trial after its step, with a checkpoint. Every "
-    "key of the config is checked before the first step.\n\n"
-    "With -j N, a trial whose process dies is reported and resumes from its checkpoint. Under "
-    "mpirun, in a build with MPI, the trials are spread over the ranks; with --ranks-per-trial R, "
-    "over process groups of R ranks, which split a trial's batches. Ranks and shares (--share) "
-    "write partial stores beside the results store. The end of the run, or else the next run, "
-    "merges them.\n\n"
-    "--dry-run shows the measured cost of finished trials. For others it shows the mean over "
-    "finished trials with the same method and values, or the estimate of `regatta plan`, which "
-    "assumes responses of maximal length. Seconds, including evaluation, are never planned: they "
-    "appear once a similar trial has finished.\n\n"
-    "With --tensorboard FOLDER, `tensorboard --logdir FOLDER` shows the trials of this run while "
-    "they train. The event file of a resumed trial is rewritten up to its checkpoint, and then "
-    "appended to. Finished trials are not in it; regatta export-results -f tensorboard -o FOLDER "
-    "adds them.\n\n"
-    "Final weights are beside the store, in the folder of its name without .db.\n\n"
-    "Exit status: 0 done, 1 failed or stopped, 2 bad usage or config.",
-    children,
-    NULL,
-    NULL,
-};
 
 static RgStatus list_trials(RgExperiment *experiment, const RunArguments *a, RgError *error) {
     char *path = rg_experiment_store_path(experiment, a->run.results);
@@ -236,19 +85,122 @@ static RgStatus run(RunArguments *a, RgRanks *ranks, bool *complete, RgError *er
     return status;
 }
 
-int rg_command_run(int argc, char **argv) {
-    RunArguments a = {.run = {.jobs = 1, .checkpoint_seconds = 10}, .ranks_per_trial = 1};
-    argp_parse(&argp, argc, argv, 0, NULL, &a);
-    RgError error = {0};
+static RgStatus parse_share(const char *text, RgRunOptions *run, RgError *error) {
+    int end = 0;
+    return sscanf(text, "%d/%d%n", &run->share, &run->shares, &end) != 2 || text[end] ||
+                   run->share < 1 || run->share > run->shares
+               ? rg_fail(error, RG_E_USAGE,
+                         "--share is \"%s\": expected K/N, as in 2/8, with K from 1 to N", text)
+               : RG_OK;
+}
+
+static RgStatus check(void *arguments, RgError *error) {
+    RunArguments *a = arguments;
+    if (a->share)
+        RG_TRY(parse_share(a->share, &a->run, error));
+    if (a->json && !a->dry)
+        return rg_fail(error, RG_E_USAGE, "--json requires --dry-run");
+    if (a->dry && a->share)
+        return rg_fail(error, RG_E_USAGE,
+                       "--dry-run cannot be combined with --share: it lists all trials");
+    if (a->dry && a->run.events)
+        return rg_fail(error, RG_E_USAGE,
+                       "--dry-run cannot be combined with --tensorboard: it writes nothing");
+    if (a->profile && rg_run_in_pool(&a->run))
+        return rg_fail(error, RG_E_USAGE,
+                       "--profile cannot be combined with -j or --memory-limit: it measures "
+                       "one process");
+    return RG_OK;
+}
+
+/* Only the first rank reports an error, and before the others are ended. */
+static RgStatus run_trials(void *arguments, RgError *error) {
+    RunArguments *a = arguments;
     RgRanks ranks;
     bool complete = true;
-    RgStatus status = rg_ranks_begin(&ranks, a.ranks_per_trial, &error);
+    RgStatus status = rg_ranks_begin(&ranks, a->ranks_per_trial, error);
     if (status == RG_OK)
-        status = run(&a, &ranks, &complete, &error);
-    free(a.config.overrides);
-    free(a.only);
-    /* Only the first rank prints the error. */
-    int result = ranks.rank == 0 ? rg_command_end(status, &error) : 0;
+        status = run(a, &ranks, &complete, error);
+    if (ranks.rank == 0)
+        rg_command_end(status, error);
+    else
+        status = RG_OK;
+    error->text[0] = '\0';
     rg_ranks_end(&ranks, complete);
-    return result;
+    return status;
 }
+
+static const RgArgument arguments[] = {
+    RG_ARGUMENT_INCLUDE(RunArguments, config, rg_config_arguments),
+    RG_ARGUMENT_OPTION(RunArguments, run.results, "results", 'r', "FILE",
+                       "results store (default: results/NAME.db)"),
+    RG_ARGUMENT_OPTION(RunArguments, run.threads, "threads", 't', "N",
+                       "threads (default: all processors; never changes the bits)", .low = 1,
+                       .high = 4096),
+    RG_ARGUMENT_OPTION(RunArguments, run.jobs, "jobs", 'j', "N",
+                       "concurrent trials, each in its own process; the threads are divided among "
+                       "them (default: 1; never changes the bits)",
+                       .low = 1, .high = 4096),
+    RG_ARGUMENT_SIZE(
+        RunArguments, run.memory_limit, "memory-limit", 0, "SIZE",
+        "start a trial only if its peak memory, as estimated by `regatta plan` or measured in "
+        "similar trials, fits in SIZE bytes beside the running ones; 20G is 20e9"),
+    RG_ARGUMENT_OPTION(
+        RunArguments, ranks_per_trial, "ranks-per-trial", 0, "R",
+        "under mpirun, ranks that run one trial together, each with some of its training.shards; "
+        "the number of ranks is a multiple of R (default: 1; never changes the bits)",
+        .low = 1, .high = 4096),
+    RG_ARGUMENT_OPTION(RunArguments, share, "share", 0, "K/N",
+                       "run every Nth trial from the Kth on, into a partial store; the next run "
+                       "without --share merges the shares"),
+    RG_ARGUMENT_REPEATED(RunArguments, only, only_count, "only", 0, "LABEL",
+                         "run only the trials with this label; may be repeated. Tables show every "
+                         "trial of CONFIG that has run"),
+    RG_ARGUMENT_OPTION(RunArguments, run.checkpoint_seconds, "checkpoint-seconds", 0, "S",
+                       "seconds between checkpoints (default: 10; 0: after every step)",
+                       .high = 1e9),
+    RG_ARGUMENT_OPTION(RunArguments, run.events, "tensorboard", 0, "FOLDER",
+                       "write TensorBoard's event files of the trials while they run, a folder "
+                       "each, as regatta export-results does of those that are done"),
+    RG_ARGUMENT_OPTION(RunArguments, profile, "profile", 0, NULL,
+                       "print time by operator, and the number of threads in use, at the end"),
+    RG_ARGUMENT_OPTION(RunArguments, dry, "dry-run", 'n', NULL,
+                       "list the trials with their status in the results store and their expected "
+                       "cost, then exit"),
+    RG_ARGUMENT_OPTION(RunArguments, json, "json", 0, NULL, "the list of --dry-run as JSON"),
+    RG_ARGUMENT_OPTION(RunArguments, run.quiet, "quiet", 'q', NULL, "show no progress"),
+    RG_ARGUMENT_END,
+};
+
+const RgCommand rg_command_run = {
+    .name = "run",
+    .summary = "run or resume an experiment's trials",
+    .usage = "CONFIG",
+    .purpose = "Run the trials of an experiment.",
+    .details =
+        "Each algorithm of CONFIG runs with each seed and each swept or drawn value. Trials that "
+        "are finished in the results store are skipped. An interrupted trial resumes from its "
+        "checkpoint, with the same bits. Ctrl-C ends the current trial after its step, with a "
+        "checkpoint. Every key of the config is checked before the first step.\n\n"
+        "With -j N, a trial whose process dies is reported and resumes from its checkpoint. Under "
+        "mpirun, in a build with MPI, the trials are spread over the ranks; with --ranks-per-trial "
+        "R, over process groups of R ranks, which split a trial's batches. Ranks and shares "
+        "(--share) write partial stores beside the results store. The end of the run, or else the "
+        "next run, merges them.\n\n"
+        "--dry-run shows the measured cost of finished trials. For others it shows the mean over "
+        "finished trials with the same method and values, or the estimate of `regatta plan`, which "
+        "assumes responses of maximal length. Seconds, including evaluation, are never planned: "
+        "they appear once a similar trial has finished.\n\n"
+        "With --tensorboard FOLDER, `tensorboard --logdir FOLDER` shows the trials of this run "
+        "while they train. The event file of a resumed trial is rewritten up to its checkpoint, "
+        "and then appended to. Finished trials are not in it; regatta export-results -f "
+        "tensorboard -o FOLDER adds them.\n\n"
+        "Final weights are beside the store, in the folder of its name without .db.\n\n"
+        "Exit status: 0 done, 1 failed or stopped, 2 bad usage or config.",
+    .arguments = arguments,
+    .size = sizeof(RunArguments),
+    .defaults =
+        &(const RunArguments){.run = {.jobs = 1, .checkpoint_seconds = 10}, .ranks_per_trial = 1},
+    .check = check,
+    .run = run_trials,
+};

@@ -85,33 +85,6 @@ typedef struct ListArguments {
     const char *kind, *store;
 } ListArguments;
 
-static error_t parse_list(int key, char *argument, struct argp_state *state) {
-    ListArguments *arguments = state->input;
-    if (key != ARGP_KEY_ARG)
-        return ARGP_ERR_UNKNOWN;
-    if (!arguments->kind)
-        arguments->kind = argument;
-    else if (!arguments->store && strcmp(arguments->kind, "metrics") == 0)
-        arguments->store = argument;
-    else
-        argp_error(state, "one name at a time: %s is one too many", argument);
-    return 0;
-}
-
-static const struct argp list_argp = {
-    NULL,
-    parse_list,
-    "[KIND]\nmetrics RESULTS",
-    "List the names that a config can use: algorithms, environments, judges, policies, "
-    "estimators (of hypergradients), optimizers, parts; or the metrics that table, plot and "
-    "compare accept.\v"
-    "Without KIND, everything but metrics. With a results store, its metrics, including those of "
-    "training. regatta show NAME prints one of the others with its options.",
-    NULL,
-    NULL,
-    NULL,
-};
-
 static void print_metric(const RgMeasure *measure) {
     static const char *const units[] = {"", ", %", "", ", s", ", bytes"};
     if (strcmp(measure->heading, measure->name) == 0)
@@ -121,7 +94,7 @@ static void print_metric(const RgMeasure *measure) {
 }
 
 /* Metrics that have a known heading, independent of a store. */
-static int list_known_metrics(void) {
+static RgStatus list_known_metrics(void) {
     printf("metrics\n");
     for (size_t i = 0; rg_measure_known(i); i++)
         print_metric(rg_measure_known(i));
@@ -130,12 +103,9 @@ static int list_known_metrics(void) {
     return 0;
 }
 
-static int list_metrics(const char *store) {
+static RgStatus list_metrics(const char *store, RgError *error) {
     RgResults *results = NULL;
-    RgError error;
-    RgStatus status = rg_results_open(store, NULL, &results, &error);
-    if (status != RG_OK)
-        return rg_command_end(status, &error);
+    RG_TRY(rg_results_open(store, NULL, &results, error));
     const char **names = rg_results_quantities(results);
     printf("metrics\n");
     for (int i = 0; names[i]; i++) {
@@ -145,34 +115,39 @@ static int list_metrics(const char *store) {
     }
     free(names);
     rg_results_close(results);
-    return 0;
+    return RG_OK;
 }
 
-int rg_command_list(int argc, char **argv) {
+/* Only metrics have a further argument. */
+static RgStatus check_list(void *arguments, RgError *error) {
+    const ListArguments *a = arguments;
+    return a->store && strcmp(a->kind, "metrics") != 0
+               ? rg_fail(error, RG_E_USAGE, "one name at a time: %s is one too many", a->store)
+               : RG_OK;
+}
+
+static RgStatus check_kind(const char *kind, RgError *error) {
     static const char *const kinds[] = {"algorithms", "environments", "judges", "policies",
-                                        "estimators", "optimizers",   "parts",  NULL};
-    ListArguments arguments = {0};
-    argp_parse(&list_argp, argc, argv, 0, NULL, &arguments);
-    const char *kind = arguments.kind;
-    if (kind && strcmp(kind, "metrics") == 0)
-        return arguments.store ? list_metrics(arguments.store) : list_known_metrics();
-    bool known = !kind;
-    for (int i = 0; kinds[i] && !known; i++)
-        known = strcmp(kinds[i], kind) == 0;
-    if (!known) {
-        RgError error;
-        return rg_command_end(
-            rg_fail(&error, RG_E_USAGE,
-                    "list: no kind \"%s\": expected algorithms, environments, judges, "
-                    "policies, estimators, optimizers, parts or metrics",
-                    kind),
-            &error);
-    }
+                                        "estimators", "optimizers",   "parts"};
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
+        if (!kind || strcmp(kinds[i], kind) == 0)
+            return RG_OK;
+    return rg_fail(error, RG_E_USAGE,
+                   "list: no kind \"%s\": expected algorithms, environments, judges, "
+                   "policies, estimators, optimizers, parts or metrics",
+                   kind);
+}
+
+static RgStatus list(void *arguments, RgError *error) {
+    const ListArguments *a = arguments;
+    if (a->kind && strcmp(a->kind, "metrics") == 0)
+        return a->store ? list_metrics(a->store, error) : list_known_metrics();
+    RG_TRY(check_kind(a->kind, error));
     int count;
     Entry *entries = collect(&count);
     const char *heading = "";
     for (int i = 0; i < count; i++) {
-        if (kind && strcmp(kind, entries[i].kind) != 0)
+        if (a->kind && strcmp(a->kind, entries[i].kind) != 0)
             continue;
         if (strcmp(heading, entries[i].kind) != 0)
             printf("%s%s\n", heading[0] ? "\n" : "", entries[i].kind);
@@ -180,8 +155,29 @@ int rg_command_list(int argc, char **argv) {
         printf("  %-18s %s\n", entries[i].name, entries[i].summary);
     }
     free(entries);
-    return 0;
+    return RG_OK;
 }
+
+static const RgArgument list_arguments[] = {
+    RG_ARGUMENT_POSITIONAL(ListArguments, kind, NULL, .single = "name"),
+    RG_ARGUMENT_POSITIONAL(ListArguments, store, NULL, .single = "name"),
+    RG_ARGUMENT_END,
+};
+
+const RgCommand rg_command_list = {
+    .name = "list",
+    .summary = "list algorithms, environments, judges, policies and other types",
+    .usage = "[KIND]\nmetrics RESULTS",
+    .purpose = "List the names that a config can use: algorithms, environments, judges, policies, "
+               "estimators (of hypergradients), optimizers, parts; or the metrics that table, plot "
+               "and compare accept.",
+    .details = "Without KIND, everything but metrics. With a results store, its metrics, including "
+               "those of training. regatta show NAME prints one of the others with its options.",
+    .arguments = list_arguments,
+    .size = sizeof(ListArguments),
+    .check = check_list,
+    .run = list,
+};
 
 /* ---- show ---- */
 
@@ -257,6 +253,8 @@ static void show_sources(const RgAlgorithm *a) {
     if (r.opponents != RG_FROM_NOWHERE)
         printf("opponents: %s\n", source_name(r.opponents));
     printf("preferences: %s\n", source_name(r.preferences));
+    if (r.rivals != RG_FROM_NOWHERE)
+        printf("rivals: %s\n", source_name(r.rivals));
     if (r.third != RG_FROM_NOWHERE)
         printf("third responses: %s\n", source_name(r.third));
     if (r.rewards)
@@ -289,17 +287,6 @@ typedef struct Wanted {
     const char *name;
 } Wanted;
 
-static error_t parse_wanted(int key, char *argument, struct argp_state *state) {
-    Wanted *wanted = state->input;
-    if (key != ARGP_KEY_ARG)
-        return ARGP_ERR_UNKNOWN;
-    if (wanted->kind)
-        argp_error(state, "one name at a time: %s is one too many", argument);
-    wanted->kind = wanted->name;
-    wanted->name = argument;
-    return 0;
-}
-
 /* Matches a kind by its plural, as in regatta list, or its singular: "judge", "policy". */
 static bool is_kind(const char *plural, const char *word) {
     size_t length = strlen(plural);
@@ -308,19 +295,6 @@ static bool is_kind(const char *plural, const char *word) {
     return strcmp(plural, word) == 0 ||
            (strncmp(plural, word, stem) == 0 && strcmp(word + stem, changes ? "y" : "") == 0);
 }
-
-static const struct argp show_argp = {
-    NULL,
-    parse_wanted,
-    "[KIND] NAME",
-    "Show an algorithm, environment, judge, policy or part of a config: its summary, the paper and "
-    "equation that it follows, and every option with type, default and range.\v"
-    "KIND (algorithm, environment, judge, policy, estimator, optimizer or part) may precede the "
-    "name. See regatta list for the names.",
-    NULL,
-    NULL,
-    NULL,
-};
 
 /* The error for an unknown name; `names` are those of the kind. */
 static RgStatus refuse_wanted(const Wanted *wanted, const char *const *names, RgError *error) {
@@ -335,30 +309,60 @@ static RgStatus refuse_wanted(const Wanted *wanted, const char *const *names, Rg
                    suggestion.text[0] ? suggestion.text : "; see: regatta list");
 }
 
-int rg_command_show(int argc, char **argv) {
-    Wanted wanted = {NULL, NULL};
-    argp_parse(&show_argp, argc, argv, 0, NULL, &wanted);
-    if (!wanted.name)
-        return rg_command_list(1, argv);
+/* The kind is the first of two arguments; the only one is the name. */
+static RgStatus check_show(void *arguments, RgError *error) {
+    Wanted *wanted = arguments;
+    (void)error;
+    if (!wanted->name) {
+        wanted->name = wanted->kind;
+        wanted->kind = NULL;
+    }
+    return RG_OK;
+}
+
+static RgStatus show(void *arguments, RgError *error) {
+    const Wanted *wanted = arguments;
+    if (!wanted->name)
+        return list(&(ListArguments){0}, error);
     int count;
     Entry *entries = collect(&count);
     const Entry *found = NULL;
     const char **names = rg_allocate(count + 1, sizeof *names);
     int among = 0;
     for (int i = 0; i < count && !found; i++) {
-        if (wanted.kind && !is_kind(entries[i].kind, wanted.kind))
+        if (wanted->kind && !is_kind(entries[i].kind, wanted->kind))
             continue;
         names[among++] = entries[i].name;
-        if (strcmp(wanted.name, entries[i].name) == 0)
+        if (strcmp(wanted->name, entries[i].name) == 0)
             found = &entries[i];
     }
-    RgError error;
     RgStatus status = RG_OK;
     if (found)
         show_entry(found);
     else
-        status = refuse_wanted(&wanted, names, &error);
+        status = refuse_wanted(wanted, names, error);
     free(names);
     free(entries);
-    return rg_command_end(status, &error);
+    return status;
 }
+
+static const RgArgument show_arguments[] = {
+    RG_ARGUMENT_POSITIONAL(Wanted, kind, NULL, .single = "name"),
+    RG_ARGUMENT_POSITIONAL(Wanted, name, NULL, .single = "name"),
+    RG_ARGUMENT_END,
+};
+
+const RgCommand rg_command_show = {
+    .name = "show",
+    .summary = "show an algorithm, environment, policy or config part with its options",
+    .usage = "[KIND] NAME",
+    .purpose =
+        "Show an algorithm, environment, judge, policy or part of a config: its summary, the paper "
+        "and equation that it follows, and every option with type, default and range.",
+    .details = "KIND (algorithm, environment, judge, policy, estimator, optimizer or part) may "
+               "precede the name. See regatta list for the names.",
+    .arguments = show_arguments,
+    .size = sizeof(Wanted),
+    .check = check_show,
+    .run = show,
+};

@@ -18,44 +18,10 @@
 #include <unistd.h>
 
 typedef struct StatusArguments {
-    RgStoreArguments store;
-    double watch; /* seconds between updates; 0: print once */
+    const char *store;
+    RgChoice choice; /* of an experiment */
+    double watch;    /* seconds between updates; 0: print once */
 } StatusArguments;
-
-static const struct argp_option options[] = {
-    {"watch", 'w', "SECONDS", 0, "update every SECONDS seconds until all trials are done", 0},
-    {0},
-};
-
-static error_t parse(int key, char *argument, struct argp_state *state) {
-    StatusArguments *a = state->input;
-    switch (key) {
-    case ARGP_KEY_INIT:
-        state->child_inputs[0] = &a->store;
-        return 0;
-    case 'w':
-        a->watch = rg_argument_real(state, "--watch", argument, 0.1, 1e6);
-        return 0;
-    default:
-        return ARGP_ERR_UNKNOWN;
-    }
-}
-
-static const struct argp_child children[] = {{&rg_store_argp, 0, NULL, 0}, {0}};
-
-static const struct argp argp = {
-    options,
-    parse,
-    "RESULTS",
-    "Show the progress of the experiments in a results store, also while they run.\v"
-    "For each experiment (with -e, for one): trials by status; for running and interrupted trials "
-    "the step, the share of the budget, the seconds including evaluation, and the latest "
-    "values; why trials diverged or failed; and the remaining time at the present rate. "
-    "Steps are known as they are logged, see evaluation.log_every.",
-    children,
-    NULL,
-    NULL,
-};
 
 /* "exact seed 1, exploration 0.3" */
 static void tell_name(const char *label, int64_t seed, const char *swept) {
@@ -210,18 +176,18 @@ static void tell_rows(const RgRunStatus *run_status, const RgError *reason) {
 }
 
 static RgStatus unknown_experiment(const StatusArguments *a, RgError *error) {
-    if (!a->store.choice.experiment)
-        return rg_fail(error, RG_E_USAGE, "%s: holds no experiment yet", a->store.path);
+    if (!a->choice.experiment)
+        return rg_fail(error, RG_E_USAGE, "%s: holds no experiment yet", a->store);
     return rg_fail(error, RG_E_USAGE, "%s: has no experiment \"%s\"; regatta status %s lists all",
-                   a->store.path, a->store.choice.experiment, a->store.path);
+                   a->store, a->choice.experiment, a->store);
 }
 
 /* Prints the status once. */
 static RgStatus look(const StatusArguments *a, bool *waiting, RgError *error) {
     char holder[128];
     RgRunStatuses statuses;
-    bool written = rg_store_writer(a->store.path, holder);
-    RG_TRY(rg_run_statuses_open(a->store.path, a->store.choice.experiment, &statuses, error));
+    bool written = rg_store_writer(a->store, holder);
+    RG_TRY(rg_run_statuses_open(a->store, a->choice.experiment, &statuses, error));
     RgStatus status = statuses.count > 0 ? RG_OK : unknown_experiment(a, error);
     *waiting = false;
     for (int64_t i = 0; i < statuses.count && status == RG_OK; i++) {
@@ -262,10 +228,32 @@ static RgStatus watch(const StatusArguments *a, RgError *error) {
     }
 }
 
-int rg_command_status(int argc, char **argv) {
-    StatusArguments a = {0};
+static RgStatus show_status(void *arguments, RgError *error) {
+    const StatusArguments *a = arguments;
     bool waiting;
-    RgError error = {0};
-    argp_parse(&argp, argc, argv, 0, NULL, &a);
-    return rg_command_end(a.watch > 0 ? watch(&a, &error) : look(&a, &waiting, &error), &error);
+    return a->watch > 0 ? watch(a, error) : look(a, &waiting, error);
 }
+
+static const RgArgument arguments[] = {
+    RG_ARGUMENT_INCLUDE(StatusArguments, choice, rg_experiment_arguments),
+    RG_ARGUMENT_POSITIONAL(StatusArguments, store, RG_EXPECTED_STORE),
+    RG_ARGUMENT_OPTION(StatusArguments, watch, "watch", 'w', "SECONDS",
+                       "update every SECONDS seconds until all trials are done", .low = 0.1,
+                       .high = 1e6),
+    RG_ARGUMENT_END,
+};
+
+const RgCommand rg_command_status = {
+    .name = "status",
+    .summary = "progress of the runs in a results store",
+    .usage = "RESULTS",
+    .purpose = "Show the progress of the experiments in a results store, also while they run.",
+    .details =
+        "For each experiment (with -e, for one): trials by status; for running and interrupted "
+        "trials the step, the share of the budget, the seconds including evaluation, and the "
+        "latest values; why trials diverged or failed; and the remaining time at the present rate. "
+        "Steps are known as they are logged, see evaluation.log_every.",
+    .arguments = arguments,
+    .size = sizeof(StatusArguments),
+    .run = show_status,
+};

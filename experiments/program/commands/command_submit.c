@@ -25,70 +25,7 @@ typedef struct SubmitArguments {
     bool dry;
 } SubmitArguments;
 
-enum { KEY_ARRAY_SIZE = 256, MOST_SHARES = 1000 }; /* Slurm's own default for the largest array */
-
-static const struct argp_option options[] = {
-    {"results", 'r', "FILE", 0, "results store (default: results/NAME.db)", 0},
-    {"array-size", KEY_ARRAY_SIZE, "N", 0,
-     "tasks of the array, each with every Nth trial (default: one per trial, at most 1000)", 0},
-    {"threads", 't', "N", 0, "processors of each task (default: 1)", 0},
-    {"dry-run", 'n', NULL, 0, "print the two scripts; do not write or submit them", 0},
-    {0},
-};
-
-static error_t parse(int key, char *argument, struct argp_state *state) {
-    SubmitArguments *a = state->input;
-    switch (key) {
-    case ARGP_KEY_INIT:
-        state->child_inputs[0] = &a->config;
-        return 0;
-    case 'r':
-        a->results = argument;
-        return 0;
-    case KEY_ARRAY_SIZE:
-        a->shares = (int)rg_argument_integer(state, "--array-size", argument, 1, 1000000);
-        return 0;
-    case 't':
-        a->threads = (int)rg_argument_integer(state, "--threads", argument, 1, 4096);
-        return 0;
-    case 'n':
-        a->dry = true;
-        return 0;
-    case ARGP_KEY_ARG:
-        if (!a->config.path)
-            return ARGP_ERR_UNKNOWN; /* the config */
-        if (argument[0] != '-')
-            argp_error(state,
-                       "%s is one argument too many: expected sbatch options after --, such "
-                       "as --time=60",
-                       argument);
-        a->sbatch = rg_reallocate(a->sbatch, (size_t)a->sbatch_count + 1, sizeof *a->sbatch);
-        a->sbatch[a->sbatch_count++] = argument;
-        return 0;
-    default:
-        return ARGP_ERR_UNKNOWN;
-    }
-}
-
-static const struct argp_child children[] = {{&rg_config_argp, 0, NULL, 0}, {0}};
-
-static const struct argp argp = {
-    options,
-    parse,
-    "CONFIG [-- SBATCH-OPTION...]",
-    "Submit an experiment to Slurm as a job array.\v"
-    "Each task of the array runs a share of the trials into a partial store. When all have "
-    "ended, in whatever way, one more job merges the shares and runs the remaining trials. "
-    "Finished trials are not repeated and interrupted ones resume from their checkpoints, so the "
-    "same command can be given again. Options after -- are passed to "
-    "sbatch, for both jobs: regatta submit sweep.cfg -t 4 -- --time=600 --mem=8G.\n\n"
-    "Scripts and logs are in the folder of the store's name without .db. Slurm signals a task one "
-    "minute before ending it; the task then writes a checkpoint. All machines must share these "
-    "folders.",
-    children,
-    NULL,
-    NULL,
-};
+enum { MOST_SHARES = 1000 }; /* Slurm's own default for the largest array */
 
 /* ---- scripts ---- */
 
@@ -302,17 +239,59 @@ static RgStatus submit_all(const RgExperiment *experiment, const SubmitArguments
     return status;
 }
 
-int rg_command_submit(int argc, char **argv) {
-    SubmitArguments a = {.threads = 1};
-    argp_parse(&argp, argc, argv, 0, NULL, &a);
-    RgError error = {0};
-    RgExperiment *experiment = NULL;
-    RgStatus status = rg_experiment_open(a.config.path, a.config.overrides, a.config.override_count,
-                                         &experiment, &error);
-    if (status == RG_OK)
-        status = submit_all(experiment, &a, &error);
-    rg_experiment_close(experiment);
-    free(a.config.overrides);
-    free(a.sbatch);
-    return rg_command_end(status, &error);
+static RgStatus check_sbatch_options(void *arguments, RgError *error) {
+    const SubmitArguments *a = arguments;
+    for (int i = 0; i < a->sbatch_count; i++)
+        if (a->sbatch[i][0] != '-')
+            return rg_fail(error, RG_E_USAGE,
+                           "%s is one argument too many: expected sbatch options after --, such "
+                           "as --time=60",
+                           a->sbatch[i]);
+    return RG_OK;
 }
+
+static RgStatus submit_experiment(void *arguments, RgError *error) {
+    const SubmitArguments *a = arguments;
+    RgExperiment *experiment = NULL;
+    RG_TRY(rg_experiment_open(a->config.path, a->config.overrides, a->config.override_count,
+                              &experiment, error));
+    RgStatus status = submit_all(experiment, a, error);
+    rg_experiment_close(experiment);
+    return status;
+}
+
+static const RgArgument arguments[] = {
+    RG_ARGUMENT_INCLUDE(SubmitArguments, config, rg_config_arguments),
+    RG_ARGUMENT_REST(SubmitArguments, sbatch, sbatch_count, NULL),
+    RG_ARGUMENT_OPTION(SubmitArguments, results, "results", 'r', "FILE",
+                       "results store (default: results/NAME.db)"),
+    RG_ARGUMENT_OPTION(
+        SubmitArguments, shares, "array-size", 0, "N",
+        "tasks of the array, each with every Nth trial (default: one per trial, at most 1000)",
+        .low = 1, .high = 1e6),
+    RG_ARGUMENT_OPTION(SubmitArguments, threads, "threads", 't', "N",
+                       "processors of each task (default: 1)", .low = 1, .high = 4096),
+    RG_ARGUMENT_OPTION(SubmitArguments, dry, "dry-run", 'n', NULL,
+                       "print the two scripts; do not write or submit them"),
+    RG_ARGUMENT_END,
+};
+
+const RgCommand rg_command_submit = {
+    .name = "submit",
+    .summary = "submit an experiment as a Slurm job array",
+    .usage = "CONFIG [-- SBATCH-OPTION...]",
+    .purpose = "Submit an experiment to Slurm as a job array.",
+    .details = "Each task of the array runs a share of the trials into a partial store. When all "
+               "have ended, in whatever way, one more job merges the shares and runs the remaining "
+               "trials. Finished trials are not repeated and interrupted ones resume from their "
+               "checkpoints, so the same command can be given again. Options after -- are passed "
+               "to sbatch, for both jobs: regatta submit sweep.cfg -t 4 -- --time=600 --mem=8G.\n\n"
+               "Scripts and logs are in the folder of the store's name without .db. Slurm signals "
+               "a task one minute before ending it; the task then writes a checkpoint. All "
+               "machines must share these folders.",
+    .arguments = arguments,
+    .size = sizeof(SubmitArguments),
+    .defaults = &(const SubmitArguments){.threads = 1},
+    .check = check_sbatch_options,
+    .run = submit_experiment,
+};

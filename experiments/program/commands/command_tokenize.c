@@ -6,7 +6,6 @@
 #include "core/utf8.h"
 #include "experiments/program/commands/command.h"
 
-#include <errno.h>
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,42 +14,6 @@
 typedef struct TokenizeArguments {
     const char *tokenizer, *file;
 } TokenizeArguments;
-
-static const struct argp_option options[] = {
-    {"tokenizer", 't', "FILE", 0, "tokenizer.json, or a llama2.c vocabulary", 0},
-    {0},
-};
-
-static error_t parse(int key, char *argument, struct argp_state *state) {
-    TokenizeArguments *a = state->input;
-    switch (key) {
-    case 't':
-        a->tokenizer = argument;
-        return 0;
-    case ARGP_KEY_ARG:
-        rg_argument_only(state, argument, &a->file);
-        return 0;
-    case ARGP_KEY_END:
-        if (!a->tokenizer || !a->file)
-            argp_error(state, "expected --tokenizer FILE and a file of JSON lines (- for the "
-                              "standard input)");
-        return 0;
-    default:
-        return ARGP_ERR_UNKNOWN;
-    }
-}
-
-static const struct argp argp = {
-    options,
-    parse,
-    "FILE.jsonl",
-    "Print the token ids of texts.\v"
-    "Each line of FILE has a text. For each, one JSON line: ids, its tokens, and decoded, the text "
-    "of the ids. Special tokens in the text are recognised; none is added.",
-    NULL,
-    NULL,
-    NULL,
-};
 
 /* Buffers reused for every line. */
 typedef struct Buffers {
@@ -134,14 +97,34 @@ static RgStatus tokenize_file(const RgTokenizer *tokenizer, const char *path, Rg
     return status;
 }
 
-int rg_command_tokenize(int argc, char **argv) {
-    TokenizeArguments a = {0};
-    argp_parse(&argp, argc, argv, 0, NULL, &a);
-    RgError error = {0};
+static RgStatus tokenize(void *arguments, RgError *error) {
+    const TokenizeArguments *a = arguments;
     RgTokenizer *tokenizer = NULL;
-    RgStatus status = rg_tokenizer_load(a.tokenizer, 0, &tokenizer, &error);
-    if (status == RG_OK)
-        status = tokenize_file(tokenizer, a.file, &error);
+    RG_TRY(rg_tokenizer_load(a->tokenizer, 0, &tokenizer, error));
+    RgStatus status = tokenize_file(tokenizer, a->file, error);
     rg_tokenizer_destroy(tokenizer);
-    return rg_command_end(status, &error);
+    return status;
 }
+
+static const char expected[] =
+    "expected --tokenizer FILE and a file of JSON lines (- for the standard input)";
+
+static const RgArgument arguments[] = {
+    RG_ARGUMENT_POSITIONAL(TokenizeArguments, file, expected),
+    RG_ARGUMENT_OPTION(TokenizeArguments, tokenizer, "tokenizer", 't', "FILE",
+                       "tokenizer.json, or a llama2.c vocabulary", .expected = expected),
+    RG_ARGUMENT_END,
+};
+
+const RgCommand rg_command_tokenize = {
+    .name = "tokenize",
+    .summary = "token ids of texts, and the texts that they decode to",
+    .usage = "FILE.jsonl",
+    .purpose = "Print the token ids of texts.",
+    .details =
+        "Each line of FILE has a text. For each, one JSON line: ids, its tokens, and decoded, the "
+        "text of the ids. Special tokens in the text are recognised; none is added.",
+    .arguments = arguments,
+    .size = sizeof(TokenizeArguments),
+    .run = tokenize,
+};

@@ -15,47 +15,6 @@ typedef struct TokenizerArguments {
     int file_count;
 } TokenizerArguments;
 
-static const struct argp_option options[] = {
-    {"vocabulary", 'v', "N", 0, "number of ids (default: 1024)", 0},
-    {"output", 'o', "FILE", 0, "tokenizer.json to write", 0},
-    {0},
-};
-
-static error_t parse(int key, char *argument, struct argp_state *state) {
-    TokenizerArguments *a = state->input;
-    switch (key) {
-    case 'v':
-        a->vocabulary = rg_argument_integer(state, "--vocabulary", argument, 258, 1000000);
-        return 0;
-    case 'o':
-        a->output = argument;
-        return 0;
-    case ARGP_KEY_ARG:
-        a->files = rg_reallocate(a->files, (size_t)a->file_count + 1, sizeof *a->files);
-        a->files[a->file_count++] = argument;
-        return 0;
-    case ARGP_KEY_END:
-        if (!a->output || a->file_count == 0)
-            argp_error(state, "expected -o FILE and one or more files of JSON lines");
-        return 0;
-    default:
-        return ARGP_ERR_UNKNOWN;
-    }
-}
-
-static const struct argp argp = {
-    options,
-    parse,
-    "FILE.jsonl...",
-    "Learn a byte-level BPE vocabulary.\v"
-    "The vocabulary is learned from the texts prompt, chosen, rejected, response and text of every "
-    "line. Files may be compressed by gzip or zstd. The result is unique: equal files give an "
-    "equal tokenizer.json, in Hugging Face's format.",
-    NULL,
-    NULL,
-    NULL,
-};
-
 typedef struct Texts {
     char **text;
     int64_t count, capacity;
@@ -96,26 +55,48 @@ static RgStatus read_texts(const char *path, Texts *texts, RgError *error) {
     return status;
 }
 
-int rg_command_train_tokenizer(int argc, char **argv) {
-    TokenizerArguments a = {.vocabulary = 1024};
-    argp_parse(&argp, argc, argv, 0, NULL, &a);
-    RgError error = {0};
+static RgStatus train_tokenizer(void *arguments, RgError *error) {
+    const TokenizerArguments *a = arguments;
     RgStatus status = RG_OK;
     RgTokenizer *tokenizer = NULL;
     Texts texts = {0};
-    for (int i = 0; i < a.file_count && status == RG_OK; i++)
-        status = read_texts(a.files[i], &texts, &error);
+    for (int i = 0; i < a->file_count && status == RG_OK; i++)
+        status = read_texts(a->files[i], &texts, error);
     if (status == RG_OK)
-        status = rg_tokenizer_train((const char *const *)texts.text, texts.count, a.vocabulary,
-                                    &tokenizer, &error);
+        status = rg_tokenizer_train((const char *const *)texts.text, texts.count, a->vocabulary,
+                                    &tokenizer, error);
     if (status == RG_OK)
-        status = rg_folders_make_above(a.output, &error);
+        status = rg_folders_make_above(a->output, error);
     if (status == RG_OK)
-        status = rg_tokenizer_save(tokenizer, a.output, &error);
+        status = rg_tokenizer_save(tokenizer, a->output, error);
     rg_tokenizer_destroy(tokenizer);
     for (int64_t i = 0; i < texts.count; i++)
         free(texts.text[i]);
     free(texts.text);
-    free(a.files);
-    return rg_command_end(status, &error);
+    return status;
 }
+
+static const char expected[] = "expected -o FILE and one or more files of JSON lines";
+
+static const RgArgument arguments[] = {
+    RG_ARGUMENT_REST(TokenizerArguments, files, file_count, expected),
+    RG_ARGUMENT_OPTION(TokenizerArguments, vocabulary, "vocabulary", 'v', "N",
+                       "number of ids (default: 1024)", .low = 258, .high = 1e6),
+    RG_ARGUMENT_OPTION(TokenizerArguments, output, "output", 'o', "FILE", "tokenizer.json to write",
+                       .expected = expected),
+    RG_ARGUMENT_END,
+};
+
+const RgCommand rg_command_train_tokenizer = {
+    .name = "train-tokenizer",
+    .summary = "learn a byte-level BPE vocabulary",
+    .usage = "FILE.jsonl...",
+    .purpose = "Learn a byte-level BPE vocabulary.",
+    .details = "The vocabulary is learned from the texts prompt, chosen, rejected, response and "
+               "text of every line. Files may be compressed by gzip or zstd. The result is unique: "
+               "equal files give an equal tokenizer.json, in Hugging Face's format.",
+    .arguments = arguments,
+    .size = sizeof(TokenizerArguments),
+    .defaults = &(const TokenizerArguments){.vocabulary = 1024},
+    .run = train_tokenizer,
+};

@@ -23,9 +23,9 @@ const RgOption rg_budget_options[] = {
                    "limit",
                    .later = true),
     RG_OPTION_REAL(RgBudgetOptions, kl, "0", 0, 1e9,
-                   "divergence from the reference, nats: a trial ends with the first evaluation of "
-                   "more, and its result is the last within, or of those within the best by "
-                   "evaluation.select; 0: no limit",
+                   "largest divergence from the reference, in nats: a trial ends at the first "
+                   "evaluation above it; its result is the last evaluation within the limit, or "
+                   "the best of these by evaluation.select; 0: no limit",
                    .later = true),
     RG_OPTION_END,
 };
@@ -40,15 +40,16 @@ const RgOption rg_evaluation_options[] = {
     RG_OPTION_INTEGER(RgEvaluationOptions, log_every, "10", 1, 1e12,
                       "steps between logged training metrics"),
     RG_OPTION_STRING(RgEvaluationOptions, select, "",
-                     "metric of evaluations, such as win_rate_base, by which the best one is the "
-                     "trial's result, and its policy what the trial ends with; \"\": the last one",
+                     "metric, such as win_rate_base, by which the best evaluation is chosen: it is "
+                     "the trial's result, and the trial ends with its policy; \"\": the last one",
                      .later = true),
     RG_OPTION_BOOLEAN(RgEvaluationOptions, lower_is_better, "false",
-                      "whether the least of `select` is the best", .later = true),
-    RG_OPTION_INTEGER(RgEvaluationOptions, patience, "0", 0, 1e9,
-                      "evaluations without a better one by `select` after which a trial ends; 0: "
-                      "it goes on to the end of its budget",
-                      .later = true),
+                      "whether the lowest value of `select` is the best", .later = true),
+    RG_OPTION_INTEGER(
+        RgEvaluationOptions, patience, "0", 0, 1e9,
+        "number of evaluations in a row without an improvement of `select` after which "
+        "a trial ends; 0: it runs to the end of its budget",
+        .later = true),
     RG_OPTION_END,
 };
 

@@ -2,11 +2,11 @@
 /* Unfolding a config into trials. Nothing is run here. */
 #include "experiments/program/config/experiment.h"
 
+#include "core/config_file.h"
 #include "core/lookup.h"
 #include "core/names.h"
 #include "core/notice.h"
 #include "core/suggest.h"
-#include "experiments/program/config/config.h"
 #include "experiments/program/config/plugins.h"
 #include "experiments/program/config/sweep.h"
 

@@ -2,9 +2,9 @@
 /* Reading reported figures. */
 #include "experiments/program/config/paper_file.h"
 
+#include "core/config_file.h"
 #include "core/files.h"
 #include "core/options.h"
-#include "experiments/program/config/config.h"
 
 #include <dirent.h>
 #include <stdlib.h>

@@ -76,17 +76,10 @@ static const char *within(const char *option, const char *part) {
     return strncmp(option, part, length) == 0 && option[length] == '.' ? option + length + 1 : NULL;
 }
 
-static bool has_option(const RgOption *table, const char *name) {
-    for (; table && table->kind != RG_KIND_END; table++)
-        if (strcmp(table->name, name) == 0)
-            return true;
-    return false;
-}
-
 static bool path_applies(const char *option, const RgAlgorithm *algorithm) {
     const char *own = within(option, "algorithm");
     if (own)
-        return has_option(algorithm->about.options, own);
+        return rg_options_find(algorithm->about.options, own) != NULL;
     return algorithm->loss || algorithm->step || within(option, "environment") ||
            within(option, "policy");
 }
@@ -216,8 +209,8 @@ static RgStatus check_path(const RgSetting *setting, const RgAlgorithm *const *a
     for (int64_t i = 0; i < count; i++) {
         if (path_applies(setting->text, algorithms[i]))
             return RG_OK;
-        const RgOption *option = algorithms[i]->about.options;
-        for (; option && option->kind != RG_KIND_END && used < MOST_NAMES; option++)
+        const RgOption *options = algorithms[i]->about.options, *option;
+        for (int k = 0; (option = rg_options_at(options, k, NULL)) && used < MOST_NAMES; k++)
             names[used++] = option->name;
     }
     names[used] = NULL;

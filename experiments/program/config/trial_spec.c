@@ -247,7 +247,7 @@ static RgStatus check_kl(const RgTrialSpec *plan, RgError *error) {
     const RgEvaluationOptions *e = &plan->evaluation;
     if (plan->budget.kl == 0 || (e->every > 0 && e->start))
         return RG_OK;
-    return rg_fail(error, RG_E_USAGE, "budget.kl = %g: expected %s beside it", plan->budget.kl,
+    return rg_fail(error, RG_E_USAGE, "budget.kl = %g: expected %s as well", plan->budget.kl,
                    e->start ? "evaluation.every above 0" : "evaluation.start = true");
 }
 
@@ -270,11 +270,11 @@ static RgStatus check_evaluation(const RgTrialSpec *plan, const RgSettings *s, R
                                  "expected a whole number of steps");
     if (e->patience > 0 && !e->select[0])
         return rg_setting_refuse(rg_settings_find(s, "evaluation.patience"), error,
-                                 "expected evaluation.select beside it, the metric that has to "
-                                 "become better");
+                                 "expected evaluation.select as well, the metric that has to "
+                                 "improve");
     if (e->patience > 0 && e->every == 0)
         return rg_setting_refuse(rg_settings_find(s, "evaluation.patience"), error,
-                                 "expected evaluation.every above 0 beside it");
+                                 "expected evaluation.every above 0 as well");
     return RG_OK;
 }
 
@@ -482,7 +482,8 @@ void rg_trial_spec_assume(RgTrialSpec *plan, const json_t *sums) {
 /* Appends the names of options that are recorded only if not at their defaults to the `used` first
  * of `known`. Returns the new count. */
 static int add_later(const RgOption *table, const char **known, int used, int most) {
-    for (const RgOption *o = table; o->kind != RG_KIND_END && used < most; o++)
+    const RgOption *o;
+    for (int i = 0; (o = rg_options_at(table, i, NULL)) && used < most; i++)
         if (o->later)
             known[used++] = o->name;
     return used;

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* Measuring bias and variance of gradient estimators on the bandit. */
+/* Measuring bias and variance of gradient estimators on the bandit and on a language. */
 #include "experiments/program/gradients/gradient_rows.h"
 
 #include "algorithms/parl/parl.h"
 
 #include "envs/bandit/bandit.h"
 #include "envs/bandit/bandit_exact.h"
+#include "envs/language/language_gradient.h"
 #include "experiments/program/gradients/gradient_moments.h"
 #include "experiments/program/gradients/hypergradient_rows.h"
 #include "experiments/program/run/trial.h"
@@ -66,17 +67,43 @@ static RgExactSources exact_sources(const RgRecipe *recipe) {
     return sources;
 }
 
-/* Gradient of the loss −J in the policy's parameters: gradient [parameters]. */
-static void exact_gradient(RgPolicy *policy, const RgRecipe *recipe, const Exact *exact, RgTape *t,
-                           double *gradient) {
+/* Gradient of the loss −J on the bandit in the policy's parameters: gradient [parameters]. */
+static void bandit_gradient(const RgTrialSetup *setup, RgPolicy *policy, const RgRecipe *recipe,
+                            RgTape *t, double *gradient) {
+    Exact exact = exact_create(setup, recipe->beta, t);
     RgTensor *logits = policy->type->logits(policy, t, policy->parameters);
-    RgTensor *objective = rg_exact_sail(t, logits, &exact->problem, exact_sources(recipe));
+    RgTensor *objective = rg_exact_sail(t, logits, &exact.problem, exact_sources(recipe));
     rg_parameters_zero_gradient(policy->parameters);
     rg_backward(t, objective, -1);
     for (int64_t i = 0; i < policy->parameters->count; i++)
         gradient[i] = policy->parameters->gradient[i];
     rg_parameters_zero_gradient(policy->parameters);
     rg_tape_reset(t);
+    exact_free(&exact);
+}
+
+/* The same on a language, for any policy. */
+static void language_gradient(const RgTrialSetup *setup, RgPolicy *policy, const RgRecipe *recipe,
+                              double *gradient) {
+    const RgEnvironment *e = setup->environment;
+    RgExactSources sources = exact_sources(recipe);
+    int64_t count = rg_language_view(e).sentences->count;
+    double *logprob = rg_allocate(count, sizeof *logprob), *term[RG_SAIL_TERMS];
+    double *reference = rg_allocate(count, sizeof *reference);
+    for (int k = 0; k < RG_SAIL_TERMS; k++)
+        term[k] = rg_allocate(count, sizeof *term[k]);
+    rg_language_table(e, policy, logprob);
+    rg_language_table(e, setup->reference, reference);
+    rg_language_sail_terms(e, logprob, reference, sources.responses, sources.labels, recipe->beta,
+                           term);
+    for (int64_t i = 0; i < count; i++)
+        term[0][i] = -(term[RG_SAIL_TERM_RESPONSES][i] + term[RG_SAIL_TERM_LABELS][i] +
+                       term[RG_SAIL_TERM_FIT][i]);
+    rg_language_gradient(e, policy, term[0], gradient);
+    for (int k = 0; k < RG_SAIL_TERMS; k++)
+        free(term[k]);
+    free(reference);
+    free(logprob);
 }
 
 /* ---- one row ---- */
@@ -88,7 +115,30 @@ typedef struct Bench {
     RgPolicy *policy; /* at which the gradients are taken */
     RgTape *tape;
     RgRandom random;
+    double *exact; /* [parameters], of the variants before, or NULL; with their sources and β */
+    RgExactSources sources;
+    double beta;
 } Bench;
+
+static bool is_language(const RgTrialSpec *plan) {
+    return strcmp(plan->environment.type, rg_environment_language.about.name) == 0;
+}
+
+/* The variants of an algorithm differ in how they estimate one gradient, which is computed once. */
+static void know_exact(Bench *b, const RgRecipe *recipe) {
+    RgExactSources sources = exact_sources(recipe);
+    if (b->exact && sources.responses == b->sources.responses &&
+        sources.labels == b->sources.labels && recipe->beta == b->beta)
+        return;
+    free(b->exact);
+    b->exact = rg_allocate(b->policy->parameters->count, sizeof *b->exact);
+    b->sources = sources;
+    b->beta = recipe->beta;
+    if (is_language(b->plan))
+        language_gradient(b->setup, b->policy, recipe, b->exact);
+    else
+        bandit_gradient(b->setup, b->policy, recipe, b->tape, b->exact);
+}
 
 static RgStatus make_trainer(const Bench *b, const void *options, RgTrainer **trainer,
                              RgError *error) {
@@ -102,15 +152,12 @@ static RgStatus make_trainer(const Bench *b, const void *options, RgTrainer **tr
                              trainer, error);
 }
 
-static RgStatus measure_loss(const Bench *b, const void *options, RgGradientRow *row,
-                             RgError *error) {
+static RgStatus measure_loss(Bench *b, const void *options, RgGradientRow *row, RgError *error) {
     RgTrainer *trainer;
     RG_TRY(make_trainer(b, options, &trainer, error));
     RgParameters *p = b->policy->parameters;
-    double *exact = rg_allocate(p->count, sizeof *exact);
     double *sample = rg_allocate(p->count, sizeof *sample);
-    Exact problem = exact_create(b->setup, trainer->recipe.beta, b->tape);
-    exact_gradient(b->policy, &trainer->recipe, &problem, b->tape, exact);
+    know_exact(b, &trainer->recipe);
 
     RgMoments moments = rg_moments_create(p->count);
     RgStatus status = RG_OK;
@@ -124,23 +171,14 @@ static RgStatus measure_loss(const Bench *b, const void *options, RgGradientRow 
         rg_moments_add(&moments, sample);
     }
     rg_parameters_zero_gradient(p);
-    rg_moments_compare(&moments, exact, row);
+    rg_moments_compare(&moments, b->exact, row);
     rg_moments_free(&moments);
-    exact_free(&problem);
-    free(exact);
     free(sample);
     rg_trainer_destroy(trainer);
     return status;
 }
 
 /* ---- all rows ---- */
-
-static const RgOption *find_option(const RgOption *table, const char *name) {
-    for (; table && table->kind != RG_KIND_END; table++)
-        if (strcmp(table->name, name) == 0)
-            return table;
-    return NULL;
-}
 
 /* The algorithm's options with mixture and exploration at 1 and `variant` (an option's name, or
  * NULL) at `choice`. */
@@ -152,7 +190,7 @@ static RgStatus variant_options(const RgTrialSpec *plan, const char *variant, co
     for (int i = 0; i < 2; i++) {
         char path[64];
         snprintf(path, sizeof path, "algorithm.%s", ones[i]);
-        if (find_option(table, ones[i]))
+        if (rg_options_find(table, ones[i]))
             rg_settings_set(settings, path, RG_SETTING_REAL, "1", "check-gradients", 0);
     }
     if (variant) {
@@ -209,21 +247,31 @@ static RgStatus loss_rows(const RgTrialSetup *setup, const RgTrialSpec *plan, Rg
                    .tape = tape,
                    .random =
                        rg_random_named(rg_random_root((uint64_t)plan->seed), "check-gradients")};
-    const RgOption *variants = find_option(plan->algorithm->about.options, "score_term");
-    for (int k = 0; variants ? variants->choices[k] != NULL : k == 0; k++) {
+    const RgOption *variants = rg_options_find(plan->algorithm->about.options, "score_term");
+    RgStatus status = RG_OK;
+    for (int k = 0; status == RG_OK && (variants ? variants->choices[k] != NULL : k == 0); k++) {
         RgGradientRow row;
-        RG_TRY(measure_variant(&bench, deviation, variants ? variants->name : NULL,
-                               variants ? variants->choices[k] : NULL, &row, error));
-        on_row(&row, context);
+        status = measure_variant(&bench, deviation, variants ? variants->name : NULL,
+                                 variants ? variants->choices[k] : NULL, &row, error);
+        if (status == RG_OK)
+            on_row(&row, context);
     }
-    return RG_OK;
+    free(bench.exact);
+    return status;
 }
 
 static RgStatus refuse_environment(const RgTrialSpec *plan, RgError *error) {
     return rg_fail(error, RG_E_USAGE,
                    "check-gradients needs an environment that can be enumerated: "
-                   "environment.type = \"bandit\", found \"%s\"",
+                   "environment.type = \"bandit\" or \"language\", found \"%s\"",
                    plan->environment.type);
+}
+
+bool rg_gradients_are_small(const RgExperiment *experiment) {
+    for (int64_t i = 0; i < experiment->trial_count; i++)
+        if (is_language(&experiment->trials[i]))
+            return false;
+    return true;
 }
 
 RgStatus rg_gradient_rows(const RgExperiment *experiment, int64_t samples, double deviation,
@@ -241,7 +289,8 @@ RgStatus rg_gradient_rows(const RgExperiment *experiment, int64_t samples, doubl
             continue;
         bool bandit = strcmp(plan->environment.type, rg_environment_bandit.about.name) == 0;
         status = rg_trial_setup_make(&setup, plan, error);
-        if (status == RG_OK && !bandit && !(bilevel && setup.environment->task.mdp))
+        bool enumerated = bandit || (!bilevel && is_language(plan));
+        if (status == RG_OK && !enumerated && !(bilevel && setup.environment->task.mdp))
             status = refuse_environment(plan, error);
         if (status == RG_OK && bilevel) {
             RgGradientRow row;

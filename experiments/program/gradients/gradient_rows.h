@@ -14,6 +14,10 @@
 /* Deviations of an unbiased gradient's coordinate beyond this many standard errors are rare. */
 enum { RG_GRADIENT_DOUBT = 4 };
 
+/* Whether all trials are on tables of a few cells, where more than one thread only adds
+ * barriers. */
+bool rg_gradients_are_small(const RgExperiment *experiment);
+
 typedef struct RgGradientRow {
     const char *algorithm; /* for hypergradients, the trial's label */
     const char *variant;   /* score term or estimator; "" for none */
@@ -36,9 +40,9 @@ typedef struct RgGradientRow {
 } RgGradientRow;
 
 /* One row for every algorithm that has a gradient and each of its score terms, on the experiment's
- * environment (a bandit; the first seed), at a policy `deviation` away from the reference; and one
- * for every trial of PARL (a bandit, or a known MDP), at a random reward and its optimal policy.
- * Calls `on_row` after each. Main thread only. */
+ * environment (a bandit or a language; the first seed), at a policy `deviation` away from the
+ * reference; and one for every trial of PARL (a bandit, or a known MDP), at a random reward and its
+ * optimal policy. Calls `on_row` after each. Main thread only. */
 RgStatus rg_gradient_rows(const RgExperiment *experiment, int64_t samples, double deviation,
                           void (*on_row)(const RgGradientRow *row, void *context), void *context,
                           RgError *error);

@@ -136,8 +136,9 @@ static RgBatch batch_of(RgTape *t, const Point *p, const Places *places, RgTenso
     if (p->recipe.group > 0) {
         batch.judged = places->judged;
         batch.reward = rg_constant_from_double(t, shape, places->judged);
-        batch.win_rate = rg_reshape(t, numbers(t, p->responses, "win rate", 0, 1), shape);
     }
+    if (p->recipe.group > 0 || p->recipe.rivals != RG_FROM_NOWHERE)
+        batch.win_rate = rg_reshape(t, numbers(t, p->responses, "win rate", 0, 1), shape);
     if (rg_recipe_takes_pairs(&p->recipe)) {
         batch.chosen = pick(t, &batch, 0, places->first);
         batch.rejected = pick(t, &batch, 1, places->second);

@@ -40,7 +40,7 @@ static RgTensor *loss(RgStep *step, const void *options, const RgBatch *batch) {
     for (int64_t i = 0; i < beyond->count; i++)
         apart += beyond->data[i] > 0 ? 1.0 / (double)beyond->count : 0;
     rg_step_metric(step, "beyond_margin", apart); /* share of the pairs that are apart by γ */
-    return rg_negate(t, rg_mean(t, rg_log_sigmoid(t, beyond)));
+    return rg_negate(t, rg_batch_mean(step, batch, rg_log_sigmoid(t, beyond)));
 }
 
 static const RgAlgorithm algorithm = {

@@ -11,8 +11,8 @@
  * extended. A string that starts with ./ or ../ is a path relative to the folder of its own file.
  *
  * All errors are RG_E_USAGE and name file and line. One thread at a time per RgSettings. */
-#ifndef RG_EXPERIMENTS_PROGRAM_CONFIG_CONFIG_H
-#define RG_EXPERIMENTS_PROGRAM_CONFIG_CONFIG_H
+#ifndef RG_CORE_CONFIG_FILE_H
+#define RG_CORE_CONFIG_FILE_H
 
 #include "core/settings.h"
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* Private to config*.c: a scanner that checks a config's text before libconfig parses it, and the
+/* Private to core/config_*.c: a scanner that checks a config's text before libconfig parses it, and the
  * character classes of its grammar. Reentrant. */
-#ifndef RG_EXPERIMENTS_PROGRAM_CONFIG_CONFIG_SCAN_H
-#define RG_EXPERIMENTS_PROGRAM_CONFIG_CONFIG_SCAN_H
+#ifndef RG_CORE_CONFIG_SCAN_H
+#define RG_CORE_CONFIG_SCAN_H
 
 #include "core/base.h"
 

@@ -2,7 +2,7 @@
 /* The scanner of config files. It finds, before libconfig 1.5 parses them, errors that libconfig
  * ignores (integers cut to 32 bits, unterminated strings) or that make it end the program (an
  * included folder). */
-#include "experiments/program/config/config_scan.h"
+#include "core/config_scan.h"
 
 #include "core/files.h"
 

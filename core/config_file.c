@@ -2,10 +2,10 @@
 /* Reading config files: the only file that uses libconfig. It flattens libconfig's tree into
  * settings, layers files over each other, and applies the overrides of the command line. It does
  * not interpret the keys. */
-#include "experiments/program/config/config.h"
+#include "core/config_file.h"
 
+#include "core/config_scan.h"
 #include "core/utf8.h"
-#include "experiments/program/config/config_scan.h"
 
 #include <errno.h>
 #include <libconfig.h>

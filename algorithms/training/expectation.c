@@ -1,0 +1,347 @@
+/* SPDX-License-Identifier: MIT */
+/* Every pair of responses with its probability, by the sources in the algorithm's recipe. */
+#include "algorithms/training/expectation.h"
+
+#include "core/models/enumerated.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { MOST_PAIRS = 1 << 22 };
+
+/* What the probabilities are computed from: tables [contexts, responses] in double. */
+typedef struct Tables {
+    int64_t contexts, responses;
+    double *prompts;          /* [contexts] share of the training prompts */
+    double *first, *second;   /* log-probabilities of the two sources; NULL: the data set */
+    double *log_ratio;        /* of the policy, for its own labels; or NULL */
+    double *reward;           /* the judge's; NULL: it only compares */
+    const double *preference; /* [contexts, responses, responses] the judge's; or NULL */
+    const double *shares;     /* of the data set's pairs, likewise; or NULL */
+} Tables;
+
+/* A pair of responses to a context, its label and its probability. */
+typedef struct Item {
+    int32_t context, first, second;
+    bool second_preferred, on_policy;
+    double probability;
+} Item;
+
+typedef struct Items {
+    Item *item;
+    int64_t count, capacity;
+} Items;
+
+static void add_item(Items *items, Item item) {
+    if (!(item.probability > 0))
+        return;
+    if (items->count == items->capacity) {
+        items->capacity = items->capacity ? 2 * items->capacity : 1024;
+        items->item = rg_reallocate(items->item, items->capacity, sizeof *items->item);
+    }
+    items->item[items->count++] = item;
+}
+
+/* ---- tables ---- */
+
+static double *double_array(RgTrainer *trainer, int64_t count) {
+    double *array = RG_ARENA_ARRAY(rg_tape_arena(trainer->tape), double, count);
+    memset(array, 0, (size_t)count * sizeof *array);
+    return array;
+}
+
+static double *table_of(RgTrainer *trainer, const Tables *t, const RgPolicy *policy) {
+    double *table = double_array(trainer, t->contexts * t->responses);
+    rg_policy_table(policy, table);
+    return table;
+}
+
+/* The geometric mixture of policy and reference, normalised. */
+static double *mixture_table(RgTrainer *trainer, const Tables *t) {
+    double share = trainer->recipe.reference_share;
+    double *own = table_of(trainer, t, trainer->sampler);
+    const double *reference = table_of(trainer, t, trainer->reference);
+    for (int64_t c = 0; c < t->contexts; c++) {
+        double *row = own + c * t->responses, most = -INFINITY, sum = 0;
+        for (int64_t r = 0; r < t->responses; r++) {
+            row[r] += share * (reference[c * t->responses + r] - row[r]);
+            most = fmax(most, row[r]);
+        }
+        for (int64_t r = 0; r < t->responses; r++)
+            sum += exp(row[r] - most);
+        for (int64_t r = 0; r < t->responses; r++)
+            row[r] -= most + log(sum);
+    }
+    return own;
+}
+
+static double *source_table(RgTrainer *trainer, const Tables *t, RgSource source) {
+    if (source == RG_FROM_MIXTURE)
+        return mixture_table(trainer, t);
+    return table_of(trainer, t,
+                    source == RG_FROM_REFERENCE ? trainer->reference : trainer->sampler);
+}
+
+/* Log-shares of the demonstrations of each context. */
+static double *demonstration_table(RgTrainer *trainer, const Tables *t) {
+    const RgSequences *s = trainer->task->demonstrations;
+    double *table = double_array(trainer, t->contexts * t->responses);
+    double *total = double_array(trainer, t->contexts);
+    for (int64_t i = 0; i < s->count; i++) {
+        table[*rg_sequence_prompt(s, i) * t->responses + *rg_sequence_response(s, i)] += 1;
+        total[*rg_sequence_prompt(s, i)] += 1;
+    }
+    for (int64_t i = 0; i < t->contexts * t->responses; i++)
+        table[i] = log(table[i] / total[i / t->responses]);
+    return table;
+}
+
+static void find_prompts(RgTrainer *trainer, Tables *t) {
+    const RgSequences *prompts = trainer->task->prompts;
+    t->prompts = double_array(trainer, t->contexts);
+    for (int64_t i = 0; i < prompts->count; i++)
+        t->prompts[*rg_sequence_prompt(prompts, i)] += 1 / (double)prompts->count;
+}
+
+/* The judge's rewards of all responses. */
+static RgStatus find_rewards(RgTrainer *trainer, Tables *t, RgError *error) {
+    RgSequences *all = rg_sequences_create();
+    t->reward = double_array(trainer, t->contexts * t->responses);
+    for (int32_t c = 0; c < t->contexts; c++)
+        for (int32_t r = 0; r < t->responses; r++)
+            rg_sequences_append(all, &c, 1, &r, 1);
+    RgStatus status = rg_task_judge(trainer->task, all, t->reward, error);
+    rg_sequences_destroy(all);
+    return status;
+}
+
+/* The shares of the offline pairs, once for a trial. */
+static const double *find_shares(RgTrainer *trainer, const Tables *t) {
+    const RgTask *task = trainer->task;
+    int64_t n = t->responses, count = task->pairs ? task->pairs->count : 0;
+    if (task->pair_shares)
+        return task->pair_shares;
+    if (trainer->pair_shares || count == 0)
+        return trainer->pair_shares;
+    trainer->pair_shares = rg_allocate(t->contexts * n * n, sizeof *trainer->pair_shares);
+    for (int64_t i = 0; i < count; i++) {
+        int64_t pair = rg_trainer_read_pair(trainer, i), chosen = task->pairs->preferred[pair];
+        const RgSequences *s = task->pairs->sequences;
+        int64_t w = *rg_sequence_response(s, 2 * pair + chosen);
+        int64_t l = *rg_sequence_response(s, 2 * pair + 1 - chosen);
+        trainer->pair_shares[(*rg_sequence_prompt(s, 2 * pair) * n + w) * n + l] +=
+            1 / (double)count;
+    }
+    return trainer->pair_shares;
+}
+
+static Tables table_sizes(const RgTrainer *trainer) {
+    return (Tables){.contexts = rg_policy_contexts(trainer->policy),
+                    .responses = rg_policy_responses(trainer->policy),
+                    .preference = trainer->task->preference};
+}
+
+static RgStatus make_tables(RgTrainer *trainer, Tables *t, RgError *error) {
+    const RgRecipe *r = &trainer->recipe;
+    *t = table_sizes(trainer);
+    find_prompts(trainer, t);
+    if (r->responses == RG_FROM_POLICY)
+        t->first = table_of(trainer, t, trainer->sampler);
+    else if (r->opponents != RG_FROM_NOWHERE)
+        t->first = demonstration_table(trainer, t);
+    t->second = t->first;
+    if (r->opponents == RG_FROM_REFERENCE || r->opponents == RG_FROM_MIXTURE)
+        t->second = source_table(trainer, t, r->opponents);
+    if (r->preferences == RG_FROM_POLICY) {
+        const double *reference = table_of(trainer, t, trainer->reference);
+        t->log_ratio = table_of(trainer, t, trainer->policy);
+        for (int64_t i = 0; i < t->contexts * t->responses; i++)
+            t->log_ratio[i] -= reference[i];
+    }
+    t->shares = find_shares(trainer, t);
+    bool judged = r->preferences == RG_FROM_JUDGE || r->group > 0;
+    return judged && trainer->task->judge ? find_rewards(trainer, t, error) : RG_OK;
+}
+
+/* ---- probabilities ---- */
+
+/* Probability that the judge prefers a to b in context c. */
+static double judge_prefers(const RgTrainer *trainer, const Tables *t, int64_t c, int64_t a,
+                            int64_t b) {
+    int64_t n = t->responses;
+    if (t->preference)
+        return t->preference[(c * n + a) * n + b];
+    return rg_preference_probability(trainer->task, t->reward[c * n + a], t->reward[c * n + b]);
+}
+
+/* Probability of the label that prefers the first. */
+static double prefers_first(const RgTrainer *trainer, const Tables *t, int64_t c, int64_t a,
+                            int64_t b) {
+    const double *h = t->log_ratio ? t->log_ratio + c * t->responses : NULL;
+    if (trainer->recipe.preferences == RG_FROM_JUDGE)
+        return judge_prefers(trainer, t, c, a, b);
+    return h ? 1 / (1 + exp(-trainer->recipe.beta * (h[a] - h[b]))) : 1;
+}
+
+static void add_labelled(const RgTrainer *trainer, const Tables *t, Item item, Items *items) {
+    double pair = item.probability;
+    double first = prefers_first(trainer, t, item.context, item.first, item.second);
+    item.probability = pair * first;
+    add_item(items, item);
+    item.probability = pair * (1 - first);
+    item.second_preferred = true;
+    add_item(items, item);
+}
+
+/* Pairs of two independent responses, of the recipe's sources. */
+static void add_sampled(const RgTrainer *trainer, const Tables *t, double weight, Items *items) {
+    int64_t n = t->responses;
+    for (int32_t c = 0; c < t->contexts; c++)
+        for (int32_t a = 0; a < n; a++)
+            for (int32_t b = 0; b < n; b++) {
+                double both = exp(t->first[c * n + a] + t->second[c * n + b]);
+                Item item = {.context = c, .first = a, .second = b, .on_policy = true};
+                item.probability = weight * t->prompts[c] * both;
+                add_labelled(trainer, t, item, items);
+            }
+}
+
+/* The data set's pairs, with its labels or with the policy's. */
+static void add_offline(const RgTrainer *trainer, const Tables *t, double weight, bool on_policy,
+                        Items *items) {
+    int64_t n = t->responses;
+    bool own_labels = on_policy && trainer->recipe.preferences == RG_FROM_POLICY;
+    for (int32_t c = 0; c < t->contexts; c++)
+        for (int32_t a = 0; a < n; a++)
+            for (int32_t b = 0; b < n; b++) {
+                Item item = {.context = c, .first = a, .second = b, .on_policy = on_policy};
+                item.probability = weight * t->shares[(c * n + a) * n + b];
+                (own_labels ? add_labelled(trainer, t, item, items) : add_item(items, item));
+            }
+}
+
+/* ---- the rollout ---- */
+
+static void fill(RgTrainer *trainer, const Tables *t, const Items *items, RgRollout *rollout) {
+    RgArena *arena = rg_tape_arena(trainer->tape);
+    int64_t count = items->count, n = t->responses;
+    rollout->k = 2;
+    rollout->prompts = count;
+    rollout->exact = true;
+    rollout->order = RG_ARENA_ARRAY(arena, int32_t, 2 * count);
+    rollout->on_policy = RG_ARENA_ARRAY(arena, RgReal, count);
+    rollout->sampled = RG_ARENA_ARRAY(arena, bool, count);
+    rollout->weight = RG_ARENA_ARRAY(arena, RgReal, count);
+    if (trainer->recipe.group > 0 && t->reward) {
+        rollout->reward = double_array(trainer, 2 * count);
+        rollout->win_rate = double_array(trainer, 2 * count);
+    }
+    for (int64_t i = 0; i < count; i++) {
+        const Item *item = &items->item[i];
+        rg_sequences_append(rollout->sequences, &item->context, 1, &item->first, 1);
+        rg_sequences_append(rollout->sequences, &item->context, 1, &item->second, 1);
+        rollout->order[2 * i] = item->second_preferred;
+        rollout->order[2 * i + 1] = !item->second_preferred;
+        rollout->on_policy[i] = item->on_policy;
+        rollout->sampled[i] = true;
+        rollout->weight[i] = (RgReal)(item->probability * (double)count);
+        if (!rollout->reward)
+            continue;
+        rollout->reward[2 * i] = t->reward[item->context * n + item->first];
+        rollout->reward[2 * i + 1] = t->reward[item->context * n + item->second];
+        double wins = judge_prefers(trainer, t, item->context, item->first, item->second);
+        rollout->win_rate[2 * i] = wins;
+        rollout->win_rate[2 * i + 1] = 1 - wins;
+    }
+}
+
+RgStatus rg_expectation(RgTrainer *trainer, RgRollout *rollout, RgError *error) {
+    const RgRecipe *r = &trainer->recipe;
+    Tables tables;
+    Items items = {0};
+    RG_TRY(make_tables(trainer, &tables, error));
+    if (tables.first)
+        add_sampled(trainer, &tables, r->on_policy, &items);
+    else
+        add_offline(trainer, &tables, r->on_policy, true, &items);
+    if (r->on_policy < 1)
+        add_offline(trainer, &tables, 1 - r->on_policy, false, &items);
+    fill(trainer, &tables, &items, rollout);
+    free(items.item);
+    return r->rivals == RG_FROM_NOWHERE ? RG_OK : rg_expectation_rate(trainer, rollout, error);
+}
+
+/* ---- rivals ---- */
+
+/* P(y ≻ rival) of every response: wins [contexts, responses] out. */
+static void find_wins(const RgTrainer *trainer, const Tables *t, const double *rival,
+                      double *wins) {
+    int64_t n = t->responses;
+    for (int64_t c = 0; c < t->contexts; c++)
+        for (int64_t a = 0; a < n; a++)
+            for (int64_t b = 0; b < n; b++)
+                wins[c * n + a] += exp(rival[c * n + b]) * judge_prefers(trainer, t, c, a, b);
+}
+
+RgStatus rg_expectation_rate(RgTrainer *trainer, RgRollout *rollout, RgError *error) {
+    const RgSequences *s = rollout->sequences;
+    Tables tables = table_sizes(trainer);
+    if (trainer->task->judge)
+        RG_TRY(find_rewards(trainer, &tables, error));
+    double *wins = double_array(trainer, tables.contexts * tables.responses);
+    find_wins(trainer, &tables, source_table(trainer, &tables, trainer->recipe.rivals), wins);
+    if (!rollout->win_rate)
+        rollout->win_rate = double_array(trainer, s->count);
+    for (int64_t i = 0; i < s->count; i++)
+        rollout->win_rate[i] =
+            wins[*rg_sequence_prompt(s, i) * tables.responses + *rg_sequence_response(s, i)];
+    return RG_OK;
+}
+
+/* ---- what has no exact expectation ---- */
+
+static const char *obstacle(const RgAlgorithm *a, const RgRecipe *r,
+                            const RgTrainingOptions *training) {
+    if (a->step || !a->loss)
+        return "it has a step of its own";
+    if (!rg_recipe_takes_pairs(r) && r->group != 2)
+        return "it learns from no pairs";
+    if (r->third != RG_FROM_NOWHERE)
+        return "it samples a third response";
+    if (r->steps)
+        return "it needs single steps";
+    if (training->temperature != 1 || training->top_k != 0 || training->top_p != 1 ||
+        training->min_p != 0)
+        return "training.temperature, top_k, top_p or min_p change the distribution";
+    return NULL;
+}
+
+RgStatus rg_expectation_check(const RgAlgorithm *algorithm, const RgRecipe *recipe,
+                              const RgTrainingOptions *training, const RgTask *task,
+                              const RgPolicy *policy, RgError *error) {
+    const char *name = algorithm->about.name, *why = obstacle(algorithm, recipe, training);
+    if (why)
+        return rg_fail(error, RG_E_USAGE,
+                       "training.expectation is \"exact\", which %s does not offer: %s; expected "
+                       "\"sampled\"",
+                       name, why);
+    if (!policy->type->logits)
+        return rg_fail(error, RG_E_USAGE,
+                       "training.expectation is \"exact\", and the responses of a %s policy cannot "
+                       "be enumerated: expected a tabular or log-linear policy, or \"sampled\"",
+                       policy->type->about.name);
+    bool judged = recipe->preferences == RG_FROM_JUDGE || recipe->rivals != RG_FROM_NOWHERE;
+    if (judged && !task->judge && !task->preference)
+        return rg_fail(error, RG_E_USAGE,
+                       "training.expectation is \"exact\", and the probabilities of the judge's "
+                       "labels are not known: expected a judge that gives rewards, or \"sampled\"");
+    int64_t n = rg_policy_responses(policy);
+    double pairs = 2.0 * (double)rg_policy_contexts(policy) * (double)n * (double)n;
+    if (pairs > MOST_PAIRS)
+        return rg_fail(error, RG_E_USAGE,
+                       "training.expectation is \"exact\", and there are %.0f labelled pairs of "
+                       "responses: expected at most %d, or \"sampled\"",
+                       pairs, MOST_PAIRS);
+    return RG_OK;
+}

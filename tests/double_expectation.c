@@ -1,0 +1,314 @@
+/* SPDX-License-Identifier: MIT */
+/* Steps with exact expectations: the trainer's gradient against the gradient of the objective that
+ * the method is an estimate of, which the tape differentiates as one sum over all pairs. */
+#include <criterion/criterion.h>
+
+#include "algorithms/training/expectation.h"
+#include "core/models/enumerated.h"
+#include "envs/bandit/bandit.h"
+#include "envs/bandit/bandit_exact.h"
+#include "race.h"
+
+#include <math.h>
+
+enum { C = 3, R = 5, CELLS = C * R };
+
+static Race exact_race(const char *algorithm, const char *options) {
+    Race race =
+        race_begin(algorithm, options,
+                   "contexts=3 responses=5 pairs=60 label_temperature=0.8 label_noise=0.1", 0.5, 8);
+    race.trainer->training.expectation = RG_EXACT_EXPECTATION;
+    return race;
+}
+
+/* The numbers of J for the race, with its reference and the shares of its offline pairs. */
+typedef struct Problem {
+    double reference[CELLS], shares[CELLS * R];
+    RgExactProblem exact;
+} Problem;
+
+static void find_problem(const Race *race, Problem *problem) {
+    const RgTask *task = &race->environment->task;
+    rg_policy_table(race->reference, problem->reference);
+    rg_bandit_pair_shares(race->environment, problem->shares);
+    problem->exact = (RgExactProblem){.contexts = C,
+                                      .responses = R,
+                                      .reference = problem->reference,
+                                      .reward = rg_bandit_rewards(race->environment).reward,
+                                      .pair_shares = problem->shares,
+                                      .beta = race->trainer->recipe.beta,
+                                      .label_temperature = task->label_temperature,
+                                      .label_noise = task->label_noise};
+}
+
+/* The trainer's loss, with its gradient in the policy's parameters. */
+static double trainer_loss(Race *race) {
+    double loss;
+    RgError error = {0};
+    rg_parameters_zero_gradient(race->policy->parameters);
+    cr_assert_eq(rg_trainer_gradient(race->trainer, 0, &loss, &error), RG_OK, "%s", error.text);
+    return loss;
+}
+
+/* Hold the gradient of the race's loss against that of −J, by enumeration on a tape. Returns the
+ * loss plus J: 0 if the loss is −J. */
+static double expect_gradient(Race *race, RgExactSources sources) {
+    Problem problem;
+    double sum = 0, difference = 0, loss = trainer_loss(race);
+    find_problem(race, &problem);
+    RgTape *tape = rg_tape_create();
+    RgTensor *x = rg_variable(tape, RG_SHAPE(C, R), race->policy->parameters->value), *g;
+    RgTensor *j = rg_exact_sail(tape, x, &problem.exact, sources);
+    rg_gradients(tape, j, &x, 1, &g);
+    for (int i = 0; i < CELLS; i++) {
+        sum += g->data[i] * g->data[i];
+        difference += pow(g->data[i] + race->policy->parameters->gradient[i], 2);
+    }
+    loss += j->data[0];
+    rg_tape_destroy(tape);
+    cr_expect_gt(sum, 1e-8);
+    cr_expect_lt(sqrt(difference / sum), 1e-11, "%s", race->trainer->algorithm->about.name);
+    return loss;
+}
+
+static const RgExactSources offline = {RG_EXACT_DATASET_RESPONSES, RG_EXACT_DATASET_LABELS, 1, 1};
+static const RgExactSources judged = {RG_EXACT_POLICY_RESPONSES, RG_EXACT_JUDGE_LABELS, 1, 1};
+static const RgExactSources self = {RG_EXACT_POLICY_RESPONSES, RG_EXACT_POLICY_LABELS, 1, 1};
+
+Test(expectation, dpo_is_the_likelihood_of_all_offline_pairs) {
+    Race s = exact_race("dpo", "beta=0.7");
+    cr_expect_float_eq(expect_gradient(&s, offline), 0, 1e-13);
+    race_end(&s);
+}
+
+Test(expectation, online_dpo_is_the_objective_with_its_distributions_held_fixed) {
+    Race s = exact_race("online-dpo", "beta=0.7");
+    cr_expect_float_eq(expect_gradient(&s, judged), 0, 1e-13);
+    race_end(&s);
+}
+
+/* With coefficient 1 the score terms complete the gradient of J itself. (The value of the loss has
+ * the terms added.) */
+static void expect_whole_gradient(const char *algorithm, RgExactSources sources) {
+    static const char *const terms[] = {"exact", "baseline"};
+    for (int i = 0; i < 2; i++) {
+        char options[80];
+        snprintf(options, sizeof options, "beta=0.7 mixture=1 exploration=1 score_term=%s",
+                 terms[i]);
+        Race s = exact_race(algorithm, options);
+        expect_gradient(&s, sources);
+        race_end(&s);
+    }
+}
+
+Test(expectation, sail_with_its_score_terms_is_the_gradient_of_its_objective) {
+    RgExactSources pr = judged, pp = self;
+    RgExactSources dp = {RG_EXACT_DATASET_RESPONSES, RG_EXACT_POLICY_LABELS, 0, 0};
+    pr.stop_responses = pr.stop_labels = pp.stop_responses = pp.stop_labels = false;
+    expect_whole_gradient("sail-pr", pr);
+    expect_whole_gradient("sail-pp", pp);
+    expect_whole_gradient("sail-dp", dp);
+}
+
+Test(expectation, a_mixture_is_the_mean_of_both_distributions) {
+    Race mixed = exact_race("online-dpo", "beta=0.7 mixture=0.3");
+    Race own = exact_race("online-dpo", "beta=0.7");
+    Race data = exact_race("dpo", "beta=0.7");
+    double expected = 0.3 * trainer_loss(&own) + 0.7 * trainer_loss(&data);
+    cr_expect_float_eq(trainer_loss(&mixed), expected, 1e-13);
+    for (int i = 0; i < CELLS; i++)
+        cr_expect_float_eq(mixed.policy->parameters->gradient[i],
+                           0.3 * own.policy->parameters->gradient[i] +
+                               0.7 * data.policy->parameters->gradient[i],
+                           1e-14);
+    race_end(&mixed);
+    race_end(&own);
+    race_end(&data);
+}
+
+/* ∇ E_π[r − β h] = Σ π (r − β h) ∇log π, which RLOO estimates without bias. */
+Test(expectation, rloo_is_the_policy_gradient) {
+    Race s = exact_race("rloo", "beta=0.3 group_size=2");
+    double table[CELLS], reference[CELLS];
+    rg_policy_table(s.policy, table);
+    rg_policy_table(s.reference, reference);
+    const double *reward = rg_bandit_rewards(s.environment).reward;
+    trainer_loss(&s);
+    for (int c = 0; c < C; c++) {
+        double mean = 0;
+        for (int r = c * R; r < (c + 1) * R; r++)
+            mean += exp(table[r]) * (reward[r] - 0.3 * (table[r] - reference[r]));
+        for (int r = c * R; r < (c + 1) * R; r++) {
+            double gain = reward[r] - 0.3 * (table[r] - reference[r]) - mean;
+            cr_expect_float_eq(-s.policy->parameters->gradient[r], exp(table[r]) * gain / C, 1e-13);
+        }
+    }
+    race_end(&s);
+}
+
+/* Two responses, one always preferred: IPO's optimum is σ(1/(2τ)) (arXiv:2310.12036, section
+ * 5.3). */
+Test(expectation, ipo_reaches_its_closed_form) {
+    static const double tau[] = {0.1, 0.5, 1}, expected[] = {0.9933, 0.7311, 0.6225};
+    for (int i = 0; i < 3; i++) {
+        char options[32];
+        RgError error = {0};
+        snprintf(options, sizeof options, "beta=%.1f", tau[i]);
+        Race s =
+            race_begin("ipo", options, "contexts=1 responses=2 pairs=10 label_temperature=0", 0, 8);
+        s.trainer->training.expectation = RG_EXACT_EXPECTATION;
+        memset(s.policy->parameters->value, 0, 2 * sizeof *s.policy->parameters->value);
+        memset(s.reference->parameters->value, 0, 2 * sizeof *s.reference->parameters->value);
+        for (int step = 0; step < 4000; step++)
+            cr_assert_eq(rg_trainer_step(s.trainer, &error), RG_OK, "%s", error.text);
+        double table[2];
+        rg_policy_table(s.policy, table);
+        double most = exp(fmax(table[0], table[1]));
+        cr_expect_float_eq(most, 1 / (1 + exp(-1 / (2 * tau[i]))), 1e-9, "%g", most);
+        cr_expect_float_eq(most, expected[i], 5e-5);
+        race_end(&s);
+    }
+}
+
+/* ---- samples against the expectation ---- */
+
+enum { DRAWS = 600 };
+
+/* The mean of the gradients of sampled steps, and its standard errors: [CELLS] each. */
+static void sampled_gradient(Race *race, double *mean, double *error) {
+    double sum[CELLS] = {0}, squares[CELLS] = {0}, loss;
+    RgError why = {0};
+    race->trainer->training.expectation = RG_SAMPLED_EXPECTATION;
+    for (int64_t step = 0; step < DRAWS; step++) {
+        race->trainer->outcome = (RgOutcome){0};
+        rg_parameters_zero_gradient(race->policy->parameters);
+        cr_assert_eq(rg_trainer_gradient(race->trainer, step, &loss, &why), RG_OK, "%s", why.text);
+        for (int i = 0; i < CELLS; i++) {
+            double g = race->policy->parameters->gradient[i];
+            sum[i] += g;
+            squares[i] += g * g;
+        }
+    }
+    for (int i = 0; i < CELLS; i++) {
+        mean[i] = sum[i] / DRAWS;
+        error[i] = sqrt(fmax(0, squares[i] / DRAWS - mean[i] * mean[i]) / DRAWS);
+    }
+}
+
+/* Every method that has both: the expected gradient of its samples is the exact one, within five
+ * standard errors. (Offline pairs of a batch come from a shuffled pass, whose means have smaller
+ * errors.) */
+Test(expectation, samples_have_the_exact_gradient_as_their_mean) {
+    int compared = 0;
+    for (int a = 0; rg_algorithm(a); a++) {
+        RgError error = {0};
+        const RgAlgorithm *algorithm = rg_algorithm(a);
+        bool grouped = false;
+        for (const RgOption *o = algorithm->about.options; o && o->name; o++)
+            grouped = grouped || strcmp(o->name, "group_size") == 0;
+        Race race = exact_race(algorithm->about.name, grouped ? "group_size=2" : "");
+        RgRecipe *recipe = &race.trainer->recipe;
+        if (rg_expectation_check(algorithm, recipe, &race.trainer->training,
+                                 &race.environment->task, race.policy, &error) == RG_OK) {
+            double mean[CELLS], standard[CELLS], exact[CELLS], scale = 0;
+            recipe->extragradient = false; /* one gradient at a time */
+            trainer_loss(&race);
+            memcpy(exact, race.policy->parameters->gradient, sizeof exact);
+            sampled_gradient(&race, mean, standard);
+            for (int i = 0; i < CELLS; i++)
+                scale = fmax(scale, fabs(exact[i]));
+            cr_expect_gt(scale, 0, "%s", algorithm->about.name);
+            for (int i = 0; i < CELLS; i++)
+                cr_expect_lt(fabs(mean[i] - exact[i]), 5 * standard[i] + 1e-12,
+                             "%s: %g ± %g, expected %g", algorithm->about.name, mean[i],
+                             standard[i], exact[i]);
+            compared++;
+        }
+        race_end(&race);
+    }
+    cr_expect_geq(compared, 22, "%d methods", compared);
+}
+
+/* ---- preference games ---- */
+
+/* Rock, paper, scissors and two responses that lose to all three, in every context: P(a ≻ b). */
+static const double game[R][R] = {{0.5, 0.1, 0.9, 0.8, 0.7},
+                                  {0.9, 0.5, 0.2, 0.9, 0.6},
+                                  {0.1, 0.8, 0.5, 0.7, 0.9},
+                                  {0.2, 0.1, 0.3, 0.5, 0.4},
+                                  {0.3, 0.4, 0.1, 0.6, 0.5}};
+
+/* The largest distance from the regularised equilibrium, where β·h(y) − P(y ≻ π) is the same for
+ * all responses. */
+static double equilibrium_error(const Race *race, double beta) {
+    double own[CELLS], reference[CELLS], worst = 0;
+    rg_policy_table(race->policy, own);
+    rg_policy_table(race->reference, reference);
+    for (int c = 0; c < C; c++) {
+        double excess[R], mean = 0;
+        for (int a = 0; a < R; a++) {
+            double wins = 0;
+            for (int b = 0; b < R; b++)
+                wins += exp(own[c * R + b]) * game[a][b];
+            excess[a] = beta * (own[c * R + a] - reference[c * R + a]) - wins;
+            mean += excess[a] / R;
+        }
+        for (int a = 0; a < R; a++)
+            worst = fmax(worst, fabs(excess[a] - mean));
+    }
+    return worst;
+}
+
+static double play(const char *algorithm, const char *options, double beta, double rate,
+                   int64_t steps) {
+    static double table[CELLS * R];
+    RgError error = {0};
+    Race race = exact_race(algorithm, options);
+    race.environment->task.preference = table;
+    for (int i = 0; i < CELLS * R; i++)
+        table[i] = game[i / R % R][i % R];
+    race.trainer->optimizer->type = &rg_optimizer_sgd;
+    race.trainer->optimizer->options.learning_rate = rate;
+    race.trainer->optimizer->options.momentum = 0;
+    for (int64_t step = 0; step < steps; step++)
+        cr_assert_eq(rg_trainer_step(race.trainer, &error), RG_OK, "%s", error.text);
+    double left = equilibrium_error(&race, beta);
+    race_end(&race);
+    return left;
+}
+
+Test(expectation, methods_for_games_end_at_the_regularised_equilibrium) {
+    cr_expect_lt(play("online-ipo", "beta=0.5", 0.5, 0.5, 3000), 1e-10);
+    cr_expect_lt(play("online-ipo", "beta=0.5 target=label", 0.5, 0.5, 3000), 1e-10);
+    cr_expect_lt(play("egpo", "beta=0.5", 0.5, 0.5, 3000), 1e-10);
+    cr_expect_lt(play("inpo", "eta=1 tau=0.5", 0.5, 0.5, 6000), 1e-10);
+    cr_expect_lt(play("nash-md", "beta=0.5 reference_share=0", 0.5, 2, 6000), 1e-10);
+    /* a method of transitive preferences ends elsewhere */
+    cr_expect_gt(play("online-dpo", "beta=0.5", 0.5, 0.5, 3000), 1e-3);
+}
+
+Test(expectation, what_has_no_exact_expectation_is_refused) {
+    static const char *const refused[] = {"kto", "ppo", "parl", "sft", "vpo", "grpo"};
+    RgError error = {0};
+    RgTrainingOptions training = {
+        .batch = 8, .temperature = 1, .top_p = 1, .expectation = RG_EXACT_EXPECTATION};
+    RgOptimizerOptions sgd = {.type = {&rg_optimizer_sgd.about}, .learning_rate = 0.1};
+    Race s = exact_race("dpo", "");
+    RgSettings *defaults = rg_settings_create();
+    for (int i = 0; i < 6; i++) {
+        const RgAlgorithm *a = rg_algorithm_find(refused[i]);
+        void *options = rg_allocate(1, a->about.options_size);
+        RgTrainer *trainer = NULL;
+        cr_assert_eq(rg_options_read(a->about.options, defaults, "algorithm", options, &error),
+                     RG_OK, "%s", error.text);
+        cr_expect_eq(rg_trainer_create(a, options, &training, s.policy, s.reference,
+                                       &s.environment->task, &sgd, 0, rg_random_root(1), &trainer,
+                                       &error),
+                     RG_E_USAGE, "%s", refused[i]);
+        cr_expect(strstr(error.text, refused[i]) && strstr(error.text, "expectation"), "%s",
+                  error.text);
+        free(options);
+    }
+    rg_settings_destroy(defaults);
+    race_end(&s);
+}
