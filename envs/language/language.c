@@ -409,6 +409,26 @@ static RgStatus evaluate(RgEnvironment *environment, const RgContender *contende
     return RG_OK;
 }
 
+static const char *const metrics[] = {
+    "reward",
+    "kl",
+    "entropy",
+    "objective",
+    "value",
+    "win_rate_base",
+    "win_rate_dataset",
+    "regret",
+    "optimality_gap",
+    "frontier_reward",
+    "frontier_shortfall",
+    "sail_objective",
+    "grammatical_mass",
+    "grammar_kl",
+    "reward_margin",
+    "reward_accuracy",
+    NULL,
+};
+
 const RgEnvironmentType rg_environment_language = {
     .about = {.name = "language",
               .summary = "Sentences of a small language, all enumerated, with rewards of the text; "
@@ -418,6 +438,7 @@ const RgEnvironmentType rg_environment_language = {
               .options = options_table,
               .options_size = sizeof(Options)},
     .primary_metric = "reward",
+    .metrics = metrics,
     .create = create,
     .prepare = prepare,
     .evaluate = evaluate,
