@@ -216,6 +216,20 @@ Test(leader_follower, the_usual_definition_has_other_optima) {
     check_optimum(R2 OBSERVED, 59.7501);
 }
 
+/* The divergence from a uniform reference is the entropy and a constant: the same follower. */
+Test(leader_follower, optimum_is_that_of_the_reference_too) {
+    Scene s = open_scene(R1 AVERAGED);
+    RgReal uniform[100], other[100];
+    for (int64_t i = 0; i < s.mdp->states * s.mdp->actions; i++) {
+        uniform[i] = -log(FOLLOWER);
+        other[i] = log((1 + i % FOLLOWER) / 6.0);
+    }
+    cr_assert_float_eq(s.mdp->best_upper_value(s.mdp, uniform, tau), 27.2558, 1e-4);
+    double best = s.mdp->best_upper_value(s.mdp, other, tau);
+    cr_assert_gt(fabs(best - 27.2558), 1e-3, "%g", best);
+    close_scene(&s);
+}
+
 /* To the two decimals of the source. */
 Test(leader_follower, value_curve_is_the_known_one) {
     static const double probability[] = {0, 0.1, 0.25, 0.5, 0.75},
