@@ -253,9 +253,87 @@ Test(bandit, bad_reward_files_are_refused_with_file_and_line, .init = scratch_be
     cr_expect(strstr(error.text, "/nowhere/r.txt"), "%s", error.text);
 }
 
+Test(bandit, features_come_from_a_file, .init = scratch_begin) {
+    const char *path = scratch_write("features.txt", "1 2\n3 4\n5 6\n7 8\n");
+    World w =
+        WORLD(10, "contexts", "2", "responses", "2", "feature_count", "2", "features_file", path);
+    for (int i = 0; i < 8; i++)
+        cr_expect_eq(w.environment->space.features[i], 1 + i);
+    world_end(w);
+}
+
+Test(bandit, bad_counts_and_features_are_refused_with_file_and_line, .init = scratch_begin) {
+    static const struct {
+        const char *key, *text, *message;
+    } cases[] = {
+        {"pair_counts_file", "1 2 3\n4 -5 6\n", "f.txt:2: the count is -5, expected 0 to 1e+15"},
+        {"pair_counts_file", "1 2 3\n4 1e300 6\n", "f.txt:2: the count is 1e+300"},
+        {"pair_counts_file", "# pairs\n0 0 0\n4 5 6\n", "f.txt:2: every count of the context is 0"},
+        {"pair_counts_file", "1 2\n4 5 6\n", "f.txt:1: 2 numbers, expected 3"},
+        {"pair_counts_file", "1 2 3\n", "the file ends after 1 rows, expected 2"},
+        {"features_file", "1\n2\n3\n4\n5\n", "the file ends after 5 rows, expected 6"},
+        {"features_file", "1\n2 7\n3\n4\n5\n6\n", "f.txt:2: more than the expected 1 numbers"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        RgEnvironment *environment = NULL;
+        RgError error = {0};
+        const char *path = scratch_write("f.txt", cases[i].text);
+        const char *entries[] = {"contexts", "2",          "responses", "3", "feature_count",
+                                 "1",        cases[i].key, path,        NULL};
+        cr_expect_eq(try_bandit(entries, 1, &environment, &error), RG_E_FORMAT);
+        cr_expect_null(environment);
+        cr_expect(strstr(error.text, cases[i].message), "%s", error.text);
+    }
+}
+
+/* Frequency of each ordered pair among those drawn against the population's share. */
+static void expect_drawn_from_population(World drawn, World population) {
+    enum { CELLS = 2 * 3 * 3 };
+    double counted[CELLS], exact[CELLS], sum = 0,
+                                         pairs = (double)drawn.environment->task.pairs->count;
+    cr_assert_null(drawn.environment->task.pair_shares);
+    rg_bandit_pair_shares(drawn.environment, counted);
+    rg_bandit_pair_shares(population.environment, exact);
+    for (int i = 0; i < CELLS; i++) {
+        cr_expect_eq(population.environment->task.pair_shares[i], exact[i]);
+        cr_expect_leq(fabs(counted[i] - exact[i]), 4.5 * sqrt(exact[i] * (1 - exact[i]) / pairs),
+                      "%d: %g, expected %g", i, counted[i], exact[i]);
+        sum += exact[i];
+    }
+    cr_expect_float_eq(sum, 1, 1e-12);
+}
+
+Test(bandit, the_population_is_what_pairs_are_drawn_from, .init = scratch_begin) {
+    const char *counts = scratch_write("counts.txt", "1 5 2\n0 3 1\n");
+    World drawn = WORLD(4, "contexts", "2", "responses", "3", "pairs", "40000", "label_temperature",
+                        "0.7", "label_noise", "0.1", "pair_counts_file", counts);
+    World exact = WORLD(4, "contexts", "2", "responses", "3", "label_temperature", "0.7",
+                        "label_noise", "0.1", "pair_counts_file", counts, "population", "true");
+    expect_drawn_from_population(drawn, exact);
+    /* pair 1-3 of the first context, once the labels are summed */
+    const double *share = exact.environment->task.pair_shares;
+    cr_expect_float_eq(share[2] + share[6], 0.5 * 5 / 8, 1e-12);
+    world_end(drawn);
+    world_end(exact);
+    drawn = WORLD(5, "contexts", "2", "responses", "3", "pairs", "40000");
+    exact = WORLD(5, "contexts", "2", "responses", "3", "population", "true");
+    expect_drawn_from_population(drawn, exact);
+    world_end(drawn);
+    world_end(exact);
+}
+
 Test(bandit, options_that_do_not_fit_are_refused) {
     RgEnvironment *environment = NULL;
     RgError error = {0};
+    const char *both[] = {"pair_counts_file", "x", "coverage", "0.5", NULL};
+    cr_expect_eq(try_bandit(both, 1, &environment, &error), RG_E_USAGE);
+    cr_expect(strstr(error.text, "coverage"), "%s", error.text);
+    const char *large[] = {"contexts", "8", "responses", "1000", "population", "true", NULL};
+    cr_expect_eq(try_bandit(large, 1, &environment, &error), RG_E_RANGE);
+    cr_expect(strstr(error.text, "population"), "%s", error.text);
+    const char *none[] = {"feature_count", "0", "features_file", "x", NULL};
+    cr_expect_eq(try_bandit(none, 1, &environment, &error), RG_E_USAGE);
+    cr_expect(strstr(error.text, "feature_count"), "%s", error.text);
     const char *few[] = {"responses", "2", "hide_best", "true", NULL};
     cr_expect_eq(try_bandit(few, 1, &environment, &error), RG_E_RANGE);
     cr_expect(strstr(error.text, "hide_best"), "%s", error.text);

@@ -4,13 +4,15 @@
  * are in bandit_metrics.c, differentiable objectives in bandit_exact.c. */
 #include "envs/bandit/bandit.h"
 
-#include "core/files.h"
 #include "core/models/enumerated.h"
+#include "envs/bandit/bandit_files.h"
 #include "envs/enumerated.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+
+enum { MOST_PAIRS = 1 << 22 };
 
 enum { BEHAVIOUR_REFERENCE, BEHAVIOUR_UNIFORM, BEHAVIOUR_NARROW };
 static const char *const behaviours[] = {"reference", "uniform", "narrow", NULL};
@@ -18,7 +20,8 @@ static const char *const behaviours[] = {"reference", "uniform", "narrow", NULL}
 typedef struct Options {
     int64_t contexts, responses, feature_count;
     double reward_scale;
-    const char *reward_file;
+    const char *reward_file, *features_file, *pair_counts_file;
+    bool population;
     double label_temperature, label_noise;
     int64_t pairs;
     int behaviour;
@@ -37,6 +40,10 @@ static const RgOption options_table[] = {
                    "standard deviation of the hidden rewards, which are normally distributed"),
     RG_OPTION_PATH(Options, reward_file, "",
                    "text file with the rewards, one line per context; empty: drawn from the seed"),
+    RG_OPTION_PATH(Options, features_file, "",
+                   "text file with the features, one line per context and response, those of a "
+                   "context together; empty: drawn from the seed",
+                   .later = true),
     RG_OPTION_REAL(Options, label_temperature, "1", 0, 1e3,
                    "temperature of the judge's Bradley-Terry labels; 0: the larger reward"),
     RG_OPTION_REAL(Options, label_noise, "0", 0, 1, "probability that a label is flipped"),
@@ -50,16 +57,27 @@ static const RgOption options_table[] = {
                    "2): drawn from the seed, or the worst ones under narrow behaviour"),
     RG_OPTION_BOOLEAN(Options, hide_best, "false",
                       "exclude the best response of each context from the offline pairs"),
+    RG_OPTION_PATH(Options, pair_counts_file, "",
+                   "text file with how often each two responses are compared in the offline pairs, "
+                   "relative to the others of the context: one line per context with the counts of "
+                   "the pairs 1-2, 1-3, ..., 2-3, ...; empty: pairs are drawn by behaviour",
+                   .later = true),
+    RG_OPTION_BOOLEAN(Options, population, "false",
+                      "exact expectations over the offline data are those of infinitely many "
+                      "pairs and labels, in place of the pairs drawn",
+                      .later = true),
     RG_OPTION_REAL(Options, kl_strength, "0.1", 1e-6, 1e3,
                    "strength of the KL term in the value that regret refers to, beta*"),
     RG_OPTION_END,
 };
 
 typedef struct State {
-    Options options; /* except reward_file */
+    Options options; /* except the files */
     double *reward;  /* [contexts, responses] */
     double *features;
-    bool *covered; /* [contexts, responses] */
+    bool *covered;  /* [contexts, responses] */
+    double *counts; /* [contexts, pairs of responses] of pair_counts_file, or NULL */
+    double *shares; /* [contexts, responses, responses] of the population, or NULL */
     RgSequences *prompts, *demonstrations;
     RgPairs *pairs; /* of the last prepare */
 } State;
@@ -81,78 +99,6 @@ static RgStatus judge(void *environment, const RgSequences *sequences, double *r
         reward[i] = s->reward[*rg_sequence_prompt(sequences, i) * s->options.responses +
                               *rg_sequence_response(sequences, i)];
     return RG_OK;
-}
-
-/* ---- rewards ---- */
-
-/* Read the numbers of one line into row [columns]. Returns their number (at most columns + 1), or
- * −1 after an error. */
-static int64_t read_row(char *line, const char *path, int number, int64_t columns, double *row,
-                        RgError *error) {
-    int64_t count = 0;
-    char *rest = NULL;
-    line[strcspn(line, "#")] = '\0';
-    for (char *word = strtok_r(line, " \t\r,", &rest); word && count <= columns;
-         word = strtok_r(NULL, " \t\r,", &rest), count++) {
-        char *end;
-        double value = strtod(word, &end);
-        if (*end != '\0' || !isfinite(value)) {
-            rg_fail(error, RG_E_FORMAT, "%s:%d: \"%s\" is not a finite number", path, number, word);
-            return -1;
-        }
-        if (count < columns)
-            row[count] = value;
-    }
-    return count;
-}
-
-static RgStatus read_rows(char *text, const char *path, int64_t rows, int64_t columns,
-                          double *table, int *lines, RgError *error) {
-    double *row = rg_allocate(columns, sizeof *row);
-    int64_t found = 0;
-    int number = 1;
-    RgStatus status = RG_OK;
-    for (char *line = text, *next; line && status == RG_OK; line = next, number++) {
-        next = strchr(line, '\n');
-        if (next)
-            *next++ = '\0';
-        int64_t count = read_row(line, path, number, columns, row, error);
-        if (count < 0)
-            status = RG_E_FORMAT;
-        else if (count > columns)
-            status = rg_fail(error, RG_E_FORMAT, "%s:%d: more than the expected %lld numbers", path,
-                             number, (long long)columns);
-        else if (count > 0 && count < columns)
-            status = rg_fail(error, RG_E_FORMAT, "%s:%d: %lld numbers, expected %lld", path, number,
-                             (long long)count, (long long)columns);
-        else if (count > 0 && found == rows)
-            status = rg_fail(error, RG_E_FORMAT, "%s:%d: more than the expected %lld rows", path,
-                             number, (long long)rows);
-        else if (count > 0) {
-            if (lines)
-                lines[found] = number;
-            memcpy(table + columns * found++, row, (size_t)columns * sizeof *row);
-        }
-    }
-    free(row);
-    if (status == RG_OK && found < rows)
-        status = rg_fail(error, RG_E_FORMAT, "%s:%d: the file ends after %lld rows, expected %lld",
-                         path, number - 1, (long long)found, (long long)rows);
-    return status;
-}
-
-RgStatus rg_bandit_read_table(const char *path, int64_t rows, int64_t columns, double *table,
-                              int *lines, RgError *error) {
-    char *text = NULL;
-    size_t size = 0;
-    RG_TRY(rg_file_read(path, &text, &size, error));
-    RgStatus status = RG_OK;
-    if (strlen(text) != size)
-        status = rg_fail(error, RG_E_FORMAT, "%s: not a text file", path);
-    else
-        status = read_rows(text, path, rows, columns, table, lines, error);
-    free(text);
-    return status;
 }
 
 static double *normal_numbers(int64_t count, double scale, RgRandom random) {
@@ -210,7 +156,41 @@ static RgStatus check_options(const Options *o, RgError *error) {
         return rg_fail(error, RG_E_RANGE,
                        "pairs is %lld, expected at least one for each of the %lld contexts",
                        (long long)o->pairs, (long long)o->contexts);
+    bool counts = o->pair_counts_file[0] != '\0';
+    if ((counts || o->population) &&
+        (double)o->contexts * (double)o->responses * (double)o->responses > MOST_PAIRS)
+        return rg_fail(error, RG_E_RANGE,
+                       "%s has a number for each pair of responses: expected contexts times "
+                       "responses squared of at most %d",
+                       counts ? "pair_counts_file" : "population", MOST_PAIRS);
+    if (counts && (o->behaviour != BEHAVIOUR_REFERENCE || o->coverage < 1 || o->hide_best))
+        return rg_fail(error, RG_E_USAGE,
+                       "pair_counts_file determines the offline pairs: expected no behaviour, "
+                       "coverage or hide_best beside it");
+    if (o->features_file[0] != '\0' && o->feature_count == 0)
+        return rg_fail(error, RG_E_USAGE,
+                       "feature_count is 0, expected the number of features on a line of "
+                       "features_file");
     return RG_OK;
+}
+
+/* Unordered pairs of different responses to a context. */
+static int64_t pair_count(const Options *o) {
+    return o->responses * (o->responses - 1) / 2;
+}
+
+/* Numbers of the files take the place of those drawn. */
+static RgStatus read_files(State *s, const Options *o, RgError *error) {
+    if (o->reward_file[0] != '\0')
+        RG_TRY(rg_bandit_read_table(o->reward_file, o->contexts, o->responses, s->reward, NULL,
+                                    error));
+    if (o->features_file[0] != '\0')
+        RG_TRY(rg_bandit_read_table(o->features_file, o->contexts * o->responses, o->feature_count,
+                                    s->features, NULL, error));
+    if (o->pair_counts_file[0] == '\0')
+        return RG_OK;
+    s->counts = rg_allocate(o->contexts * pair_count(o), sizeof *s->counts);
+    return rg_bandit_read_counts(o->pair_counts_file, o->contexts, pair_count(o), s->counts, error);
 }
 
 static RgStatus create(RgEnvironment *environment, const void *options, RgRandom random,
@@ -220,14 +200,12 @@ static RgStatus create(RgEnvironment *environment, const void *options, RgRandom
     State *s = rg_allocate(1, sizeof *s);
     environment->state = s;
     s->options = *o;
-    s->options.reward_file = NULL;
+    s->options.reward_file = s->options.features_file = s->options.pair_counts_file = NULL;
     int64_t cells = o->contexts * o->responses;
 
     s->reward = normal_numbers(cells, o->reward_scale, rg_random_named(random, "reward"));
-    if (o->reward_file[0] != '\0')
-        RG_TRY(rg_bandit_read_table(o->reward_file, o->contexts, o->responses, s->reward, NULL,
-                                    error));
     s->features = normal_numbers(cells * o->feature_count, 1, rg_random_named(random, "features"));
+    RG_TRY(read_files(s, o, error));
     s->covered = rg_allocate(cells, sizeof *s->covered);
     for (int64_t c = 0; c < o->contexts; c++)
         cover_context(s, c, rg_random_named(random, "coverage"), s->covered + c * o->responses);
@@ -251,6 +229,8 @@ static RgStatus create(RgEnvironment *environment, const void *options, RgRandom
 static void destroy_data(State *s) {
     rg_sequences_destroy(s->demonstrations);
     rg_pairs_destroy(s->pairs);
+    free(s->shares);
+    s->shares = NULL;
     s->demonstrations = NULL;
     s->pairs = NULL;
 }
@@ -260,6 +240,7 @@ static void destroy(RgEnvironment *environment) {
     destroy_data(s);
     rg_sequences_destroy(s->prompts);
     free(s->covered);
+    free(s->counts);
     free(s->features);
     free(s->reward);
     free(s);
@@ -282,13 +263,91 @@ static void behaviour_weights(const State *s, int64_t context, const double *ref
     }
 }
 
+/* The two responses of an unordered pair in the order of pair_counts_file. */
+static void responses_of(int64_t pair, int64_t n, int32_t response[2]) {
+    int32_t a = 0;
+    for (; pair >= n - 1 - a; a++)
+        pair -= n - 1 - a;
+    response[0] = a;
+    response[1] = (int32_t)(a + 1 + pair);
+}
+
+/* A pair by its count, in either order. */
+static void append_counted(State *s, int32_t context, RgRandom random) {
+    int64_t pairs = pair_count(&s->options);
+    int32_t response[2];
+    responses_of(
+        (int64_t)rg_random_choice(rg_random_uniform(random, 0), s->counts + context * pairs, pairs),
+        s->options.responses, response);
+    bool swapped = rg_random_uniform(random, 1) < 0.5;
+    for (int k = 0; k < 2; k++)
+        rg_sequences_append(s->pairs->sequences, &context, 1, &response[swapped ? 1 - k : k], 1);
+}
+
 /* Two different responses to context i mod contexts, so that all contexts have equal shares. */
 static void append_pair(State *s, int64_t i, const double *reference, RgRandom random,
                         double *weight) {
     int32_t context = (int32_t)(i % s->options.contexts);
+    RgRandom own = rg_random_at(random, (uint64_t)i);
+    if (s->counts) {
+        append_counted(s, context, own);
+        return;
+    }
     behaviour_weights(s, context, reference, weight);
-    rg_enumerated_append_pair(s->pairs->sequences, context, s->options.responses, weight,
-                              rg_random_at(random, (uint64_t)i));
+    rg_enumerated_append_pair(s->pairs->sequences, context, s->options.responses, weight, own);
+}
+
+/* Share of the pairs of a context that are of the responses a and b, by their count. */
+static void shares_by_counts(const State *s, int64_t context, double *share) {
+    int64_t n = s->options.responses, pairs = pair_count(&s->options);
+    const double *count = s->counts + context * pairs;
+    double sum = 0;
+    for (int64_t i = 0; i < pairs; i++)
+        sum += count[i];
+    for (int64_t i = 0; i < pairs; i++) {
+        int32_t r[2];
+        responses_of(i, n, r);
+        share[r[0] * n + r[1]] = share[r[1] * n + r[0]] = count[i] / sum;
+    }
+}
+
+/* The same for two draws of the behaviour policy without replacement. */
+static void shares_by_behaviour(const State *s, int64_t context, const double *reference,
+                                double *share) {
+    int64_t n = s->options.responses;
+    double *weight = rg_allocate(n, sizeof *weight), sum = 0;
+    behaviour_weights(s, context, reference, weight);
+    for (int64_t a = 0; a < n; a++)
+        sum += weight[a];
+    for (int64_t a = 0; a < n; a++) {
+        double others = 0; /* not sum − weight[a], which rounds to 0 */
+        for (int64_t b = 0; b < n; b++)
+            others += b == a ? 0 : weight[b];
+        for (int64_t b = 0; b < n && weight[a] > 0; b++)
+            if (b != a) {
+                double drawn = weight[a] / sum * (weight[b] / others);
+                share[a * n + b] += drawn;
+                share[b * n + a] += drawn;
+            }
+    }
+    free(weight);
+}
+
+/* The population's pairs under both labels. */
+static void find_shares(State *s, const RgTask *task, const double *reference) {
+    int64_t n = s->options.responses, contexts = s->options.contexts;
+    s->shares = rg_allocate(contexts * n * n, sizeof *s->shares);
+    for (int64_t c = 0; c < contexts; c++) {
+        const double *reward = s->reward + c * n;
+        double *share = s->shares + c * n * n;
+        if (s->counts)
+            shares_by_counts(s, c, share);
+        else
+            shares_by_behaviour(s, c, reference, share);
+        for (int64_t i = 0; i < n * n; i++)
+            share[i] *=
+                rg_preference_probability(task, reward[i / n], reward[i % n]) / (double)contexts;
+    }
 }
 
 static RgStatus prepare(RgEnvironment *environment, RgPolicy *reference, RgRandom random,
@@ -303,6 +362,9 @@ static RgStatus prepare(RgEnvironment *environment, RgPolicy *reference, RgRando
     rg_policy_table(reference, table);
     for (int64_t i = 0; i < o->pairs; i++)
         append_pair(s, i, table, rg_random_named(random, "offline responses"), weight);
+    if (o->population)
+        find_shares(s, &environment->task, table);
+    environment->task.pair_shares = s->shares;
     free(weight);
     free(table);
     RG_TRY(rg_enumerated_label_pairs(s->pairs, &environment->task,
@@ -318,15 +380,38 @@ static int64_t cell_of(const State *s, int64_t i) {
     return *rg_sequence_prompt(q, i) * s->options.responses + *rg_sequence_response(q, i);
 }
 
+/* The offline data as weighted, labelled pairs of cells: each pair drawn, or every pair of the
+ * population. */
+typedef struct LabelledPair {
+    int64_t chosen, rejected;
+    double weight;
+} LabelledPair;
+
+static int64_t labelled_count(const State *s) {
+    int64_t n = s->options.responses;
+    return s->shares ? s->options.contexts * n * n : s->pairs->count;
+}
+
+static double total_weight(const State *s) {
+    return s->shares ? 1 : (double)s->pairs->count;
+}
+
+static LabelledPair labelled_pair(const State *s, int64_t i) {
+    int64_t n = s->options.responses;
+    if (s->shares)
+        return (LabelledPair){i / n, i / (n * n) * n + i % n, s->shares[i]};
+    int64_t chosen = s->pairs->preferred[i];
+    return (LabelledPair){cell_of(s, 2 * i + chosen), cell_of(s, 2 * i + 1 - chosen), 1};
+}
+
 void rg_bandit_pair_shares(const RgEnvironment *environment, double *share) {
     const State *s = environment->state;
     int64_t n = s->options.responses;
     RG_ASSERT(s->pairs);
     memset(share, 0, (size_t)(s->options.contexts * n * n) * sizeof *share);
-    for (int64_t i = 0; i < s->pairs->count; i++) {
-        int64_t chosen = cell_of(s, 2 * i + s->pairs->preferred[i]);
-        int64_t rejected = cell_of(s, 2 * i + 1 - s->pairs->preferred[i]);
-        share[chosen * n + rejected % n] += 1 / (double)s->pairs->count;
+    for (int64_t i = 0; i < labelled_count(s); i++) {
+        LabelledPair pair = labelled_pair(s, i);
+        share[pair.chosen * n + pair.rejected % n] += pair.weight / total_weight(s);
     }
 }
 
@@ -337,8 +422,10 @@ void rg_bandit_pair_shares(const RgEnvironment *environment, double *share) {
 static void preferred_policy(const State *s, double *logprob) {
     int64_t n = s->options.responses;
     memset(logprob, 0, (size_t)(s->options.contexts * n) * sizeof *logprob);
-    for (int64_t i = 0; i < s->pairs->count; i++)
-        logprob[cell_of(s, 2 * i + s->pairs->preferred[i])] += 1;
+    for (int64_t i = 0; i < labelled_count(s); i++) {
+        LabelledPair pair = labelled_pair(s, i);
+        logprob[pair.chosen] += pair.weight;
+    }
     for (int64_t c = 0; c < s->options.contexts; c++) {
         double sum = 0;
         for (int64_t r = 0; r < n; r++)
@@ -351,23 +438,39 @@ static void preferred_policy(const State *s, double *logprob) {
 /* β·Δ of the offline pairs in preferred order, and the share of positive ones (0 counts half). */
 static void implicit_rewards(const State *s, const double *table, const double *base, double beta,
                              RgEvaluation *evaluation) {
-    double margin = 0, right = 0, count = (double)s->pairs->count;
-    for (int64_t i = 0; i < s->pairs->count; i++) {
-        int64_t chosen = cell_of(s, 2 * i + s->pairs->preferred[i]);
-        int64_t rejected = cell_of(s, 2 * i + 1 - s->pairs->preferred[i]);
-        double gap = (table[chosen] - base[chosen]) - (table[rejected] - base[rejected]);
-        margin += beta * gap / count;
-        right += (gap > 0 ? 1 : gap < 0 ? 0 : 0.5) / count;
+    double margin = 0, right = 0, total = total_weight(s);
+    for (int64_t i = 0; i < labelled_count(s); i++) {
+        LabelledPair pair = labelled_pair(s, i);
+        if (pair.weight == 0)
+            continue; /* its gap may be infinite */
+        double gap =
+            (table[pair.chosen] - base[pair.chosen]) - (table[pair.rejected] - base[pair.rejected]);
+        margin += pair.weight * (beta * gap) / total;
+        right += pair.weight * (gap > 0 ? 1 : gap < 0 ? 0 : 0.5) / total;
     }
     rg_evaluation_metric(evaluation, "reward_margin", margin);
     rg_evaluation_metric(evaluation, "reward_accuracy", right);
+}
+
+/* How far the policy is from the one whose implicit reward is the judge's. */
+static void differences(const State *s, const double *table, const double *base, double beta,
+                        RgEvaluation *evaluation) {
+    RgRewardTable rewards = {s->options.contexts, s->options.responses, s->reward};
+    double temperature = s->options.label_temperature, strength = beta * temperature;
+    rg_evaluation_metric(evaluation, "parameter_difference",
+                         rg_bandit_parameter_difference(&rewards, table, base, beta, temperature));
+    rg_evaluation_metric(evaluation, "value_difference",
+                         rg_bandit_optimal(&rewards, base, strength, NULL) -
+                             rg_bandit_value(&rewards, table, base, strength, NULL));
 }
 
 /* The metrics, all exact (see the functions in bandit_metrics.h):
  *   reward, kl, win_rate_base, win_rate_dataset, value   also per context
  *   regret          J*_β − J_β(π) at β = kl_strength
  *   optimality_gap  E_c[max r] − E_π[r]
- *   entropy, reward_margin, reward_accuracy, sail_objective (at the β of implicit rewards) */
+ *   entropy, reward_margin, reward_accuracy, sail_objective (at the β of implicit rewards)
+ *   parameter_difference, value_difference   if β and the temperature T of labels are not 0, from the policy whose
+ *                                            implicit reward is r/T, which maximises J_βT */
 static RgStatus evaluate(RgEnvironment *environment, const RgContender *contender, RgRandom random,
                          RgEvaluation *evaluation, RgError *error) {
     (void)random; /* nothing is sampled */
@@ -408,6 +511,8 @@ static RgStatus evaluate(RgEnvironment *environment, const RgContender *contende
                          rg_bandit_sail_objective(&rewards, table, base, beta, o->label_temperature,
                                                   o->label_noise));
     implicit_rewards(s, table, base, beta, evaluation);
+    if (o->label_temperature > 0 && beta > 0)
+        differences(s, table, base, beta, evaluation);
     free(column);
     free(dataset);
     free(base);

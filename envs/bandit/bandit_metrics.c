@@ -87,6 +87,23 @@ double rg_bandit_value(const RgRewardTable *t, const double *logprob, const doub
     return mean;
 }
 
+double rg_bandit_parameter_difference(const RgRewardTable *t, const double *logprob,
+                                      const double *reference, double beta, double temperature) {
+    int64_t n = t->responses;
+    double *v = rg_allocate(n, sizeof *v), sum = 0;
+    for (int64_t c = 0; c < t->contexts; c++) {
+        for (int64_t i = 0; i < n; i++) {
+            int64_t cell = c * n + i;
+            v[i] = t->reward[cell] / temperature - beta * (logprob[cell] - reference[cell]);
+        }
+        for (int64_t i = 0; i < n; i++)
+            for (int64_t j = 0; j < i; j++)
+                sum += 2 * fabs(v[i] - v[j]);
+    }
+    free(v);
+    return sum / (double)(t->contexts * n * n);
+}
+
 double rg_bandit_optimal(const RgRewardTable *t, const double *reference, double beta,
                          double *logprob) {
     double mean = 0;

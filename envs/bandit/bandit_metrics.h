@@ -32,6 +32,11 @@ double rg_bandit_win_rate(const RgRewardTable *table, const double *logprob, con
 double rg_bandit_value(const RgRewardTable *table, const double *logprob, const double *reference,
                        double beta, double *per_context);
 
+/* Mean over pairs of responses of |v_i − v_j|, v = r/T − β·(log π − log π_ref): 0 where the policy's
+ * implicit reward is that of Bradley-Terry labels at temperature T. */
+double rg_bandit_parameter_difference(const RgRewardTable *table, const double *logprob,
+                                      const double *reference, double beta, double temperature);
+
 /* The policy that maximises J_β, π*(y) ∝ π_ref(y) exp(r(y)/β): logprob [contexts, responses] out
  * (or NULL). Returns its value J*_β = E_c[ β log Σ_y π_ref(y) exp(r(y)/β) ]. */
 double rg_bandit_optimal(const RgRewardTable *table, const double *reference, double beta,

@@ -4,7 +4,8 @@
 #include "envs/game/game.h"
 
 #include "core/models/enumerated.h"
-#include "envs/bandit/bandit.h"
+#include "envs/bandit/bandit_files.h"
+#include "envs/bandit/bandit_metrics.h"
 #include "envs/enumerated.h"
 
 #include <math.h>

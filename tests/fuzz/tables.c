@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Small tables that environments read: a bandit's rewards, lexicons of valences. */
-#include "envs/bandit/bandit.h"
+#include "envs/bandit/bandit_files.h"
 #include "envs/judges/lexicon.h"
 #include "tests/fuzz/fuzz.h"
 
@@ -15,6 +15,8 @@ static void run(const uint8_t *data, size_t size) {
     if (size == 0)
         return;
     fuzz_good(rg_bandit_read_table("x.txt", 2, 3, rewards, NULL, &error), &error, "x.txt");
+    if (fuzz_good(rg_bandit_read_counts("x.txt", 2, 3, rewards, &error), &error, "x.txt"))
+        RG_ASSERT(rewards[0] >= 0 && rewards[0] + rewards[1] + rewards[2] > 0);
     if (!fuzz_good(rg_lexicon_load("x.txt", &lexicon, &error), &error, "x.txt"))
         return;
     char *text = fuzz_text((RgBytes){data, size});

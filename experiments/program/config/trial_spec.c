@@ -507,6 +507,11 @@ static RgStatus check_part_keys(const RgTrialSpec *plan, const RgSettings *s, co
         if (strncmp(path, part, length) == 0 && path[length] == '.')
             known[used++] = path + length + 1;
     }
+    if (strcmp(part, "algorithm") == 0)
+        used = add_later(plan->algorithm->about.options, known, used, MOST_KEYS);
+    if (strcmp(part, "environment") == 0)
+        used = add_later(rg_environment_type(plan->environment.type)->about.options, known, used,
+                         MOST_KEYS);
     if (strcmp(part, "budget") == 0)
         used = add_later(rg_budget_options, known, used, MOST_KEYS);
     if (strcmp(part, "evaluation") == 0)
