@@ -45,6 +45,16 @@ typedef enum RgSource {
     RG_FROM_OTHERS,  /* the responses of the batch's next pair, to this pair's prompt */
 } RgSource;
 
+/* How the two responses of a pair are drawn: independently, or by a distribution over all pairs of
+ * enumerated responses (algorithms/training/pair_sampler.h). */
+typedef enum RgPairSampler {
+    RG_PAIRS_INDEPENDENT,
+    RG_PAIRS_UNIFORM,
+    RG_PAIRS_REWARD_MATCHED,
+    RG_PAIRS_POLICY_MATCHED,
+    RG_PAIRS_POLICY_MATCHED_CLIPPED,
+} RgPairSampler;
+
 /* What a step samples, for given options. All code that samples, checks, plans, limits or shows a
  * method reads it (algorithms/training/recipe.h). Defaults are 0 unless a comment begins with
  * another number. */
@@ -53,8 +63,11 @@ typedef struct RgRecipe {
     RgSource opponents; /* the second of a pair; RG_FROM_NOWHERE or RG_FROM_POLICY: the same source
                            as the first */
     /* Who labels pairs, or ranks groups. RG_FROM_NOWHERE with opponents: the first is preferred;
-     * RG_FROM_NOWHERE without opponents: the responses are demonstrations. */
+     * RG_FROM_NOWHERE without opponents: the responses are demonstrations, or with a group nobody
+     * ranks it. */
     RgSource preferences;
+    RgPairSampler pair_sampler; /* of pairs from the policy */
+    bool matched_weights;       /* the loss of these pairs keeps the unnormalised weights */
     int64_t group; /* k responses of the policy to each prompt instead of pairs; 0: none */
     /* Source of a third response to the prompt of each pair: RG_FROM_POLICY, RG_FROM_REFERENCE or
      * RG_FROM_OTHERS. It has no gradient. */
@@ -94,6 +107,23 @@ typedef struct RgRecipe {
                       "steps after which the sampling policy is updated to the trained one; 1: "   \
                       "online; more: semi-online (arXiv:2506.21495); 0: never, all responses are " \
                       "sampled from the initial policy")
+
+/* The options of methods that take pairs from the policy; they set the recipe's pair_sampler and
+ * matched_weights. */
+extern const char *const rg_pair_samplers[], *const rg_sampler_weights[];
+#define RG_PAIR_SAMPLER(type)                                                                      \
+    RG_OPTION_CHOICE(type, pair_sampler, "independent", rg_pair_samplers,                          \
+                     "how the policy's pairs are drawn: independent responses; or, where "         \
+                     "responses can be enumerated, from all pairs: uniform, or with the weight "   \
+                     "2 + e^d + e^-d of a pair whose rewards differ by d, the judge's "            \
+                     "(reward-matched) or the policy's implicit ones (policy-matched, also "       \
+                     "clipped at the range of the judge's)",                                       \
+                     .later = true),                                                               \
+        RG_OPTION_CHOICE(type, sampler_weights, "normalised", rg_sampler_weights,                  \
+                         "weights of pair_sampler in the loss: normalised, which sum to 1 in a "   \
+                         "context; or matched, as they are: a step of 1 / (2 beta^2 responses) "   \
+                         "then fits the loss's curvature",                                         \
+                         .later = true)
 
 /* True: a batch consists of pairs; false: of groups or demonstrations. */
 static inline bool rg_recipe_takes_pairs(const RgRecipe *r) {
@@ -179,11 +209,15 @@ typedef struct RgBatch {
     RgTensor *old;          /* [prompts, k] log π(y|x) at the start of this step: the values of
                              `logprob` in the first epoch, constant */
     RgTensor *length;       /* [prompts, k] tokens of y; for an episode, steps; at least 1 */
-    const int32_t *order;   /* [prompts, k] the best response first, as preferred or ranked */
-    RgTensor *on_policy;    /* [prompts] 1: responses and labels have the algorithm's own
+    const RgSequences *sequences; /* [prompts·k] the responses with their prompts */
+    /* For pairs: [prompts] which of the task's offline pairs it is, −1 if it is none of them; NULL
+     * if `exact`. */
+    const int64_t *pair;
+    const int32_t *order; /* [prompts, k] the best response first, as preferred or ranked */
+    RgTensor *on_policy;  /* [prompts] 1: responses and labels have the algorithm's own
                              distribution; 0: offline data */
     /* [prompts] constant: weights of the prompts in the mean over the batch (rg_batch_mean), of
-     * mean 1; NULL: all are 1. */
+     * mean 1 unless the recipe has matched_weights; NULL: all are 1. */
     RgTensor *weight;
     bool exact;              /* the batch holds every possible pair, weighted by its probability */
     RgTensor *reward;        /* [prompts, k] for groups, by the judge; NULL if it only compares */

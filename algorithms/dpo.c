@@ -6,13 +6,15 @@
  * Online DPO (Guo et al. 2024, arXiv:2402.04792) treats its samples as data: it drops the
  * dependence of their distribution on the policy. SAIL's score term restores it. Semi-online DPO
  * (Lanchantin et al. 2025, arXiv:2506.21495) is between the two: the sampling policy is updated
- * every `sampler_steps`, an option that other methods share. */
+ * every `sampler_steps`, an option that other methods share. Where responses can be enumerated,
+ * `pair_sampler` draws pairs by their difference in reward (Shi et al. 2024, arXiv:2409.19605). */
 #include "algorithms/algorithm.h"
 
 typedef struct DpoOptions {
     double beta;
     double mixture;
     int64_t sampler_steps;
+    int pair_sampler, sampler_weights;
 } DpoOptions;
 
 static const RgOption dpo_options[] = {
@@ -25,6 +27,7 @@ static const RgOption online_dpo_options[] = {
     RG_OPTION_REAL(DpoOptions, mixture, "1", 0, 1,
                    "share of a batch that is sampled from the policy; the rest is offline data"),
     RG_SAMPLER_STEPS(DpoOptions, "1"),
+    RG_PAIR_SAMPLER(DpoOptions),
     RG_OPTION_END,
 };
 
@@ -56,6 +59,8 @@ static void online_dpo_recipe(const void *options, RgRecipe *recipe) {
     recipe->preferences = RG_FROM_JUDGE;
     recipe->on_policy = o->mixture;
     recipe->sampler_steps = o->sampler_steps;
+    recipe->pair_sampler = (RgPairSampler)o->pair_sampler;
+    recipe->matched_weights = o->sampler_weights == 1;
     recipe->beta = o->beta;
 }
 

@@ -25,6 +25,9 @@
  * the problem well behaved (arXiv:2606.31524). The mean over tokens and the coefficient are those
  * of a public implementation.
  *
+ * With another `pair_sampler` the pairs are not the policy's own responses, and the score term, which
+ * stays the same, is not the gradient of their distribution.
+ *
  * Limits, both to the bit: mixture 0 is DPO; SAIL-PR with mixture 1 and exploration 0 is online
  * DPO. */
 #include "algorithms/algorithm.h"
@@ -38,7 +41,8 @@ typedef struct SailOptions {
     double exploration;
     int score_term;
     int64_t sampler_steps; /* if the policy responds */
-    double reverse_kl;     /* only SAIL-RevKL */
+    int pair_sampler, sampler_weights;
+    double reverse_kl; /* only SAIL-RevKL */
 } SailOptions;
 
 static const RgOption score_term_option[] = {
@@ -69,6 +73,7 @@ static const RgOption sail_pp_options[] = {
                    "coefficient of the added gradient (the paper's π)"),
     RG_OPTION_EXTEND(score_term_option),
     RG_SAMPLER_STEPS(SailOptions, "1"),
+    RG_PAIR_SAMPLER(SailOptions),
     RG_OPTION_END,
 };
 
@@ -81,6 +86,7 @@ static const RgOption sail_pr_options[] = {
                    "coefficient of the added gradient (the paper's γ)"),
     RG_OPTION_EXTEND(score_term_option),
     RG_SAMPLER_STEPS(SailOptions, "1"),
+    RG_PAIR_SAMPLER(SailOptions),
     RG_OPTION_END,
 };
 
@@ -190,6 +196,13 @@ static void take_options(const SailOptions *o, RgRecipe *recipe) {
     recipe->couples = o->score_term == SCORE_BASELINE && o->exploration != 0;
 }
 
+/* Those of variants whose responses are the policy's. */
+static void take_policy_options(const SailOptions *o, RgRecipe *recipe) {
+    recipe->sampler_steps = o->sampler_steps;
+    recipe->pair_sampler = (RgPairSampler)o->pair_sampler;
+    recipe->matched_weights = o->sampler_weights == 1;
+}
+
 static void sail_dp_recipe(const void *options, RgRecipe *recipe) {
     recipe->responses = RG_FROM_DATASET;
     recipe->preferences = RG_FROM_POLICY;
@@ -198,14 +211,14 @@ static void sail_dp_recipe(const void *options, RgRecipe *recipe) {
 
 static void sail_pp_recipe(const void *options, RgRecipe *recipe) {
     recipe->responses = recipe->preferences = RG_FROM_POLICY;
-    recipe->sampler_steps = ((const SailOptions *)options)->sampler_steps;
+    take_policy_options(options, recipe);
     take_options(options, recipe);
 }
 
 static void sail_pr_recipe(const void *options, RgRecipe *recipe) {
     recipe->responses = RG_FROM_POLICY;
     recipe->preferences = RG_FROM_JUDGE;
-    recipe->sampler_steps = ((const SailOptions *)options)->sampler_steps;
+    take_policy_options(options, recipe);
     take_options(options, recipe);
 }
 

@@ -111,8 +111,11 @@ Test(descriptors, of_recipes_have_what_their_sources_call_for) {
     LACKING("kto", third, RG_FROM_JUDGE, "third response");
     LACKING("online-dpo", preferences, RG_FROM_NOWHERE, "as responses are from policy");
     LACKING("rloo", responses, RG_FROM_DATASET, "as it has a group");
-    LACKING("rloo", preferences, RG_FROM_POLICY, "preferences from judge, as it has a group");
+    LACKING("rloo", preferences, RG_FROM_POLICY,
+            "preferences from judge or nowhere, as it has a group");
     LACKING("rloo", group, -1, "group");
+    LACKING("dpo", pair_sampler, RG_PAIRS_UNIFORM, "as it has a pair_sampler");
+    LACKING("xpo", pair_sampler, RG_PAIRS_UNIFORM, "as it has a pair_sampler");
     LACKING("sft", third, RG_FROM_REFERENCE, "pairs, as it has a third response");
     LACKING("online-dpo", on_policy, 1.5, "on_policy");
     LACKING("dpo", epochs, 0, "epochs");

@@ -271,6 +271,9 @@ RgBatch rg_batch_of_responses(RgTrainer *trainer, int64_t step, const RgBatchPar
     batch.log_ratio = rg_reshape(t, rg_sub(t, logprob, reference), shape);
     batch.old = old_of(t, batch.logprob, part->known, place(rollout->old, first));
     batch.length = rg_reshape(t, lengths(trainer, part->sequences), shape);
+    batch.sequences = part->sequences;
+    if (rollout->pair)
+        batch.pair = rollout->pair + part->first;
     batch.response_limit = trainer->task->response_limit / unit_of_length(trainer);
     batch.on_policy = rg_borrow(t, RG_SHAPE(n), rollout->on_policy + part->first);
     batch.exact = rollout->exact;

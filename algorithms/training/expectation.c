@@ -2,6 +2,7 @@
 /* Every pair of responses with its probability, by the sources in the algorithm's recipe. */
 #include "algorithms/training/expectation.h"
 
+#include "algorithms/training/pair_sampler.h"
 #include "core/models/enumerated.h"
 
 #include <math.h>
@@ -106,25 +107,22 @@ static void find_prompts(RgTrainer *trainer, Tables *t) {
 
 /* The judge's rewards of all responses. */
 static RgStatus find_rewards(RgTrainer *trainer, Tables *t, RgError *error) {
-    RgSequences *all = rg_sequences_create();
+    RgSequences *all = rg_all_responses(trainer->policy);
     t->reward = double_array(trainer, t->contexts * t->responses);
-    for (int32_t c = 0; c < t->contexts; c++)
-        for (int32_t r = 0; r < t->responses; r++)
-            rg_sequences_append(all, &c, 1, &r, 1);
     RgStatus status = rg_task_judge(trainer->task, all, t->reward, error);
     rg_sequences_destroy(all);
     return status;
 }
 
-/* The shares of the offline pairs, once for a trial. */
-static const double *find_shares(RgTrainer *trainer, const Tables *t) {
+const double *rg_pair_shares(RgTrainer *trainer) {
     const RgTask *task = trainer->task;
-    int64_t n = t->responses, count = task->pairs ? task->pairs->count : 0;
+    int64_t n = rg_policy_responses(trainer->policy), count = task->pairs ? task->pairs->count : 0;
     if (task->pair_shares)
         return task->pair_shares;
     if (trainer->pair_shares || count == 0)
         return trainer->pair_shares;
-    trainer->pair_shares = rg_allocate(t->contexts * n * n, sizeof *trainer->pair_shares);
+    trainer->pair_shares =
+        rg_allocate(rg_policy_contexts(trainer->policy) * n * n, sizeof *trainer->pair_shares);
     for (int64_t i = 0; i < count; i++) {
         int64_t pair = rg_trainer_read_pair(trainer, i), chosen = task->pairs->preferred[pair];
         const RgSequences *s = task->pairs->sequences;
@@ -159,8 +157,8 @@ static RgStatus make_tables(RgTrainer *trainer, Tables *t, RgError *error) {
         for (int64_t i = 0; i < t->contexts * t->responses; i++)
             t->log_ratio[i] -= reference[i];
     }
-    t->shares = find_shares(trainer, t);
-    bool judged = r->preferences == RG_FROM_JUDGE || r->group > 0;
+    t->shares = rg_pair_shares(trainer);
+    bool judged = r->preferences == RG_FROM_JUDGE || rg_pair_sampler_rewards(r);
     return judged && trainer->task->judge ? find_rewards(trainer, t, error) : RG_OK;
 }
 
@@ -205,6 +203,22 @@ static void add_sampled(const RgTrainer *trainer, const Tables *t, double weight
                 item.probability = weight * t->prompts[c] * both;
                 add_labelled(trainer, t, item, items);
             }
+}
+
+/* Pairs of two responses by the recipe's pair sampler. */
+static void add_by_pair(RgTrainer *trainer, const Tables *t, double weight, Items *items) {
+    int64_t n = t->responses;
+    RgPairDistribution distribution = rg_pair_distribution(trainer, t->reward);
+    double *probability = double_array(trainer, n * n);
+    for (int32_t c = 0; c < t->contexts; c++) {
+        double factor = rg_pair_probabilities(&distribution, &trainer->recipe, c, probability);
+        for (int32_t i = 0; i < n * n; i++) {
+            Item item = {.context = c, .first = i / (int32_t)n, .second = i % (int32_t)n};
+            item.on_policy = true;
+            item.probability = weight * t->prompts[c] * factor * probability[i];
+            add_labelled(trainer, t, item, items);
+        }
+    }
 }
 
 /* The data set's pairs, with its labels or with the policy's. */
@@ -261,7 +275,9 @@ RgStatus rg_expectation(RgTrainer *trainer, RgRollout *rollout, RgError *error) 
     Tables tables;
     Items items = {0};
     RG_TRY(make_tables(trainer, &tables, error));
-    if (tables.first)
+    if (r->pair_sampler != RG_PAIRS_INDEPENDENT)
+        add_by_pair(trainer, &tables, r->on_policy, &items);
+    else if (tables.first)
         add_sampled(trainer, &tables, r->on_policy, &items);
     else
         add_offline(trainer, &tables, r->on_policy, true, &items);

@@ -23,4 +23,8 @@ RgStatus rg_expectation(RgTrainer *trainer, RgRollout *rollout, RgError *error);
  * Fails if the judge fails. */
 RgStatus rg_expectation_rate(RgTrainer *trainer, RgRollout *rollout, RgError *error);
 
+/* The shares of the offline pairs, as RgTask.pair_shares: the task's, or counted once for a trial
+ * from its pairs, which the meter then counts. NULL: there are none. For enumerated policies. */
+const double *rg_pair_shares(RgTrainer *trainer);
+
 #endif

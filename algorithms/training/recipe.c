@@ -2,6 +2,8 @@
 /* Checks and costs of a recipe. */
 #include "algorithms/training/recipe.h"
 
+#include "algorithms/training/pair_sampler.h"
+
 #include <string.h>
 
 RgRecipe rg_recipe_of(const RgAlgorithm *algorithm, const void *options) {
@@ -25,6 +27,7 @@ static RgRecipeCounts pair_counts(const RgRecipe *r) {
         c.sampled += draws;
         c.judged += 4 * draws; /* two comparisons of two responses each */
     }
+    c.judges_all = rg_pair_sampler_rewards(r);
     if (r->third != RG_FROM_NOWHERE && sampled_third) {
         c.third = 1;
         c.trained += 1;
@@ -37,7 +40,9 @@ static RgRecipeCounts pair_counts(const RgRecipe *r) {
 RgRecipeCounts rg_recipe_counts(const RgRecipe *r) {
     RgRecipeCounts c = {0};
     if (r->group > 0)
-        c = (RgRecipeCounts){.sampled = r->group, .judged = r->group, .trained = r->group};
+        c = (RgRecipeCounts){.sampled = r->group,
+                             .judged = r->preferences == RG_FROM_JUDGE ? r->group : 0,
+                             .trained = r->group};
     else if (rg_recipe_takes_pairs(r))
         c = pair_counts(r);
     else
@@ -125,8 +130,11 @@ RgStatus rg_recipe_check(const RgAlgorithm *a, const RgRecipe *r, RgError *error
         {pairs || r->group > 0 || !policy,
          "preferences, opponents or a group, as responses are from policy"},
         {r->group == 0 || policy, "responses from policy, as it has a group"},
-        {r->group == 0 || r->preferences == RG_FROM_JUDGE,
-         "preferences from judge, as it has a group"},
+        {r->group == 0 || r->preferences == RG_FROM_JUDGE || r->preferences == RG_FROM_NOWHERE,
+         "preferences from judge or nowhere, as it has a group"},
+        {r->pair_sampler == RG_PAIRS_INDEPENDENT ||
+             (pairs && policy && r->opponents == RG_FROM_NOWHERE && !third),
+         "pairs of the policy and no third response, as it has a pair_sampler"},
         {pairs || !third, "pairs, as it has a third response"},
         {third || !r->third_competes, "a third response, as third_competes is set"},
         {r->rewards || !r->third_competes, "rewards, as third_competes is set"},
@@ -174,7 +182,8 @@ static RgStatus check_data(const char *name, const RgRecipe *r, const RgTask *ta
 
 RgStatus rg_recipe_check_rewards(const RgAlgorithm *a, const RgRecipe *r, bool rewards,
                                  RgError *error) {
-    if (!rewards && (r->rewards || (r->group > 0 && r->group != 2)))
+    bool ranked = r->group > 0 && r->preferences == RG_FROM_JUDGE;
+    if (!rewards && (r->rewards || (ranked && r->group != 2)))
         return rg_fail(
             error, RG_E_USAGE,
             "%s needs a judge that gives rewards, and the environment's judge only compares",

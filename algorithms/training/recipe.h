@@ -38,6 +38,7 @@ RgStatus rg_recipe_check_rewards(const RgAlgorithm *algorithm, const RgRecipe *r
 typedef struct RgRecipeCounts {
     int64_t sampled;    /* by policy, mixture or reference * */
     int64_t judged;     /* by the judge * */
+    bool judges_all;    /* all responses that there are, once a step and not to one prompt * */
     int64_t third;      /* sampled in addition, for every prompt */
     int64_t trained;    /* log π_θ with its gradient, in each epoch */
     int64_t scored;     /* log π_θ without its gradient, in each epoch */

@@ -4,6 +4,7 @@
 #include "algorithms/training/rollout.h"
 
 #include "algorithms/training/expectation.h"
+#include "algorithms/training/pair_sampler.h"
 
 #include "core/tensor/profile.h"
 
@@ -79,12 +80,26 @@ static void interleave(const RgSequences *first, const RgSequences *second, RgSe
     }
 }
 
-/* `count` on-policy pairs; at least one response of each is sampled. */
-static void sample_pairs(RgTrainer *trainer, int64_t step, int64_t count, RgSequences *out) {
+/* Pairs that are not of independent responses. */
+static RgStatus sample_by_pair(RgTrainer *trainer, int64_t step, int64_t count, RgSequences *out,
+                               double *weight, RgError *error) {
+    RgSequences *prompts = next_prompts(trainer, step, count);
+    RgStatus status = rg_pair_sampler_draw(trainer, stream(trainer, "responses", step), prompts,
+                                           out, weight, error);
+    rg_sequences_destroy(prompts);
+    return status;
+}
+
+/* `count` on-policy pairs; at least one response of each is sampled. weight [count] out, by a pair
+ * sampler only. */
+static RgStatus sample_pairs(RgTrainer *trainer, int64_t step, int64_t count, RgSequences *out,
+                             double *weight, RgError *error) {
     const RgRecipe *r = &trainer->recipe;
+    if (r->pair_sampler != RG_PAIRS_INDEPENDENT)
+        return sample_by_pair(trainer, step, count, out, weight, error);
     if (r->opponents == RG_FROM_NOWHERE || r->opponents == RG_FROM_POLICY) {
         rg_trainer_sample(trainer, step, count, 2, out);
-        return;
+        return RG_OK;
     }
     RgSequences *first = rg_sequences_create(), *second = rg_sequences_create();
     if (r->responses == RG_FROM_POLICY)
@@ -98,6 +113,7 @@ static void sample_pairs(RgTrainer *trainer, int64_t step, int64_t count, RgSequ
     interleave(first, second, out);
     rg_sequences_destroy(first);
     rg_sequences_destroy(second);
+    return RG_OK;
 }
 
 static bool samples_pairs(const RgRecipe *r) {
@@ -156,9 +172,10 @@ static void set_order(RgRollout *rollout, int64_t pair, int64_t preferred) {
     rollout->order[2 * pair + 1] = (int32_t)(1 - preferred);
 }
 
-/* Fill the batch with offline pairs and on-policy pairs; those in `sampled` have labels. */
+/* Fill the batch with offline pairs and on-policy pairs; those in `sampled` have labels, and
+ * weights if the recipe has matched ones. */
 static void take_pairs(RgTrainer *trainer, int64_t step, const RgSequences *sampled,
-                       const uint8_t *labels, RgRollout *rollout) {
+                       const uint8_t *labels, const double *weight, RgRollout *rollout) {
     const RgTask *task = trainer->task;
     bool samples = samples_pairs(&trainer->recipe);
     int64_t n = trainer->training.batch, next_sample = 0;
@@ -174,6 +191,9 @@ static void take_pairs(RgTrainer *trainer, int64_t step, const RgSequences *samp
         rg_sequences_append_pair(rollout->sequences, source, pair);
         set_order(rollout, i, own ? labels[pair] : task->pairs->preferred[pair]);
         rollout->sampled[i] = own;
+        rollout->pair[i] = own ? -1 : pair;
+        if (rollout->weight)
+            rollout->weight[i] = own ? (RgReal)weight[pair] : 1;
     }
 }
 
@@ -184,15 +204,21 @@ static RgStatus draw_pairs(RgTrainer *trainer, int64_t step, RgRollout *rollout,
     rollout->order = RG_ARENA_ARRAY(arena, int32_t, 2 * n);
     rollout->on_policy = RG_ARENA_ARRAY(arena, RgReal, n);
     rollout->sampled = RG_ARENA_ARRAY(arena, bool, n);
+    rollout->pair = RG_ARENA_ARRAY(arena, int64_t, n);
+    if (trainer->recipe.matched_weights)
+        rollout->weight = RG_ARENA_ARRAY(arena, RgReal, n);
 
     int64_t count = draw_routes(trainer, step, rollout->on_policy);
     RgSequences *sampled = rg_sequences_create();
-    if (samples_pairs(&trainer->recipe) && count > 0)
-        sample_pairs(trainer, step, count, sampled);
     uint8_t *labels = rg_arena_allocate(arena, (size_t)n);
-    RgStatus status = label(trainer, step, sampled, labels, error);
+    double *weight = RG_ARENA_ARRAY(arena, double, n);
+    RgStatus status = RG_OK;
+    if (samples_pairs(&trainer->recipe) && count > 0)
+        status = sample_pairs(trainer, step, count, sampled, weight, error);
     if (status == RG_OK)
-        take_pairs(trainer, step, sampled, labels, rollout);
+        status = label(trainer, step, sampled, labels, error);
+    if (status == RG_OK)
+        take_pairs(trainer, step, sampled, labels, weight, rollout);
     rg_sequences_destroy(sampled);
     return status;
 }
@@ -286,6 +312,7 @@ static void take_winners(const RgTrainer *trainer, const RgSequences *trio, cons
         rg_sequences_append_from(pairs, trio, 3 * own + worst, false);
         set_order(rollout, i, 0);
         rollout->sampled[i] = true;
+        rollout->pair[i] = -1;
         own++;
     }
     rg_sequences_destroy(rollout->sequences);
@@ -403,6 +430,12 @@ static RgStatus draw_groups(RgTrainer *trainer, int64_t step, RgRollout *rollout
         rollout->sampled[i] = true;
     }
     rg_trainer_sample(trainer, step, n, k, rollout->sequences);
+    if (trainer->recipe.preferences == RG_FROM_NOWHERE) {
+        for (int64_t i = 0; i < n * k; i++)
+            rollout->order[i] = (int32_t)(i % k);
+        rollout->reward = rollout->win_rate = NULL;
+        return RG_OK;
+    }
     return rank_groups(trainer, step, rollout, error);
 }
 

@@ -15,6 +15,7 @@ typedef struct RgRollout {
     /* The other members live on the tape's arena. For pairs and groups; NULL for demonstrations: */
     int32_t *order;      /* [prompts, k] the best response first */
     RgReal *on_policy;   /* [batch] */
+    int64_t *pair;       /* [batch] as RgBatch.pair */
     bool *sampled;       /* [batch] at least one of the responses is not from the data set */
     RgReal *weight;      /* [batch] as RgBatch.weight; NULL: all are 1 */
     bool exact;          /* every possible pair, weighted by its probability; already labelled */

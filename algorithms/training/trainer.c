@@ -4,6 +4,7 @@
 #include "algorithms/training/gradient.h"
 
 #include "algorithms/training/expectation.h"
+#include "algorithms/training/pair_sampler.h"
 #include "core/train/gradient_sum.h"
 
 #include <math.h>
@@ -81,6 +82,7 @@ RgStatus rg_training_check(const RgAlgorithm *algorithm, const RgRecipe *recipe,
                        "training.batch is 1, and %s takes a mean over responses of other pairs of "
                        "the batch: expected 2 or more",
                        algorithm->about.name);
+    RG_TRY(rg_pair_sampler_check(algorithm, recipe, training, error));
     if (training->shards > 1)
         RG_TRY(check_parts(algorithm, recipe, "shards", 1, error));
     if (training->shards > training->batch)
@@ -137,6 +139,7 @@ static RgStatus check_all(const RgAlgorithm *algorithm, const RgRecipe *recipe,
     if (algorithm->loss)
         RG_TRY(rg_recipe_check(algorithm, recipe, error));
     RG_TRY(rg_recipe_check_sources(algorithm, recipe, task, policy, error));
+    RG_TRY(rg_pair_sampler_check_sources(algorithm, recipe, task, policy, error));
     if (training->expectation == RG_EXACT_EXPECTATION)
         RG_TRY(rg_expectation_check(algorithm, recipe, training, task, policy, error));
     return rg_training_check(algorithm, recipe, training, error);

@@ -412,7 +412,9 @@ static void count_work(const RgWork *work, const RgTask *task, double *tokens, d
 /* An algorithm that has its own step declares its work. The length of responses is known only for
  * transformers. */
 static void plan_rollout(const RgTrialSpec *plan, const RgTransformerCost *model, const Work *work,
-                         const RgTask *task, RgTrialCost *cost) {
+                         const RgEnvironment *environment, RgTrialCost *cost) {
+    const RgTask *task = &environment->task;
+    const RgPolicySpace *space = &environment->space;
     if (work->declared) {
         count_work(&work->create, task, &cost->create_tokens, &cost->create_queries);
         count_work(&work->step, task, &cost->generated_tokens, &cost->judge_queries);
@@ -425,6 +427,8 @@ static void plan_rollout(const RgTrialSpec *plan, const RgTransformerCost *model
     double batch = (double)plan->training.batch, own = batch * plan->recipe.on_policy;
     double sampled = own * (double)counts.sampled + batch * (double)counts.third;
     cost->judge_queries = own * (double)counts.judged;
+    if (counts.judges_all && own > 0)
+        cost->judge_queries += (double)space->contexts * (double)space->responses;
     cost->generated_tokens = sampled * (double)task->response_limit;
     if (plan->algorithm->step || (model->vocabulary == 0 && sampled > 0))
         cost->generated_tokens = NAN;
@@ -455,7 +459,7 @@ static RgStatus plan_trial(RgCostEstimator *planner, const RgTrialSpec *plan, Rg
     const RgEnvironment *environment = planner->environment;
     Work work = work_of(plan, environment, &model,
                         model.vocabulary > 0 ? rg_transformer_cost_trained(&model) : small);
-    plan_rollout(plan, &model, &work, &environment->task, cost);
+    plan_rollout(plan, &model, &work, environment, cost);
     plan_epochs(plan, &environment->task, cost);
     if (model.vocabulary > 0) {
         plan_parameters(plan, rg_transformer_cost_trained(&model),

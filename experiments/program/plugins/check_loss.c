@@ -8,6 +8,8 @@
  * of several steps to the limit and estimates the error. */
 #include "experiments/program/plugins/check_plugin.h"
 
+#include "core/models/enumerated.h"
+
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -69,6 +71,8 @@ typedef struct Places {
     int64_t *offsets;        /* [responses + 1] */
     double *base;            /* [own] the point before it moved */
     double *judged;          /* [responses] */
+    int64_t *pair;           /* [PROMPTS] */
+    RgSequences *sequences;  /* [responses] of the trainer's task */
 } Places;
 
 static Places places_of(const Point *p) {
@@ -77,11 +81,21 @@ static Places places_of(const Point *p) {
                      .second = rg_allocate(PROMPTS, sizeof(int32_t)),
                      .offsets = rg_allocate(p->responses + 1, sizeof(int64_t)),
                      .base = rg_allocate(p->own, sizeof(double)),
-                     .judged = rg_allocate(p->responses, sizeof(double))};
+                     .judged = rg_allocate(p->responses, sizeof(double)),
+                     .pair = rg_allocate(PROMPTS, sizeof(int64_t)),
+                     .sequences = rg_sequences_create()};
     for (int64_t i = 0; i < p->responses; i++) /* each prompt's are rotated by one more */
         places.order[i] = (int32_t)((i % p->k + i / p->k) % p->k);
     for (int64_t i = 0; i < p->responses; i++)
         places.judged[i] = 2 * chance(i, "reward") - 1;
+    const RgPolicy *policy = p->trainer->policy;
+    for (int64_t i = 0; i < p->responses; i++) {
+        int32_t context = (int32_t)(i / p->k % rg_policy_contexts(policy));
+        int32_t response = (int32_t)(i % rg_policy_responses(policy));
+        rg_sequences_append(places.sequences, &context, 1, &response, 1);
+    }
+    for (int64_t i = 0; i < PROMPTS; i++)
+        places.pair[i] = i;
     for (int64_t i = 0; i <= p->responses; i++)
         places.offsets[i] = STEPS_EACH * i;
     memcpy(places.base, p->x, (size_t)p->own * sizeof(double));
@@ -95,6 +109,8 @@ static void places_release(Places *places) {
     free(places->offsets);
     free(places->base);
     free(places->judged);
+    free(places->pair);
+    rg_sequences_destroy(places->sequences);
 }
 
 static RgTensor *features_of(RgTape *t, const Point *p) {
@@ -107,7 +123,11 @@ static RgTensor *features_of(RgTape *t, const Point *p) {
 static RgBatch batch_of(RgTape *t, const Point *p, const Places *places, RgTensor *own,
                         RgTensor *third) {
     RgShape shape = RG_SHAPE(PROMPTS, p->k);
-    RgBatch batch = {.prompts = PROMPTS, .k = p->k, .order = places->order};
+    RgBatch batch = {.prompts = PROMPTS,
+                     .k = p->k,
+                     .order = places->order,
+                     .sequences = places->sequences,
+                     .pair = places->pair};
     RgTensor *logprob = own, *reference = reference_of(t, p, p->own, "reference");
     RgTensor *old = old_of(t, places->base, p->own);
     if (p->recipe.steps) {

@@ -45,8 +45,11 @@ static RgStatus begin_training(const RgSmallRaceTerms *terms, RgSmallRace *race,
     const RgDescriptor *about = &terms->algorithm->about;
     race->options = rg_allocate(1, about->options_size);
     RG_TRY(rg_options_read(about->options, race->settings, "algorithm", race->options, error));
-    RgTrainingOptions training = {
-        .batch = terms->batch, .micro_batch = terms->micro_batch, .temperature = 1, .top_p = 1};
+    RgTrainingOptions training = {.batch = terms->batch,
+                                  .micro_batch = terms->micro_batch,
+                                  .temperature = 1,
+                                  .top_p = 1,
+                                  .expectation = (int)terms->expectation};
     RgOptimizerOptions optimizer = rg_small_race_optimizer;
     race->flops_before = rg_profile_all_flops();
     return rg_trainer_create(terms->algorithm, race->options, &training, race->policy,

@@ -25,6 +25,7 @@ typedef struct RgSmallRaceTerms {
     const char *bandit;  /* of the environment */
     double deviation;    /* of the policy's initial parameters from the reference's */
     int64_t batch, micro_batch;
+    RgExpectation expectation;
 } RgSmallRaceTerms;
 
 /* The AdamW of the small race. */
