@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* AuxDPO: DPO with auxiliary variables, for policies that cannot represent the reward
- * (arXiv:2510.20413; the objective is known here through third parties).
+ * (Gopalan et al. 2025, arXiv:2510.20413; the objective is known here through third parties).
  *
  *     L = −E[ log σ(β·Δ + d_w − d_l) ] + λ·‖ E[ d_w·∇log π_ref(y_w) + d_l·∇log π_ref(y_l) ] ‖²
  *
@@ -187,7 +187,7 @@ const RgAlgorithm rg_algorithm_auxdpo = {
     .about = {.name = "auxdpo",
               .summary =
                   "DPO with auxiliary variables that take up what the policy cannot represent",
-              .reference = "AuxDPO, arXiv:2510.20413",
+              .reference = "Gopalan et al. 2025, arXiv:2510.20413",
               .options = auxdpo_options,
               .options_size = sizeof(AuxdpoOptions)},
     .recipe = auxdpo_recipe,
