@@ -29,25 +29,7 @@ static int64_t read_row(char *line, const char *path, int number, int64_t column
     return count;
 }
 
-/* Counts are not negative, and a row of them has at least one. */
-static RgStatus check_counts(const double *row, int64_t columns, const char *path, int number,
-                             RgError *error) {
-    const double most = 1e15;
-    double sum = 0;
-    for (int64_t i = 0; i < columns; i++) {
-        if (row[i] < 0 || row[i] > most)
-            return rg_fail(error, RG_E_FORMAT, "%s:%d: the count is %g, expected 0 to %g", path,
-                           number, row[i], most);
-        sum += row[i];
-    }
-    if (!(sum > 0))
-        return rg_fail(error, RG_E_FORMAT,
-                       "%s:%d: every count of the context is 0, expected at least one pair", path,
-                       number);
-    return RG_OK;
-}
-
-static RgStatus read_rows(char *text, const char *path, bool counts, int64_t rows, int64_t columns,
+static RgStatus read_rows(char *text, const char *path, int64_t rows, int64_t columns,
                           double *table, int *lines, RgError *error) {
     double *row = rg_allocate(columns, sizeof *row);
     int64_t found = 0;
@@ -69,13 +51,11 @@ static RgStatus read_rows(char *text, const char *path, bool counts, int64_t row
         else if (count > 0 && found == rows)
             status = rg_fail(error, RG_E_FORMAT, "%s:%d: more than the expected %lld rows", path,
                              number, (long long)rows);
-        else if (count > 0 && counts)
-            status = check_counts(row, columns, path, number, error);
-        if (status != RG_OK || count == 0)
-            continue;
-        if (lines)
-            lines[found] = number;
-        memcpy(table + columns * found++, row, (size_t)columns * sizeof *row);
+        else if (count > 0) {
+            if (lines)
+                lines[found] = number;
+            memcpy(table + columns * found++, row, (size_t)columns * sizeof *row);
+        }
     }
     free(row);
     if (status == RG_OK && found < rows)
@@ -84,8 +64,8 @@ static RgStatus read_rows(char *text, const char *path, bool counts, int64_t row
     return status;
 }
 
-static RgStatus read_table(const char *path, bool counts, int64_t rows, int64_t columns,
-                           double *table, int *lines, RgError *error) {
+RgStatus rg_bandit_read_table(const char *path, int64_t rows, int64_t columns, double *table,
+                              int *lines, RgError *error) {
     char *text = NULL;
     size_t size = 0;
     RG_TRY(rg_file_read(path, &text, &size, error));
@@ -93,17 +73,34 @@ static RgStatus read_table(const char *path, bool counts, int64_t rows, int64_t 
     if (strlen(text) != size)
         status = rg_fail(error, RG_E_FORMAT, "%s: not a text file", path);
     else
-        status = read_rows(text, path, counts, rows, columns, table, lines, error);
+        status = read_rows(text, path, rows, columns, table, lines, error);
     free(text);
     return status;
 }
 
-RgStatus rg_bandit_read_table(const char *path, int64_t rows, int64_t columns, double *table,
-                              int *lines, RgError *error) {
-    return read_table(path, false, rows, columns, table, lines, error);
+static RgStatus check_counts(const double *row, int64_t columns, const char *path, int line,
+                             RgError *error) {
+    const double most = 1e15;
+    double sum = 0;
+    for (int64_t i = 0; i < columns; i++) {
+        if (row[i] < 0 || row[i] > most)
+            return rg_fail(error, RG_E_FORMAT, "%s:%d: the count is %g, expected 0 to %g", path,
+                           line, row[i], most);
+        sum += row[i];
+    }
+    if (sum > 0)
+        return RG_OK;
+    return rg_fail(error, RG_E_FORMAT,
+                   "%s:%d: every count of the context is 0, expected at least one pair", path,
+                   line);
 }
 
 RgStatus rg_bandit_read_counts(const char *path, int64_t rows, int64_t columns, double *table,
                                RgError *error) {
-    return read_table(path, true, rows, columns, table, NULL, error);
+    int *lines = rg_allocate(rows, sizeof *lines);
+    RgStatus status = rg_bandit_read_table(path, rows, columns, table, lines, error);
+    for (int64_t i = 0; status == RG_OK && i < rows; i++)
+        status = check_counts(table + i * columns, columns, path, lines[i], error);
+    free(lines);
+    return status;
 }

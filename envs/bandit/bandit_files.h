@@ -7,8 +7,8 @@
 
 #include "core/base.h"
 
-/* Read a table of finite numbers: table [rows, columns] out; lines [rows] out, the number of each
- * row's line, or NULL. RG_E_FORMAT for another shape. */
+/* Read a table of finite numbers: table [rows, columns] out; lines [rows] out, the line number of
+ * each row, or NULL. RG_E_FORMAT for another shape. */
 RgStatus rg_bandit_read_table(const char *path, int64_t rows, int64_t columns, double *table,
                               int *lines, RgError *error);
 /* The same for counts: RG_E_FORMAT also for a negative number, and for a row of zeros. */
