@@ -15,7 +15,7 @@ void rg_notice_use(RgNoticeWrite *write, void *context) {
     writer_context = context;
 }
 
-static void tell(const char *format, va_list arguments) {
+static void write_notice(const char *format, va_list arguments) {
     char line[1024];
     vsnprintf(line, sizeof line, format, arguments);
     rg_make_printable(line); /* it may quote text from outside */
@@ -28,7 +28,7 @@ static void tell(const char *format, va_list arguments) {
 void rg_notice(const char *format, ...) {
     va_list arguments;
     va_start(arguments, format);
-    tell(format, arguments);
+    write_notice(format, arguments);
     va_end(arguments);
 }
 
@@ -36,13 +36,13 @@ RgWait rg_wait_begin(void) {
     return (RgWait){.since = rg_clock_seconds()};
 }
 
-void rg_wait_tell(RgWait *wait, const char *format, ...) {
+void rg_wait_report(RgWait *wait, const char *format, ...) {
     const double patience = 4; /* seconds, after which a user starts to wonder */
-    if (wait->told || rg_clock_seconds() - wait->since < patience)
+    if (wait->reported || rg_clock_seconds() - wait->since < patience)
         return;
     va_list arguments;
-    wait->told = true;
+    wait->reported = true;
     va_start(arguments, format);
-    tell(format, arguments);
+    write_notice(format, arguments);
     va_end(arguments);
 }

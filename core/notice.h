@@ -14,15 +14,15 @@ void rg_notice(const char *format, ...) __attribute__((format(printf, 1, 2)));
  *
  *     RgWait wait = rg_wait_begin();
  *     while (more())
- *         rg_wait_tell(&wait, "reading %s", name); */
+ *         rg_wait_report(&wait, "reading %s", name); */
 typedef struct RgWait {
     double since; /* clock */
-    bool told;
+    bool reported;
 } RgWait;
 
 RgWait rg_wait_begin(void);
 /* Gives the notice at the first call after a few seconds. */
-void rg_wait_tell(RgWait *wait, const char *format, ...) __attribute__((format(printf, 2, 3)));
+void rg_wait_report(RgWait *wait, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /* Sets the function that writes notices from now on. NULL: standard error. */
 typedef void RgNoticeWrite(void *context, const char *line);

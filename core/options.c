@@ -6,7 +6,6 @@
 #include "core/options_internal.h"
 #include "core/suggest.h"
 
-#include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -256,7 +255,7 @@ static RgStatus read_list(const RgOption *option, const RgSettings *settings, co
         return refuse_group(option, settings, key, error);
     RgStatus status = RG_OK;
     for (int64_t i = 0; i < length && status == RG_OK; i++) {
-        char *path = rg_string_format("%s.%" PRId64, key, i);
+        char *path = rg_string_format("%s.%lld", key, (long long)i);
         const RgSetting *setting = rg_settings_find(settings, path);
         if (!setting)
             status = refuse_group(option, settings, key, error);
@@ -335,7 +334,7 @@ static RgStatus read_parts(const RgOption *option, const RgSettings *settings, c
         return refuse_group(option, settings, key, error);
     RgStatus status = RG_OK;
     for (int64_t i = 0; i < parts->count && status == RG_OK; i++) {
-        char *own = rg_string_format("%s.%" PRId64, key, i);
+        char *own = rg_string_format("%s.%lld", key, (long long)i);
         status = read_part(option, settings, path, own, NULL, &parts->item[i], error);
         free(own);
     }

@@ -5,7 +5,6 @@
 
 #include "core/options_internal.h"
 
-#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -27,7 +26,7 @@ static void record_parts(const RgOption *option, const RgOptionParts *parts, con
     if (parts->count == 0)
         rg_settings_set(resolved, key, RG_SETTING_EMPTY, "", "resolved config", 0);
     for (int64_t i = 0; i < parts->count; i++) {
-        char *own = rg_string_format("%s.%" PRId64, key, i);
+        char *own = rg_string_format("%s.%lld", key, (long long)i);
         record_part(option, &parts->item[i], path, own, resolved);
         free(own);
     }
@@ -44,7 +43,7 @@ static char *member_text(const RgOption *option, const void *values, RgSettingKi
         return rg_string_format("%.17g", *(const double *)member);
     case RG_KIND_INTEGER:
         *kind = RG_SETTING_INTEGER;
-        return rg_string_format("%" PRId64, *(const int64_t *)member);
+        return rg_string_format("%lld", (long long)*(const int64_t *)member);
     case RG_KIND_BOOLEAN:
         *kind = RG_SETTING_BOOLEAN;
         return rg_string_copy(*(const bool *)member ? "true" : "false");
@@ -72,7 +71,7 @@ static void record_list(const RgOptionList *list, const char *key, RgSettings *r
         text[i] = rg_string_copy(list->item[i].text);
     rg_settings_set(resolved, key, RG_SETTING_EMPTY, "", "resolved config", 0);
     for (int64_t i = 0; i < list->count; i++) {
-        char *path = rg_string_format("%s.%" PRId64, key, i);
+        char *path = rg_string_format("%s.%lld", key, (long long)i);
         rg_settings_set(resolved, path,
                         list->item[i].is_integer ? RG_SETTING_INTEGER : RG_SETTING_STRING, text[i],
                         "resolved config", 0);
@@ -132,7 +131,7 @@ static RgStatus visit_option(const RgOption *option, const char *path, const cha
     RgStatus status = RG_OK;
     int64_t parts = option->kind == RG_KIND_PARTS ? rg_settings_length(resolved, key) : 0;
     for (int64_t i = 0; i < parts && status == RG_OK; i++) {
-        char *own = rg_string_format("%s.%" PRId64, key, i);
+        char *own = rg_string_format("%s.%lld", key, (long long)i);
         status = visit_part(option->family, path, own, resolved, visit, context, error);
         free(own);
     }

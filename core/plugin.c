@@ -85,7 +85,7 @@ static uintptr_t counter_of(const void *context) {
 #endif
 }
 
-static void tell_suspects(void) {
+static void report_suspects(void) {
     say("a crash while these plug-ins were loaded:  ");
     for (int i = 0; i < loaded.count; i++) {
         say(i ? ", " : "");
@@ -96,7 +96,7 @@ static void tell_suspects(void) {
 
 /* Names the plug-in and dies of the signal as without a handler. The results store is safe, because
  * its transactions are atomic. */
-static void tell_crash(int signal_number, siginfo_t *info, void *context) {
+static void report_crash(int signal_number, siginfo_t *info, void *context) {
     const RgLoadedPlugin *plugin = culprit(counter_of(context));
     (void)info;
     say("regatta: ");
@@ -105,7 +105,7 @@ static void tell_crash(int signal_number, siginfo_t *info, void *context) {
         say(plugin ? plugin->path : loaded.loading);
         say(plugin ? " crashed: " : " crashed while being loaded: ");
     } else {
-        tell_suspects();
+        report_suspects();
     }
     for (int i = 0; i < CRASHES; i++)
         say(crashes[i].number == signal_number ? crashes[i].name : "");
@@ -117,7 +117,7 @@ static void tell_crash(int signal_number, siginfo_t *info, void *context) {
 static void watch_for_crashes(void) {
     void *unused[1];
     backtrace(unused, 1);
-    struct sigaction action = {.sa_sigaction = tell_crash, .sa_flags = SA_SIGINFO | SA_RESETHAND};
+    struct sigaction action = {.sa_sigaction = report_crash, .sa_flags = SA_SIGINFO | SA_RESETHAND};
     sigemptyset(&action.sa_mask);
     for (int i = 0; i < CRASHES; i++)
         sigaction(crashes[i].number, &action, NULL);
@@ -126,7 +126,7 @@ static void watch_for_crashes(void) {
 /* ---- the end of the program ---- */
 
 /* A plug-in that calls exit while being loaded would end the command as if it had succeeded. */
-static void tell_exit(int exit_status, void *unused) {
+static void report_exit(int exit_status, void *unused) {
     (void)unused;
     if (!loaded.loading)
         return;
@@ -140,7 +140,7 @@ static void tell_exit(int exit_status, void *unused) {
 static void watch_for_exit(void) {
     static bool watching;
     if (!watching)
-        on_exit(tell_exit, NULL);
+        on_exit(report_exit, NULL);
     watching = true;
 }
 

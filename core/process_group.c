@@ -83,12 +83,12 @@ void rg_process_group_gather(RgProcessGroup *process_group, void *whole, size_t 
 
 bool rg_process_group_all(RgProcessGroup *process_group, bool mine) {
     int size = rg_process_group_size(process_group);
-    bool *said = rg_allocate(size, sizeof *said), all = true;
-    said[rg_process_group_rank(process_group)] = mine;
-    rg_process_group_gather(process_group, said, sizeof *said);
+    bool *flags = rg_allocate(size, sizeof *flags), all = true;
+    flags[rg_process_group_rank(process_group)] = mine;
+    rg_process_group_gather(process_group, flags, sizeof *flags);
     for (int q = 0; q < size; q++)
-        all = all && said[q];
-    free(said);
+        all = all && flags[q];
+    free(flags);
     return all;
 }
 

@@ -20,13 +20,13 @@ void rg_stop_on_signals(void) {
     sigaction(SIGTERM, &action, NULL);
 }
 
-static void note_patiently(int signal_number) {
+static void note_repeatedly(int signal_number) {
     (void)signal_number;
     wanted = 1;
 }
 
-void rg_stop_when_told(void) {
-    struct sigaction action = {.sa_handler = note_patiently};
+void rg_stop_on_sigterm(void) {
+    struct sigaction action = {.sa_handler = note_repeatedly};
     sigemptyset(&action.sa_mask);
     sigaction(SIGTERM, &action, NULL);
     signal(SIGINT, SIG_IGN);

@@ -12,7 +12,7 @@ void rg_stop_on_signals(void);
 /* The same for a process that is controlled by another. SIGTERM sets the flag, however often it
  * comes. SIGINT is ignored: a terminal sends it to both processes, and the controlling one handles
  * it. */
-void rg_stop_when_told(void);
+void rg_stop_on_sigterm(void);
 
 bool rg_stop_wanted(void);
 

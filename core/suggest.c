@@ -89,13 +89,13 @@ const char **rg_names_by_likeness(const char *name, const char *const *names) {
 char *rg_list_names(const char *const *names) {
     enum { MOST = 400 };
     char *list = rg_string_copy("");
-    size_t told = 0, left = 0;
-    for (; names[told] && strlen(list) < MOST; told++) {
-        char *longer = rg_string_format("%s%s%.60s", list, told ? ", " : "", names[told]);
+    size_t listed = 0, left = 0;
+    for (; names[listed] && strlen(list) < MOST; listed++) {
+        char *longer = rg_string_format("%s%s%.60s", list, listed ? ", " : "", names[listed]);
         free(list);
         list = longer;
     }
-    while (names[told + left])
+    while (names[listed + left])
         left++;
     char *all = left ? rg_string_format("%s and %zu more", list, left) : rg_string_copy(list);
     free(list);

@@ -120,6 +120,17 @@ for command in 'no-such-judge --fast' './no-such-judge' './plain.sh' 'true --fas
 done
 expect 2 '^regatta: -s: environment.judge.command = "away": the shell finds no program "away"; commands run in' \
     run judged.cfg -s environment.judge.command=away
+cat >game.cfg <<END
+name = "game";
+seeds = [1];
+environment: { type = "game"; };
+policy: { type = "tabular"; };
+optimizer: { learning_rate = 1e-3; };
+budget: { steps = 1; };
+algorithms = ( { type = "online-dpo"; }, { type = "ppo"; } );
+END
+expect 2 '^regatta: game.cfg:3: environment.type = "game": ppo needs a judge that gives rewards' run game.cfg
+expect 0 'ppo' plan game.cfg -s 'environment.preferences="rewards"'
 [[ ! -e results ]] || complain "a config that is refused leaves results behind"
 expect 0 'sail-pr +1 +new +40 ' run small.cfg --dry-run
 expect 2 '--json requires --dry-run' run small.cfg --json

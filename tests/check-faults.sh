@@ -67,7 +67,7 @@ one_line() {
 }
 
 declare -A count
-tell_counts() {
+print_counts() {
     local name
     printf '%s\n' "${!count[@]}" | sort | while read -r name; do
         printf '  %-24s %d\n' "$name" "${count[$name]}"
@@ -330,7 +330,7 @@ for ((round = 0; round < ${#faults[@]} || SECONDS < finish; round++)); do
     [[ $failures -eq $before ]] || echo "  in round $round, $fault"
     rm -rf x x.db* x.trial x.html x.tar.zst y y.* away.db*
 done
-tell_counts
+print_counts
 kills=0
 for name in "${!count[@]}"; do
     [[ $name != kills:* ]] || kills=$((kills + ${count[$name]}))

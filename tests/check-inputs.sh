@@ -100,7 +100,7 @@ said "the same result, bit for bit"
 # Inputs that have gone: what is done is known, and what is not is refused. Whether it has changed nobody
 # knows, and it is called missing once, by its setting.
 missing='environment.train = "own/train.jsonl"'
-told_once() {
+reported_once() {
     [[ $(grep -c 'own/train.jsonl' log) -eq 1 ]] || complain "the missing file is told of not once: $(cat log)"
     unsaid "changed since"
     unsaid "No such file"
@@ -111,32 +111,32 @@ regatta run own/x.cfg -q -r gone.db || complain "$(cat log)"
 rm own/train.jsonl
 regatta run own/x.cfg -q -r gone.db -s 'seeds=[1, 7]' && complain "a trial ran without its input"
 said "regatta: $missing is missing, but needed by dpo, seed 7"
-told_once
+reported_once
 regatta run own/x.cfg -n -r gone.db -s 'seeds=[1, 7]'
 said "missing: $missing; trials that are done are identified by the contents recorded in gone.db"
-told_once
+reported_once
 regatta run own/x.cfg -q -r new.db && complain "a trial ran without its input"
 said "regatta: $missing is missing"
-told_once
+reported_once
 regatta run own/x.cfg -n -r newer.db
 said "not planned: $missing is missing"
-told_once
+reported_once
 regatta plan own/x.cfg && complain "a plan without an input"
 said "regatta: $missing is missing"
-told_once
+reported_once
 regatta run own/x.cfg -n -r x.db
 said "missing: $missing;"
 said "to run: 0"
-told_once
+reported_once
 regatta status x.db
 said "1 finished"
 said "missing: $missing"
-told_once
+reported_once
 regatta run own/x.cfg -q -r x.db || complain "done trials need no input: $(cat log)"
-told_once
+reported_once
 regatta export-trial x.db dpo -o unpacked && complain "a trial was packed without its input"
 said "regatta: $missing is missing"
-told_once
+reported_once
 
 [[ $failures -eq 0 ]] && echo "inputs are a part of what a trial is"
 exit $((failures > 0))

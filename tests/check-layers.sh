@@ -57,6 +57,7 @@ check_folder envs/judges "$shared|envs/judges/.*"
 for place in bandit text mdp control; do
     check_folder envs/$place "$shared|envs/(judges|$place)/.*"
 done
+check_folder envs/game "$shared|envs/(bandit|game)/.*"
 check_folder envs '(core|envs)/.*'
 
 below='core/(base|files|interval|lookup|memory|names|new_file|notice|suggest|utf8)\.h|core/results/.*|core/tensor/random\.h'

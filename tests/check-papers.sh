@@ -71,6 +71,50 @@ awk -F, -v mean="$mean" '
 expect 'All of it differs' out
 grep -q 'here' out && complain "a column of nothing"
 
+# ---- run again, with verdicts ----
+cat >again.cfg <<END
+title = "Another paper"; reference = "Somebody 2025";
+experiments = [ "./tiny.cfg" ];
+figures = (
+    { method = "other"; metric = "return"; quantity = "reward"; value = "$mean"; where = ["beta=0.5"];
+      setting = "near"; source = "Table 1"; checked = "paper"; experiment = "tiny";
+      tolerance = 0.01; tolerance_reason = "one digit"; exact = 0.625; },
+    { method = "other"; metric = "return"; quantity = "reward"; value = "77 ± 3"; where = ["beta=0.5"];
+      setting = "far"; source = "Table 1"; checked = "paper";
+      tolerance = 0.01; tolerance_reason = "one digit"; differs = "theirs has a slip"; },
+    { method = "other"; metric = "return"; quantity = "reward"; value = "77"; where = ["beta=0.5"];
+      setting = "elsewhere"; source = "Table 1"; checked = "paper";
+      not_comparable = "their judge is not known"; },
+    { method = "other"; metric = "return"; quantity = "reward"; exact = $mean; where = ["beta=0.5"];
+      setting = "derived"; source = "algebra"; checked = "derived"; experiment = "tiny";
+      tolerance = 0.01; tolerance_reason = "rounding"; },
+    { method = "other"; metric = "return"; quantity = "reward"; value = "0.1"; where = ["beta=0.5"];
+      setting = "open"; source = "Table 1"; checked = "paper"; },
+    { method = "nobody"; metric = "return"; quantity = "reward"; value = "0.1";
+      setting = "not run"; source = "Table 1"; checked = "paper"; tolerance = 9.0;
+      tolerance_reason = "any"; }
+);
+END
+"$program" reproduce --table ./again.cfg >out 2>err || complain "tables alone: $(cat err)"
+expect '0 figures agree, 0 differ, 1 cannot be compared, 5 have no verdict' err
+[[ ! -e results/published/tiny.db ]] || complain "--table runs trials"
+"$program" reproduce ./again.cfg -d stores -f csv -q >out.csv 2>err || complain "again: $(cat err)"
+for row in 'near,agrees' 'far,differs' 'elsewhere,not comparable' 'derived,agrees' 'open,–' 'not run,–'; do
+    awk -F, -v setting="${row%,*}" -v verdict="${row#*,}" '
+        $3 == setting { seen = $NF == verdict } END { exit !seen }' out.csv ||
+        complain "expected $row: $(cat out.csv)"
+done
+"$program" reproduce ./again.cfg -d stores >out 2>err || complain "a second time: $(cat err)"
+expect '2 figures agree, 1 differ, 1 cannot be compared, 2 have no verdict' err
+expect 'Why figures differ:' out
+expect 'other, return, far: theirs has a slip' out
+expect 'their judge is not known' out
+expect 'one digit' out
+grep -qE 'step|trial' err && complain "finished trials run again: $(cat err)"
+"$program" table --paper ./again.cfg stores/tiny.db >beside 2>err || complain "table: $(cat err)"
+expect agrees beside
+"$program" reproduce --list >out 2>err || complain "list: $(cat err)"
+
 # ---- what is refused ----
 # refused PATTERN ARGUMENTS...
 refused() {
@@ -79,7 +123,7 @@ refused() {
     "$program" table "$@" >out 2>err && complain "not refused: $*"
     expect "$pattern" err
 }
-refused 'no paper "nobody": expected one of dpo, hpgd, parl, sail' --paper nobody
+refused 'no paper "nobody": expected one of bc-hg, dpo, hpgd, parl, sail' --paper nobody
 refused 'nowhere.cfg' --paper ./nowhere.cfg
 refused 'cannot be combined with --metrics' --paper sail -m reward tiny.db
 refused 'none.db' --paper ./paper.cfg none.db
@@ -89,6 +133,16 @@ sed 's/checked = "paper"; }$/checked = "paper"; colour = 1; }/' paper.cfg >bad.c
 refused 'bad.cfg:[0-9]+: .*colour' --paper ./bad.cfg
 sed 's/"beta=0.25"/"beta is small"/' paper.cfg >bad.cfg
 refused 'bad.cfg:5: .*expected at most 8 conditions "option=number"' --paper ./bad.cfg
+sed 's/ tolerance_reason = "any";//' again.cfg >bad.cfg
+refused 'bad.cfg:[0-9]+: .*expected tolerance_reason beside tolerance' --paper ./bad.cfg
+sed 's/experiment = "tiny"/experiment = "tinny"/' again.cfg >bad.cfg
+refused 'bad.cfg:[0-9]+: .*expected experiment that is the name of one of' --paper ./bad.cfg
+sed 's/ value = "0.1";//' again.cfg >bad.cfg
+refused 'bad.cfg:[0-9]+: .*expected value, or exact without it' --paper ./bad.cfg
+"$program" reproduce ./paper.cfg >out 2>err && complain "nothing to run, and not refused"
+expect 'names no experiments that run its figures again' err
+"$program" reproduce nobody >out 2>err && complain "nobody, and not refused"
+expect 'no paper "nobody"' err
 printf 'title = "x"; reference = "y";\n' >bad.cfg
 refused 'bad.cfg: no figures' --paper ./bad.cfg
 

@@ -35,6 +35,7 @@ retired 'RgQuantity[A-Za-z]*|rg_quantity[a-z_]*|headline' 'measure, metric'
 retired 'incidental' 'affects execution only'
 retired 'surprise|free_gain|held_gain|worth_loss|value_worth' 'TD error, unclipped, clipped, value loss'
 retired 'numbers below the normal ones' 'subnormal numbers'
+retired 'rg_[a-z_]*_(tell|told)|rg_tell[a-z_]*|tell_[a-z_]+|told_[a-z_]+|untold|NOT_ASKED' 'report, print, log; reported'
 
 echo "$failures uses of retired words"
 [[ $failures -eq 0 ]]

@@ -14,8 +14,8 @@ TestSuite(leader_follower, .timeout = 120);
 enum { STATES = 3, LEADER = 2, FOLLOWER = 3, A = 1 };
 static const double tau = 0.05;
 
-#define R1       "problem=leader-follower pairs=8 temptation=1 "
-#define R2       "problem=leader-follower pairs=8 temptation=2 leader_discount=1 "
+#define R1       "problem=leader-follower pairs=8 follower_reward=1 "
+#define R2       "problem=leader-follower pairs=8 follower_reward=2 leader_discount=1 "
 #define AVERAGED "follower_value=averaged"
 #define OBSERVED "follower_value=observed"
 
@@ -86,7 +86,7 @@ typedef struct Move {
     double follower, leader;
 } Move;
 
-static Move move_of(int state, int leader, int follower, double temptation) {
+static Move move_of(int state, int leader, int follower, double reward) {
     if (state == 0 && follower == 1)
         return (Move){1, 1, 1};
     if (state == 0 && follower == 2)
@@ -96,7 +96,7 @@ static Move move_of(int state, int leader, int follower, double temptation) {
     if (state == A && follower == 0)
         return (Move){0, 0, 0};
     if (state == A && follower == 2)
-        return (Move){2, temptation, 0};
+        return (Move){2, reward, 0};
     if (state == 2 && follower == 0)
         return (Move){0, 0, 0};
     return (Move){state, 0, 0};
@@ -115,22 +115,22 @@ typedef struct Account {
     double policy[STATES][LEADER][FOLLOWER], value;
 } Account;
 
-static void look_ahead(const double *value, double temptation, double q[STATES][LEADER][FOLLOWER]) {
+static void look_ahead(const double *value, double reward, double q[STATES][LEADER][FOLLOWER]) {
     for (int s = 0; s < STATES; s++)
         for (int l = 0; l < LEADER; l++)
             for (int b = 0; b < FOLLOWER; b++) {
-                Move m = move_of(s, l, b, temptation);
+                Move m = move_of(s, l, b, reward);
                 q[s][l][b] = m.follower + 0.99 * value[m.next];
             }
 }
 
 /* Soft value iteration by either definition, then the leader's value step by step. */
-static Account account_of(double probability, double temptation, double discount, bool averaged) {
+static Account account_of(double probability, double reward, double discount, bool averaged) {
     const double leader[STATES][LEADER] = {{0.5, 0.5}, {1 - probability, probability}, {0.5, 0.5}};
     double value[STATES] = {0}, q[STATES][LEADER][FOLLOWER];
     Account a = {0};
     for (int sweep = 0; sweep < 4000; sweep++) {
-        look_ahead(value, temptation, q);
+        look_ahead(value, reward, q);
         for (int s = 0; s < STATES; s++) {
             double mean[FOLLOWER] = {0}, of_soft = 0;
             for (int l = 0; l < LEADER; l++) {
@@ -142,7 +142,7 @@ static Account account_of(double probability, double temptation, double discount
         }
     }
     double now[STATES] = {1}, weight = 1;
-    look_ahead(value, temptation, q);
+    look_ahead(value, reward, q);
     for (int s = 0; s < STATES; s++)
         for (int l = 0; l < LEADER; l++)
             for (int b = 0; b < FOLLOWER; b++)
@@ -152,7 +152,7 @@ static Account account_of(double probability, double temptation, double discount
         for (int s = 0; s < STATES; s++)
             for (int l = 0; l < LEADER; l++)
                 for (int b = 0; b < FOLLOWER; b++) {
-                    Move m = move_of(s, l, b, temptation);
+                    Move m = move_of(s, l, b, reward);
                     double here = now[s] * leader[s][l] * a.policy[s][l][b];
                     a.value += weight * here * m.leader;
                     next[m.next] += here;
@@ -165,7 +165,7 @@ static Account account_of(double probability, double temptation, double discount
 Test(leader_follower, follower_and_leader_are_those_of_plain_iteration) {
     static const struct {
         const char *options;
-        double temptation, discount;
+        double reward, discount;
         bool averaged;
     } settings[] = {{R1 AVERAGED, 1, 0.99, true},
                     {R1 OBSERVED, 1, 0.99, false},
@@ -175,7 +175,7 @@ Test(leader_follower, follower_and_leader_are_those_of_plain_iteration) {
     for (size_t i = 0; i < sizeof settings / sizeof *settings; i++) {
         Scene s = open_scene(settings[i].options);
         for (size_t k = 0; k < sizeof probabilities / sizeof *probabilities; k++) {
-            Account a = account_of(probabilities[k], settings[i].temptation, settings[i].discount,
+            Account a = account_of(probabilities[k], settings[i].reward, settings[i].discount,
                                    settings[i].averaged);
             RgReal logits[100];
             cr_assert_float_eq(value_of(s.mdp, probabilities[k], logits), a.value, 1e-8);

@@ -23,7 +23,7 @@ static void fill(RgCandidate trials[COUNT]) {
         trials[i] = (RgCandidate){.label = i % 2 ? "b" : "a",
                                   .config = configs[i / 2],
                                   .seed = 1 + i % 2,
-                                  .asked = i >= 2};
+                                  .latest = i >= 2};
 }
 
 /* The numbers of the chosen, as digits. */

@@ -209,7 +209,7 @@ Test(judge_failure_trial, more_counts_than_there_is_room_for_are_told_by_name) {
     careless.about.name = "careless";
     careless.take_counts = count_too_many;
     other_type = &careless;
-    cr_assert_eq(run_trial("x.db", -1, 1e9), RG_E_USAGE);
+    cr_assert_eq(run_trial("x.db", -1, 1e9), RG_E_RANGE);
     cr_expect(strstr(error.text, "the environment \"careless\": take_counts gives 41 numbers"),
               "%s", error.text);
 }

@@ -110,7 +110,7 @@ static RgStatus ask(Batch *batch, const char *prompts, const RgJudgeRequestOptio
     static char names[MOST][8];
     memset(batch, 0, sizeof *batch);
     strcpy(batch->words, prompts);
-    for (char *word = strtok(batch->words, " "); word; word = strtok(NULL, " ")) {
+    for (char *words = batch->words, *word; (word = strsep(&words, " "));) {
         snprintf(names[batch->count], 8, "%ld", (long)batch->count);
         batch->queries[batch->count] = (RgJudgeQuery){word, names[batch->count], "x"};
         batch->count++;

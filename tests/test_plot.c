@@ -539,6 +539,65 @@ Test(plot, bands_are_whole_in_the_frame_but_for_shares_that_cannot_be) {
     free(svg);
 }
 
+/* Left out are the point of step 0, whose divergence is 0, and offline methods, which ask nobody. */
+Test(plot, a_log_y_axis_leaves_out_what_is_not_above_zero) {
+    char *store = fixture_methods();
+    RgFigure *linear = figure_of(store, "kl", "step");
+    RgFigure *log_y = figure_with(store, (RgPlotOptions){.y = "kl", .y_log = true});
+    cr_expect(log_y->y_log && !linear->y_log);
+    cr_assert_eq(log_y->curve_count, linear->curve_count);
+    for (int i = 0; i < linear->curve_count; i++) {
+        cr_assert_eq(linear->curves[i].points[0].y, 0);
+        cr_assert_eq(log_y->curves[i].count, linear->curves[i].count - 1);
+        cr_expect_eq(log_y->curves[i].points[0].y, linear->curves[i].points[1].y);
+    }
+    rg_figure_destroy(linear);
+    rg_figure_destroy(log_y);
+    linear = figure_of(store, "judge_queries", "step");
+    log_y = figure_with(store, (RgPlotOptions){.y = "judge_queries", .y_log = true});
+    cr_expect_str_eq(linear->curves[0].name, "DPO");
+    cr_expect_str_neq(log_y->curves[0].name, "DPO");
+    cr_expect_gt(log_y->curve_count, 0);
+    rg_figure_destroy(linear);
+    rg_figure_destroy(log_y);
+    free(store);
+}
+
+/* The lower end of gnuplot's y range in a script. */
+static double lower_end(const char *script) {
+    const char *at = strstr(script, "set yrange [");
+    cr_assert(at && strstr(script, "set logscale y"));
+    return atof(at + strlen("set yrange ["));
+}
+
+Test(plot, a_log_y_axis_shows_bands_as_far_as_a_decade_from_the_means) {
+    need_gnuplot();
+    char *svg = fixture_path("log.svg"), *script = fixture_path("log.gnuplot");
+    const struct {
+        double low, expected;
+    } cases[] = {{0.02, 0.02}, {1e-5, 0.01}, {-1, 0.08}}; /* the last is narrow */
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        RgFigurePoint points[] = {{.x = 0, .y = 1, .low = 0.5, .high = 2, .seeds = 3},
+                                  {.x = 1, .y = 0.1, .low = cases[i].low, .high = 3, .seeds = 3}};
+        RgFigureCurve curve = {.name = (char *)"A", .points = points, .count = 2};
+        RgFigure figure = {.x_label = (char *)"x",
+                           .y_label = (char *)"y",
+                           .x_factor = 1,
+                           .y_factor = 1,
+                           .y_log = true,
+                           .curves = &curve,
+                           .curve_count = 1};
+        RgError error = {0};
+        fixture_check(rg_figure_draw(&figure, svg, 0, 0, &error), &error);
+        char *written = fixture_read(script);
+        cr_expect_float_eq(lower_end(written), cases[i].expected, 1e-12);
+        cr_expect_eq(strstr(written, "set ytics (0.1, 0.2, 0.5, 1, 2)") != NULL, i == 2);
+        free(written);
+    }
+    free(script);
+    free(svg);
+}
+
 static void refused(RgPlotOptions options, RgStatus status, const char *part) {
     RgError error = {0};
     cr_assert_eq(rg_plot(&options, &error), status);
@@ -581,6 +640,10 @@ Test(plot, what_a_kind_cannot_show_is_refused_with_a_hint) {
                  "no metric \"independent_reward\"");
     kind_refused(sweep, (RgPlotOptions){.kind = RG_PLOT_FRONTIER, .x = "kll"},
                  "did you mean \"kl\"?");
+    kind_refused(grid, (RgPlotOptions){.x = "mixture", .y = "exploration", .y_log = true},
+                 "--log-y: a heat map or tournament has no axis of values");
+    kind_refused(sweep, (RgPlotOptions){.y = "hessian_products", .y_log = true},
+                 "--log-y: no value of \"hessian_products\" is above 0");
     RgError error = {0};
     RgPlotKind kind;
     cr_assert_eq(rg_plot_kind("heat-map", &kind, &error), RG_E_USAGE);
@@ -632,6 +695,7 @@ Test(plot, every_kind_is_drawn_in_every_format) {
         {sweep, {.kind = RG_PLOT_FRONTIER}},
         {methods, {.kind = RG_PLOT_OVEROPTIMISATION, .width = 336}},
         {methods, {.kind = RG_PLOT_BUDGET, .x = "judge_queries"}},
+        {methods, {.y = "kl", .y_log = true}},
     };
     const char *outputs[] = {"kind.svg", "kind.png", "kind.pdf"};
     const char *magic[] = {"<?xml", "\x89PNG\r", "%PDF-"};

@@ -400,7 +400,7 @@ Test(merge, killed_and_run_again_ends_alike) {
     free(killed);
 }
 
-Test(compare_trials, tell_how_far_apart_a_measure_is, .init = scratch_begin) {
+Test(compare_trials, say_how_far_apart_a_measure_is, .init = scratch_begin) {
     const char *a = store_of("a.db", "race", dpo(1, "finished", 50));
     RgStore *store = open_store(a, true);
     RgMergeCounts counts = {0};

@@ -555,18 +555,18 @@ Test(text, without_temperature_the_larger_reward_is_preferred) {
     const RgPairs *pairs = w.task->pairs;
     double reward[200];
     w.task->judge(w.task->environment, pairs->sequences, reward, NULL);
-    int64_t told_apart = 0;
+    int64_t separated = 0;
     for (int64_t i = 0; i < pairs->count; i++) {
         int64_t chosen = 2 * i + pairs->preferred[i], rejected = 2 * i + 1 - pairs->preferred[i];
         cr_assert_geq(reward[chosen], reward[rejected]);
-        told_apart += reward[chosen] > reward[rejected];
+        separated += reward[chosen] > reward[rejected];
         int64_t length = rg_sequence_response_length(pairs->sequences, chosen);
         cr_assert_eq(rg_sequence_response_length(w.task->demonstrations, i), length);
         cr_assert_arr_eq(rg_sequence_response(w.task->demonstrations, i),
                          rg_sequence_response(pairs->sequences, chosen),
                          (size_t)length * sizeof(int32_t));
     }
-    cr_assert_gt(told_apart, 0);
+    cr_assert_gt(separated, 0);
     end_world(&w);
 }
 

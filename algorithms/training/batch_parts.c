@@ -54,10 +54,10 @@ void rg_batch_ask_offline(RgTrainer *trainer, RgRollout *rollout) {
         const RgPairValues *v = &values[count++];
         memcpy(rollout->reference + 2 * i, v->logprob, sizeof v->logprob);
         trainer->flops += v->flops;
-        trainer->asked.seconds += v->seconds;
+        trainer->reference_time.seconds += v->seconds;
     }
     rg_sequences_destroy(offline);
-    trainer->asked.spent += rg_clock_seconds() - start;
+    trainer->reference_time.spent += rg_clock_seconds() - start;
 }
 
 /* log π_ref of the part's sampled responses, into their places in `value`. */

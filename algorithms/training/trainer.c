@@ -370,7 +370,7 @@ static RgStatus loss_step(RgTrainer *trainer, RgError *error) {
 
 /* Elapsed seconds, with the reference's work on offline pairs charged at its recorded cost. */
 static double seconds_spent(const RgTrainer *trainer) {
-    return rg_clock_seconds() - trainer->asked.spent + trainer->asked.seconds;
+    return rg_clock_seconds() - trainer->reference_time.spent + trainer->reference_time.seconds;
 }
 
 const char *rg_trainer_failure(const RgTrainer *trainer) {
@@ -388,9 +388,8 @@ static void note_failed_episodes(RgTrainer *trainer) {
 
 /* Every `steps` steps (0: never), copy the policy to a follower. */
 static void follow(const RgTrainer *trainer, RgPolicy *follower, int64_t steps) {
-    const RgParameters *from = trainer->policy->parameters;
     if (follower && steps > 0 && (trainer->step + 1) % steps == 0)
-        memcpy(follower->parameters->value, from->value, (size_t)from->count * sizeof *from->value);
+        rg_parameters_copy(trainer->policy->parameters, follower->parameters);
 }
 
 RgStatus rg_trainer_step(RgTrainer *trainer, RgError *error) {

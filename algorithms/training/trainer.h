@@ -91,7 +91,7 @@ struct RgTrainer {
     struct {
         double seconds; /* charged for the reference so far */
         double spent;   /* elapsed in the reference's passes and in cache look-ups */
-    } asked;
+    } reference_time;
     RgShuffle prompts, pairs, demonstrations;
     double *pair_shares; /* of the offline pairs, for exact expectations; NULL: not computed */
     int64_t *pairs_read; /* one bit each: offline pairs that the meter has counted */

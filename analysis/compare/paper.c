@@ -38,26 +38,107 @@ static int group_of(const RgResults *results, const RgReported *reported) {
     return found;
 }
 
-/* The experiment's own figure, malloc'd; a dash if there is none. */
-static char *own_figure(const RgResults *results, const RgReported *reported) {
+/* ---- own figures ---- */
+
+/* What the program itself finds; `text` is malloc'd. */
+typedef struct Own {
+    char *text; /* a dash: nothing */
+    double mean;
+    RgInterval interval;
+} Own;
+
+static void find_own(const RgResults *results, const RgReported *reported, Own *own) {
     RgMeasure measure;
     RgTable *table;
     RgError ignored = {0};
     if (!results || !reported->measure[0] || !rg_results_has(results, reported->measure, &measure))
-        return rg_string_copy(RG_DASH);
+        return;
     int group = group_of(results, reported);
     const char *const metrics[] = {reported->measure, NULL};
     if (group < 0 || rg_table_create(results, metrics, &table, &ignored) != RG_OK)
-        return rg_string_copy(RG_DASH);
-    char *text = rg_cell_text(table, &table->columns[0], &table->cells[group]);
+        return;
+    const RgCell *cell = &table->cells[group];
+    free(own->text);
+    own->text = rg_cell_text(table, &table->columns[0], cell);
+    own->mean = cell->summary.mean;
+    own->interval = cell->interval;
     rg_table_destroy(table);
-    return text;
 }
 
-static RgGrid make_grid(const RgPaper *paper, const RgResults *results) {
-    static const char *const headings[] = {"method",  "metric",   "setting", "source",
-                                           "checked", "reported", "here"};
-    int columns = results ? 7 : 6;
+/* The stores of a paper's experiments, open. */
+typedef struct Stores {
+    const RgPaperStore *of;
+    RgResults **results; /* [count] NULL: the store is not there */
+    int64_t count;
+} Stores;
+
+static const RgResults *results_of(const Stores *stores, const RgReported *reported) {
+    for (int64_t i = 0; i < stores->count; i++) {
+        const char *name = stores->of[i].experiment;
+        if (!name || strcmp(name, reported->experiment) == 0 || !reported->experiment[0])
+            return stores->results[i];
+    }
+    return NULL;
+}
+
+static Own own_of(const Stores *stores, const RgReported *reported) {
+    Own own = {rg_string_copy(RG_DASH), NAN, {NAN, NAN}};
+    find_own(results_of(stores, reported), reported, &own);
+    return own;
+}
+
+/* ---- verdicts ---- */
+
+static const char *const verdict_names[RG_VERDICTS] = {RG_DASH, "agrees", "differs",
+                                                       "not comparable"};
+
+RgVerdict rg_reported_verdict(const RgReported *reported, double mean, RgInterval interval) {
+    char *end;
+    double value = strtod(reported->value, &end);
+    if (end == reported->value)
+        value = reported->exact;
+    if (reported->not_comparable[0])
+        return RG_VERDICT_NOT_COMPARABLE;
+    if (isnan(reported->tolerance) || isnan(mean) || isnan(value))
+        return RG_VERDICT_NONE;
+    double half = isnan(interval.low) ? 0 : (interval.high - interval.low) / 2;
+    return fabs(mean - value) <= reported->tolerance + half ? RG_VERDICT_AGREES
+                                                            : RG_VERDICT_DIFFERS;
+}
+
+/* ---- the table ---- */
+
+static bool has_exact(const RgPaper *paper) {
+    bool any = false;
+    for (int64_t i = 0; i < paper->figure_count; i++)
+        any = any || !isnan(paper->figures[i].exact);
+    return any;
+}
+
+static bool has_verdicts(const RgPaper *paper) {
+    bool any = false;
+    for (int64_t i = 0; i < paper->figure_count; i++)
+        any = any || !isnan(paper->figures[i].tolerance) || paper->figures[i].not_comparable[0];
+    return any;
+}
+
+static char *or_dash(const char *text) {
+    return rg_string_copy(text[0] ? text : RG_DASH);
+}
+
+/* Columns `here` and `verdict` are there with results only. verdicts [RG_VERDICTS] and verdict_of
+ * [figures] out. */
+static RgGrid make_grid(const RgPaper *paper, const Stores *stores, RgVerdict *verdict_of) {
+    bool exact = has_exact(paper), here = stores->count > 0;
+    bool verdicts = here && has_verdicts(paper);
+    const char *headings[9] = {"method", "metric", "setting", "source", "checked", "reported"};
+    int columns = 6;
+    if (exact)
+        headings[columns++] = "exact";
+    if (here)
+        headings[columns++] = "here";
+    if (verdicts)
+        headings[columns++] = "verdict";
     RgGrid grid = {.rows = (int)paper->figure_count + 1, .columns = columns, .names = 5};
     grid.cells = rg_allocate(grid.rows * columns, sizeof *grid.cells);
     char **cell = grid.cells;
@@ -65,14 +146,21 @@ static RgGrid make_grid(const RgPaper *paper, const RgResults *results) {
         *cell++ = rg_string_copy(headings[i]);
     for (int64_t i = 0; i < paper->figure_count; i++) {
         const RgReported *r = &paper->figures[i];
+        Own own = own_of(stores, r);
+        verdict_of[i] = rg_reported_verdict(r, own.mean, own.interval);
         *cell++ = rg_string_copy(r->method);
         *cell++ = rg_string_copy(r->metric);
         *cell++ = rg_string_copy(r->setting);
         *cell++ = rg_string_copy(r->source);
         *cell++ = rg_string_copy(r->checked);
-        *cell++ = rg_string_copy(r->value);
-        if (results)
-            *cell++ = own_figure(results, r);
+        *cell++ = or_dash(r->value);
+        if (exact)
+            *cell++ = isnan(r->exact) ? rg_string_copy(RG_DASH) : rg_string_format("%g", r->exact);
+        if (here)
+            *cell++ = rg_string_copy(own.text);
+        if (verdicts)
+            *cell++ = rg_string_copy(verdict_names[verdict_of[i]]);
+        free(own.text);
     }
     return grid;
 }
@@ -93,42 +181,108 @@ static void write_sentences(const char *heading, const char *const *sentence, Rg
     }
 }
 
-static RgStatus write_paper(const RgPaper *paper, const RgResults *results,
-                            const RgTableOptions *options, RgError *error) {
+/* The sentences that `of` gives for the figures with a verdict, each once, with the first of its
+ * figures. */
+static void write_reasons(const RgPaper *paper, const char *heading, RgVerdict verdict,
+                          const RgVerdict *verdict_of, const char *(*of)(const RgReported *),
+                          const RgTableOptions *options) {
+    const char **sentence = rg_allocate(paper->figure_count + 1, sizeof *sentence);
+    char **owned = rg_allocate(paper->figure_count + 1, sizeof *owned);
+    int64_t count = 0;
+    for (int64_t i = 0; i < paper->figure_count; i++) {
+        const RgReported *r = &paper->figures[i];
+        bool seen = !of(r)[0] || verdict_of[i] != verdict;
+        for (int64_t k = 0; k < i && !seen; k++)
+            seen = verdict_of[k] == verdict && strcmp(of(&paper->figures[k]), of(r)) == 0;
+        if (!seen)
+            sentence[count] = owned[count] =
+                rg_string_format("%s, %s, %s: %s", r->method, r->metric, r->setting, of(r)),
+            count++;
+    }
+    write_sentences(heading, sentence, options->format, options->out);
+    for (int64_t i = 0; i < count; i++)
+        free(owned[i]);
+    free(owned);
+    free(sentence);
+}
+
+static const char *difference_of(const RgReported *r) {
+    return r->differs[0] ? r->differs : "the reason is not known";
+}
+
+static const char *obstacle_of(const RgReported *r) {
+    return r->not_comparable;
+}
+
+static const char *tolerance_of(const RgReported *r) {
+    return r->tolerance_reason;
+}
+
+static void write_notes(const RgPaper *paper, const RgVerdict *verdict_of,
+                        const RgTableOptions *options) {
+    write_reasons(paper, "Why figures differ:", RG_VERDICT_DIFFERS, verdict_of, difference_of,
+                  options);
+    write_reasons(paper, "Why figures cannot be compared:", RG_VERDICT_NOT_COMPARABLE, verdict_of,
+                  obstacle_of, options);
+    write_reasons(paper, "Tolerances of figures that agree:", RG_VERDICT_AGREES, verdict_of,
+                  tolerance_of, options);
+    write_sentences("What differs:", paper->differences, options->format, options->out);
+    write_sentences("What is not known:", paper->unknown, options->format, options->out);
+}
+
+static RgStatus check_results(const Stores *stores, RgError *error) {
+    for (int64_t i = 0; i < stores->count; i++)
+        if (stores->results[i])
+            RG_TRY(rg_results_status(stores->results[i], RG_OK, error));
+    return RG_OK;
+}
+
+static RgStatus write_paper(const RgPaper *paper, const Stores *stores,
+                            const RgTableOptions *options, int64_t *verdicts, RgError *error) {
     FILE *out = options->out;
     RgTableFormat format = options->format;
-    RgGrid grid = make_grid(paper, results);
-    RgStatus status = results ? rg_results_status(results, RG_OK, error) : RG_OK;
-    if (status != RG_OK) {
-        rg_grid_free(&grid);
-        return status;
-    }
-    if (!rg_table_format_is_raw(format)) {
+    RgVerdict *verdict_of = rg_allocate(paper->figure_count, sizeof *verdict_of);
+    RgGrid grid = make_grid(paper, stores, verdict_of);
+    RgStatus status = check_results(stores, error);
+    for (int64_t i = 0; verdicts && i < paper->figure_count; i++)
+        verdicts[verdict_of[i]]++;
+    if (status == RG_OK && !rg_table_format_is_raw(format)) {
         fputs(format == RG_TABLE_LATEX ? "% " : "", out);
         rg_write_line(out, paper->title);
         fputs(" (", out);
         rg_write_line(out, paper->reference);
         fputs(")\n\n", out);
     }
-    rg_grid_write(&grid, format, out);
+    if (status == RG_OK)
+        rg_grid_write(&grid, format, out);
+    if (status == RG_OK && !rg_table_format_is_raw(format))
+        write_notes(paper, verdict_of, options);
     rg_grid_free(&grid);
-    if (rg_table_format_is_raw(format))
-        return RG_OK;
-    write_sentences("What differs:", paper->differences, format, out);
-    write_sentences("What is not known:", paper->unknown, format, out);
+    free(verdict_of);
+    return status;
+}
+
+static RgStatus open_stores(Stores *stores, const RgTableOptions *options, RgError *error) {
+    for (int64_t i = 0; i < stores->count; i++)
+        RG_TRY(rg_results_open(stores->of[i].store, &options->choice, &stores->results[i], error));
     return RG_OK;
 }
 
-RgStatus rg_paper_table(const RgPaper *paper, const RgTableOptions *options, RgError *error) {
-    RgResults *results = NULL;
-    if (options->store)
-        RG_TRY(rg_results_open(options->store, &options->choice, &results, error));
-    RgStatus status = write_paper(paper, results, options, error);
-    char *left_out = results ? rg_results_left_out(results) : NULL;
-    if (status == RG_OK && left_out && !rg_table_format_is_raw(options->format))
-        rg_note_write(left_out, options->format, options->out);
-    free(left_out);
-    rg_results_close(results);
+RgStatus rg_paper_table(const RgPaper *paper, const RgPaperStore *store, int64_t store_count,
+                        const RgTableOptions *options, int64_t *verdicts, RgError *error) {
+    Stores stores = {store, rg_allocate(store_count, sizeof *stores.results), store_count};
+    RgStatus status = open_stores(&stores, options, error);
+    if (status == RG_OK)
+        status = write_paper(paper, &stores, options, verdicts, error);
+    for (int64_t i = 0; i < store_count; i++) {
+        RgResults *results = stores.results[i];
+        char *left_out = results ? rg_results_left_out(results) : NULL;
+        if (status == RG_OK && left_out && !rg_table_format_is_raw(options->format))
+            rg_note_write(left_out, options->format, options->out);
+        free(left_out);
+        rg_results_close(results);
+    }
+    free(stores.results);
     RG_TRY(status);
     if (fflush(options->out) != 0 || ferror(options->out))
         return rg_fail(error, RG_E_FILE, "cannot write the table: the output failed");

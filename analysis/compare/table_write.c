@@ -165,9 +165,9 @@ static void rule(FILE *out, size_t width) {
 static size_t line_width(FILE *out) {
     struct winsize window;
     const char *columns = getenv("COLUMNS");
-    long asked = columns ? strtol(columns, NULL, 10) : 0;
-    if (asked > 0)
-        return (size_t)asked;
+    long requested = columns ? strtol(columns, NULL, 10) : 0;
+    if (requested > 0)
+        return (size_t)requested;
     bool terminal = ioctl(fileno(out), TIOCGWINSZ, &window) == 0 && window.ws_col > 0;
     return terminal ? window.ws_col : SIZE_MAX;
 }

@@ -118,6 +118,16 @@ static Range scaled(Range range, double factor) {
     return frame.low < frame.high ? frame : (Range){-most, most};
 }
 
+/* All means, and bands as far as a decade beyond them. A band that reaches 0 ends at the frame. */
+static Range log_range(Range means, Range bands) {
+    Range range = {means.low / LOG_MARGIN, means.high * LOG_MARGIN};
+    if (bands.low > 0)
+        range.low = fmin(range.low, fmax(bands.low, means.low / 10));
+    if (bands.high > 0)
+        range.high = fmax(range.high, fmin(bands.high, means.high * 10));
+    return range;
+}
+
 /* The y range includes all means and all bands, those of shares as far as they are possible. */
 static Range y_range(const RgFigure *figure) {
     Range means = {NAN, NAN}, bands = {NAN, NAN};
@@ -131,7 +141,7 @@ static Range y_range(const RgFigure *figure) {
     if (isnan(means.low))
         return (Range){0, 1};
     if (figure->y_log)
-        return scaled((Range){means.low / LOG_MARGIN, means.high * LOG_MARGIN}, figure->y_factor);
+        return scaled(log_range(means, bands), figure->y_factor);
     double span = means.high - means.low;
     if (span == 0)
         span = means.high != 0 ? fabs(means.high) : 1;
@@ -153,6 +163,24 @@ static void write_log_axis(const RgFigure *figure, FILE *out) {
             widen(&x, figure->curves[i].points[j].x * figure->x_factor);
     fprintf(out, "set logscale x\nset format x '%%g'\nset xrange [%.4g:%.4g]\n", x.low / LOG_MARGIN,
             x.high * LOG_MARGIN);
+}
+
+/* gnuplot numbers the decades. Where there are hardly any, so are 2 and 5 of each. */
+static void write_log_y_axis(Range y, FILE *out) {
+    static const double steps[] = {1, 2, 5};
+    fputs("set logscale y\nset format y '%g'\n", out);
+    if (y.high > 100 * y.low)
+        return;
+    const char *between = "set ytics (";
+    for (int k = (int)floor(log10(y.low)); k <= (int)ceil(log10(y.high)); k++)
+        for (int i = 0; i < 3; i++) {
+            double tic = steps[i] * pow(10, k);
+            if (tic < y.low || tic > y.high)
+                continue;
+            fprintf(out, "%s%g", between, tic);
+            between = ", ";
+        }
+    fputs(*between == ',' ? ")\n" : "", out);
 }
 
 static void write_x_axis(const RgFigure *figure, FILE *out) {
@@ -220,7 +248,7 @@ static void write_frame(const RgFigure *figure, int columns, FILE *out) {
             "textcolor rgb '#222222'\n",
             columns, -longest_entry(figure) / 6); /* gnuplot overestimates letters' width */
     if (figure->y_log)
-        fputs("set logscale y\nset format y '%g'\n", out);
+        write_log_y_axis(y, out);
     fprintf(out, "set yrange [%.10g:%.10g]\n", y.low, y.high);
     write_x_axis(figure, out);
     fputs("set label 1 ", out);

@@ -78,7 +78,7 @@ void rg_figure_matrix_data(const RgFigure *figure, FILE *out) {
 
 typedef struct Layout {
     int left, bottom, top, cell; /* cell: width of one cell */
-    bool turned;                 /* column names are slanted */
+    bool slanted;                /* column names are slanted */
     double letters;              /* relative size of letters in cells */
 } Layout;
 
@@ -132,9 +132,9 @@ static Layout lay_out(const RgFigure *figure, int width) {
     l.left = l.left > 2 * width / 5 ? 2 * width / 5 : l.left;
     l.cell = (width - l.left - 12) / (figure->category_count ? figure->category_count : 1);
     l.cell = l.cell > 90 ? 90 : l.cell > 0 ? l.cell : 1;
-    l.turned = names + 6 > l.cell;
+    l.slanted = names + 6 > l.cell;
     l.bottom = RG_GNUPLOT_LINE * (any_diverged(figure) + (figure->x_label[0] ? 2 : 0)) + 12 +
-               (l.turned ? names * 2 / 3 : RG_GNUPLOT_LINE);
+               (l.slanted ? names * 2 / 3 : RG_GNUPLOT_LINE);
     int most = longest_text(figure);
     l.letters = fmin(1, (l.cell - 4.0) / (RG_GNUPLOT_LETTER * most));
     return l;
@@ -185,7 +185,7 @@ void rg_figure_matrix_script(const RgFigure *figure, int width, int height, FILE
     fprintf(out, "set cbrange [%.10g:%.10g]\nset xrange [-0.5:%g]\nset yrange [-0.5:%g]\n",
             scale.low, scale.high, figure->category_count - 0.5, figure->row_count - 0.5);
     write_tics("x", figure->categories, figure->category_count, false,
-               l.turned ? "nomirror rotate by 40 right" : "nomirror", out);
+               l.slanted ? "nomirror rotate by 40 right" : "nomirror", out);
     write_tics("y", figure->rows, figure->row_count, true, "nomirror", out);
     fputs("set label 1 ", out);
     char *note =

@@ -84,7 +84,7 @@ static _Noreturn void become_gnuplot(const char *folder, const char *script, int
 /* The last informative line of gnuplot's error message; the others point at the position. */
 static const char *complaint(char *text) {
     const char *last = "no message";
-    for (char *line = strtok(text, "\n"); line; line = strtok(NULL, "\n"))
+    for (char *line; (line = strsep(&text, "\n"));)
         if (line[strspn(line, " \t^")] != '\0')
             last = line;
     return last;
@@ -99,13 +99,13 @@ static RgStatus run_gnuplot(const char *folder, const char *script, RgError *err
     if (child == 0)
         become_gnuplot(folder, script, pipe_ends[1]);
     close(pipe_ends[1]);
-    char said[4096] = "", rest[512];
+    char output[4096] = "", rest[512];
     size_t used = 0;
     ssize_t got;
     while (child > 0 &&
            ((got = read(pipe_ends[0], rest, sizeof rest)) > 0 || (got < 0 && errno == EINTR))) {
-        if (got > 0 && used + (size_t)got < sizeof said) {
-            memcpy(said + used, rest, (size_t)got);
+        if (got > 0 && used + (size_t)got < sizeof output) {
+            memcpy(output + used, rest, (size_t)got);
             used += (size_t)got;
         }
     }
@@ -120,7 +120,7 @@ static RgStatus run_gnuplot(const char *folder, const char *script, RgError *err
                        "gnuplot is not installed or not on the PATH: figures need it");
     if (!WIFEXITED(status) || WEXITSTATUS(status) != 0)
         return rg_fail(error, RG_E_FILE, "gnuplot failed on %s/%s: %s", folder,
-                       script + strlen("./"), complaint(said));
+                       script + strlen("./"), complaint(output));
     return RG_OK;
 }
 

@@ -651,18 +651,48 @@ static RgStatus make_figure(const RgResults *results, const RgPlotOptions *optio
     }
 }
 
+/* A log axis has no 0 and nothing below it: leave out such points, and curves without others. */
+static RgStatus use_log_y(const RgPlotOptions *options, RgFigure *figure, RgError *error) {
+    if (figure->cells)
+        return rg_fail(error, RG_E_USAGE,
+                       "--log-y: a heat map or tournament has no axis of values; expected a kind "
+                       "with curves");
+    figure->y_log = true;
+    for (int i = 0; i < figure->curve_count; i++) {
+        RgFigureCurve *curve = &figure->curves[i];
+        int64_t kept = 0;
+        for (int64_t j = 0; j < curve->count; j++)
+            if (curve->points[j].y > 0)
+                curve->points[kept++] = curve->points[j];
+        curve->count = kept;
+    }
+    rg_figure_drop_empty(figure);
+    if (figure->curve_count == 0)
+        return rg_fail(error, RG_E_USAGE,
+                       "--log-y: no value of \"%s\" is above 0, which a logarithmic axis needs",
+                       options->y ? options->y : "reward");
+    return RG_OK;
+}
+
 RgStatus rg_plot_figure(const RgResults *results, const RgPlotOptions *options, RgFigure **result,
                         RgError *error) {
     *result = NULL;
-    RG_TRY(make_figure(results, options, result, error));
-    RG_ASSERT(*result);
-    count_seeds(*result);
+    RgFigure *figure = NULL;
+    RG_TRY(make_figure(results, options, &figure, error));
+    RG_ASSERT(figure);
+    RgStatus status = options->y_log ? use_log_y(options, figure, error) : RG_OK;
+    if (status != RG_OK) {
+        rg_figure_destroy(figure);
+        return status;
+    }
+    count_seeds(figure);
+    *result = figure;
     return RG_OK;
 }
 
 RgStatus rg_plot(const RgPlotOptions *options, RgError *error) {
     RgResults *results;
-    RgFigure *figure;
+    RgFigure *figure = NULL;
     RG_TRY(rg_results_open(options->store, &options->choice, &results, error));
     RgStatus status = rg_plot_figure(results, options, &figure, error);
     status = rg_results_status(results, status, error);

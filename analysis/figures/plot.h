@@ -30,13 +30,15 @@ typedef struct RgPlotOptions {
     const char *method; /* for a heat map: label; NULL: the only method with both options */
     const char *output; /* .svg, .png or .pdf */
     const char *title;  /* NULL: none */
-    int width, height;  /* pixels at 96 per inch; 0: automatic */
-    void *notes;        /* FILE* for notes on the figure; NULL: no notes */
+    bool y_log; /* logarithmic y axis, for kinds with curves; values of 0 or less are left out */
+    int width, height; /* pixels at 96 per inch; 0: automatic */
+    void *notes;       /* FILE* for notes on the figure; NULL: no notes */
 } RgPlotOptions;
 
 /* One curve per method and swept values: the mean over seeds with a 95 % band, as in tables
  * (mean.h); no band for fewer than three seeds. RG_E_USAGE, suggesting the nearest name, for
- * unknown names; RG_E_FILE if gnuplot is missing or fails. */
+ * unknown names, and for a logarithmic axis of a matrix or of values that are all 0 or less;
+ * RG_E_FILE if gnuplot is missing or fails. */
 RgStatus rg_plot(const RgPlotOptions *options, RgError *error);
 
 /* The figure as data; the caller destroys it. */

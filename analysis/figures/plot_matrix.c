@@ -40,8 +40,9 @@ static bool is_of(const RgGroup *group, const Options *options, const char *meth
 
 /* The method of the figure: it has both options, and no other swept option. `names` [groups + 1]
  * are all candidates. */
-static RgStatus choose_method(const RgResults *results, const Options *options, const char *asked,
-                              const char **names, char **method, RgError *error) {
+static RgStatus choose_method(const RgResults *results, const Options *options,
+                              const char *requested, const char **names, char **method,
+                              RgError *error) {
     int count = 0;
     *method = NULL;
     for (int g = 0; g < results->group_count; g++) {
@@ -57,12 +58,12 @@ static RgStatus choose_method(const RgResults *results, const Options *options, 
             names[count++] = name;
     }
     for (int i = 0; i < count; i++)
-        if (asked ? strcmp(names[i], asked) == 0 : count == 1)
+        if (requested ? strcmp(names[i], requested) == 0 : count == 1)
             *method = rg_string_copy(names[i]);
     if (*method)
         return RG_OK;
-    if (asked)
-        return rg_unknown_name(error, "method", asked, names);
+    if (requested)
+        return rg_unknown_name(error, "method", requested, names);
     if (count == 0)
         return rg_fail(error, RG_E_USAGE, "%s: no method has both %s and %s swept", results->path,
                        options->x, options->y);
@@ -79,12 +80,12 @@ static int place_of(const RgSweptValue *values, int count, const RgField *field)
     return place;
 }
 
-static RgFigure *heatmap(const RgResults *results, const RgPlotOptions *asked,
+static RgFigure *heatmap(const RgResults *results, const RgPlotOptions *requested,
                          const Options *options, const char *method, const RgMeasure *z) {
     RgSweptValue *x, *y;
     int columns = rg_plot_swept_values(results, options->x, &x);
     int rows = rg_plot_swept_values(results, options->y, &y);
-    RgFigure *figure = rg_plot_begin(asked);
+    RgFigure *figure = rg_plot_begin(requested);
     make_room(figure, rows, columns);
     for (int i = 0; i < columns; i++)
         figure->categories[i] = rg_string_copy(x[i].text);
@@ -170,9 +171,9 @@ RgFigure *rg_plot_tournament_figure(const RgTournament *tournament) {
 
 RgStatus rg_plot_tournament(const RgResults *results, const RgPlotOptions *options,
                             RgFigure **figure, RgError *error) {
-    RgTournamentOptions asked = {.metric = options->y};
+    RgTournamentOptions requested = {.metric = options->y};
     RgTournament *tournament;
-    RG_TRY(rg_tournament_create(results, &asked, &tournament, error));
+    RG_TRY(rg_tournament_create(results, &requested, &tournament, error));
     *figure = rg_plot_tournament_figure(tournament);
     (*figure)->title = rg_string_copy(options->title);
     rg_tournament_destroy(tournament);

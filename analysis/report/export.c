@@ -225,7 +225,7 @@ static RgStatus read_trials(RgStore *store, const RgExportOptions *o, Trials *tr
         trials->at[trials->count++] = (RgCandidate){.label = rg_rows_text_copy(rows, 1),
                                                     .config = rg_rows_text_copy(rows, 2),
                                                     .seed = rg_rows_integer(rows, 3),
-                                                    .asked = true};
+                                                    .latest = true};
     }
     return rg_rows_close(rows, RG_OK, error);
 }

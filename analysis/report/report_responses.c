@@ -205,10 +205,10 @@ static Rewards rewards_of(const Answers *a, int64_t item) {
 static void write_prompt(FILE *out, const Answers *a, int64_t item, bool open) {
     int count = a->results->group_count;
     Rewards rewards = rewards_of(a, item);
-    const RgResponse *asked = NULL;
+    const RgResponse *response = NULL;
     fputs("<details class=\"item\" data-best=\"", out);
     for (int g = 0; g < count; g++) {
-        asked = asked ? asked : response_of(a, g, item);
+        response = response ? response : response_of(a, g, item);
         if (reward_of(a, g, item) == rewards.highest)
             fprintf(out, "%d ", g);
     }
@@ -216,7 +216,7 @@ static void write_prompt(FILE *out, const Answers *a, int64_t item, bool open) {
             isnan(rewards.highest) ? 0 : rewards.highest - rewards.lowest, (long long)item,
             open ? " open=\"open\"" : "");
     fputs("<span class=\"prompt\">", out);
-    rg_write_html(out, asked ? asked->prompt : NULL);
+    rg_write_html(out, response ? response->prompt : NULL);
     fputs("</span></summary>\n<div class=\"answers\">\n", out);
     for (int g = 0; g < count; g++)
         write_answer(out, a, g, item, count > 1 && reward_of(a, g, item) == rewards.highest);
@@ -259,12 +259,12 @@ static void write_filter(FILE *out, const Answers *a) {
     fputs("</fieldset>\n<output id=\"shown\" aria-live=\"polite\"></output>\n</form>\n", out);
 }
 
-static int64_t prompts_to_show(const Answers *a, int64_t asked) {
+static int64_t prompts_to_show(const Answers *a, int64_t requested) {
     int methods = 0;
     for (int g = 0; g < a->results->group_count; g++)
         methods += a->counts[g] > 0;
-    if (asked > 0 || methods == 0)
-        return asked;
+    if (requested > 0 || methods == 0)
+        return requested;
     int64_t fit = MOST_ANSWERS / methods;
     return fit > MOST_PROMPTS ? MOST_PROMPTS : fit < LEAST_PROMPTS ? LEAST_PROMPTS : fit;
 }

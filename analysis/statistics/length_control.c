@@ -12,7 +12,7 @@ typedef struct Games {
     const double *outcomes; /* [seeds, items] */
     double *x;              /* [seeds, items]: tanh(difference / deviation); NaN: no game */
     double played, prior;
-    bool told_apart; /* identifiable: the differences are not all equal to one nonzero number */
+    bool identifiable; /* identifiable: the differences are not all equal to one nonzero number */
 } Games;
 
 static Games make_games(const double *outcomes, const double *differences, int64_t seeds,
@@ -24,7 +24,7 @@ static Games make_games(const double *outcomes, const double *differences, int64
         games.x[i] = isnan(outcomes[i]) ? NAN : differences[i];
     RgSummary all = rg_summarize(games.x, cells);
     games.played = (double)all.count;
-    games.told_apart = all.deviation > 0 || all.mean == 0;
+    games.identifiable = all.deviation > 0 || all.mean == 0;
     for (int64_t i = 0; i < cells; i++)
         if (!isnan(games.x[i]))
             games.x[i] = all.deviation > 0 ? tanh(games.x[i] / all.deviation) : 0;
@@ -123,7 +123,7 @@ RgLengthControl rg_control_length(const double *outcomes, const double *differen
                            .games = games.played};
     for (int64_t i = 0; cells && i < seeds * items; i++)
         cells[i] = NAN;
-    if (games.played > 0 && games.told_apart) {
+    if (games.played > 0 && games.identifiable) {
         double inverse[3] = {0};
         fit = fit_games(&games, inverse);
         RgSpread spread = spread_of(&games, &fit, inverse, cells);

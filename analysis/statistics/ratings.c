@@ -10,9 +10,9 @@
 
 /* ---- does the likelihood have a maximum? ---- */
 
-/* Whether all methods are reachable from method 0 along wins (or, turned, along losses). `reached`
+/* Whether all methods are reachable from method 0 along wins (or, reversed, along losses). `reached`
  * [count] and `queue` [count] are scratch. */
-static bool reaches_all(const double *wins, int count, bool turned, int *reached, int *queue) {
+static bool reaches_all(const double *wins, int count, bool reversed, int *reached, int *queue) {
     int head = 0, tail = 0;
     for (int i = 0; i < count; i++)
         reached[i] = i == 0;
@@ -20,7 +20,7 @@ static bool reaches_all(const double *wins, int count, bool turned, int *reached
     while (head < tail) {
         int i = queue[head++];
         for (int j = 0; j < count; j++)
-            if (i != j && !reached[j] && wins[turned ? j * count + i : i * count + j] > 0) {
+            if (i != j && !reached[j] && wins[reversed ? j * count + i : i * count + j] > 0) {
                 reached[j] = 1;
                 queue[tail++] = j;
             }

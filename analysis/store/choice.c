@@ -179,20 +179,20 @@ static RgStatus none_chosen(const Condition *conditions, int condition_count,
 
 static RgStatus choose(const RgChoice *choice, Condition *conditions, RgCandidate *trials,
                        int count, int *left_out, RgError *error) {
-    int met = 0, asked = 0;
+    int met = 0, latest = 0;
     for (int i = 0; i < count; i++) {
         trials[i].chosen = meets_all(conditions, choice->where_count, &trials[i]);
         met += trials[i].chosen;
-        asked += trials[i].chosen && trials[i].asked;
+        latest += trials[i].chosen && trials[i].latest;
     }
     *left_out = 0;
     if (met == 0 && choice->where_count > 0 && count > 0)
         return none_chosen(conditions, choice->where_count, trials, count, error);
-    if (choice->all || (choice->where_count > 0 && asked == 0))
+    if (choice->all || (choice->where_count > 0 && latest == 0))
         return RG_OK;
     for (int i = 0; i < count; i++)
-        trials[i].chosen = trials[i].chosen && trials[i].asked;
-    *left_out = met - asked;
+        trials[i].chosen = trials[i].chosen && trials[i].latest;
+    *left_out = met - latest;
     return RG_OK;
 }
 
@@ -210,31 +210,31 @@ RgStatus rg_choose(const RgChoice *choice, RgCandidate *trials, int count, int *
 
 /* ---- one trial ---- */
 
-static RgCandidate candidate_of(const RgTrialRow *row, const char *name, const RgLookup *asked) {
+static RgCandidate candidate_of(const RgTrialRow *row, const char *name, const RgLookup *latest) {
     bool is_key = strcmp(row->key, name) == 0;
     return (RgCandidate){.label = row->label,
                          .config = row->config,
                          .seed = row->seed,
-                         .asked = is_key || !asked ||
-                                  rg_lookup_find(asked, row->key, strlen(row->key)) >= 0};
+                         .latest = is_key || !latest ||
+                                   rg_lookup_find(latest, row->key, strlen(row->key)) >= 0};
 }
 
 /* Candidates from the rows, with whether the last config of their experiment contains them. The
  * rows mostly belong to one experiment. */
 static RgStatus fill_candidates(RgStore *store, const RgTrialRows *rows, const char *name,
                                 RgCandidate *candidates, RgError *error) {
-    RgLookup *asked = NULL;
+    RgLookup *latest = NULL;
     RgStatus status = RG_OK;
     for (int i = 0; i < rows->count && status == RG_OK; i++) {
         const RgTrialRow *row = &rows->at[i];
         if (i == 0 || row->experiment_id != row[-1].experiment_id) {
-            rg_lookup_destroy(asked);
-            status = rg_last_run_keys(store, row->experiment_id, &asked, error);
+            rg_lookup_destroy(latest);
+            status = rg_last_run_keys(store, row->experiment_id, &latest, error);
         }
         if (status == RG_OK)
-            candidates[i] = candidate_of(row, name, asked);
+            candidates[i] = candidate_of(row, name, latest);
     }
-    rg_lookup_destroy(asked);
+    rg_lookup_destroy(latest);
     return status;
 }
 

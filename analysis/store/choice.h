@@ -23,7 +23,7 @@ typedef struct RgChoice {
 typedef struct RgCandidate {
     const char *label, *config; /* config: JSON as stored; may be NULL */
     int64_t seed;
-    bool asked;  /* in the config that was run last */
+    bool latest; /* in the config that was run last */
     bool chosen; /* out */
 } RgCandidate;
 

@@ -24,7 +24,7 @@ static const char *const status_names[] = {"running", "finished", "diverged", "f
 struct RgReadFailure {
     RgStatus status; /* the first failure, or RG_OK */
     RgError error;   /* its message */
-    bool told;
+    bool reported;
 };
 
 /* A query on a loaded trial. */
@@ -49,7 +49,7 @@ RgStatus rg_results_status(const RgResults *results, RgStatus status, RgError *e
     RgReadFailure *failure = results->failure;
     if (failure->status == RG_OK)
         return status;
-    failure->told = true;
+    failure->reported = true;
     return rg_fail(error, failure->status, "%s", failure->error.text);
 }
 
@@ -57,18 +57,18 @@ RgStatus rg_results_status(const RgResults *results, RgStatus status, RgError *e
  * malloc'd. */
 static char *list_names(const char *name, const char *const *names) {
     enum { MOST = 800 }; /* bytes */
-    size_t count = 0, told = 0;
+    size_t count = 0, listed = 0;
     while (names[count])
         count++;
     const char **sorted = rg_names_by_likeness(name, names);
     char *list = rg_string_copy(count ? "" : "none in the store");
-    for (; told < count && strlen(list) < MOST; told++) {
-        char *longer = rg_string_format("%s%s\"%.60s\"", list, told ? ", " : "", sorted[told]);
+    for (; listed < count && strlen(list) < MOST; listed++) {
+        char *longer = rg_string_format("%s%s\"%.60s\"", list, listed ? ", " : "", sorted[listed]);
         free(list);
         list = longer;
     }
-    char *all = told < count ? rg_string_format("%s and %zu more", list, count - told)
-                             : rg_string_copy(list);
+    char *all = listed < count ? rg_string_format("%s and %zu more", list, count - listed)
+                               : rg_string_copy(list);
     free(list);
     free(sorted);
     return all;
@@ -222,18 +222,18 @@ typedef struct Loaded {
     int count;
 } Loaded;
 
-static void add_loaded(Loaded *loaded, RgTrial trial, bool asked) {
+static void add_loaded(Loaded *loaded, RgTrial trial, bool latest) {
     size_t count = (size_t)loaded->count + 1;
     loaded->trials = rg_reallocate(loaded->trials, count, sizeof *loaded->trials);
     loaded->candidates = rg_reallocate(loaded->candidates, count, sizeof *loaded->candidates);
     loaded->candidates[loaded->count] = (RgCandidate){
-        .label = trial.label, .config = trial.config, .seed = trial.seed, .asked = asked};
+        .label = trial.label, .config = trial.config, .seed = trial.seed, .latest = latest};
     loaded->trials[loaded->count++] = trial;
 }
 
 static RgStatus read_trials(RgResults *results, Loaded *loaded, RgError *error) {
-    RgLookup *asked;
-    RG_TRY(rg_last_run_keys(results->store, results->experiment, &asked, error));
+    RgLookup *latest;
+    RG_TRY(rg_last_run_keys(results->store, results->experiment, &latest, error));
     char *query = rg_string_format(
         "SELECT id, seed, algorithm, label, reason, status, swept, config, provenance,"
         " (SELECT max(step) FROM readings WHERE trial = t.id) AS \"readings.last_step\","
@@ -247,9 +247,9 @@ static RgStatus read_trials(RgResults *results, Loaded *loaded, RgError *error) 
     while (rg_rows_next(rows)) {
         const char *key = rg_rows_text(rows, 12);
         add_loaded(loaded, read_trial(rows),
-                   !asked || rg_lookup_find(asked, key, strlen(key)) >= 0);
+                   !latest || rg_lookup_find(latest, key, strlen(key)) >= 0);
     }
-    rg_lookup_destroy(asked);
+    rg_lookup_destroy(latest);
     return rg_rows_close(rows, RG_OK, error);
 }
 
@@ -284,7 +284,7 @@ static RgStatus load_trials(RgResults *results, const RgChoice *choice, RgError 
         choose_instead_of_failed(results, choice, &loaded);
     for (int i = 0; i < loaded.count; i++)
         if (status == RG_OK && loaded.candidates[i].chosen) {
-            results->of_others |= !loaded.candidates[i].asked;
+            results->of_others |= !loaded.candidates[i].latest;
             keep_newest(results, numbers, loaded.trials[i]);
         } else {
             trial_free(&loaded.trials[i]);
@@ -462,7 +462,7 @@ static void names_free(const char **names) {
 void rg_results_close(RgResults *results) {
     if (!results)
         return;
-    RG_ASSERT(results->failure->status == RG_OK || results->failure->told);
+    RG_ASSERT(results->failure->status == RG_OK || results->failure->reported);
     for (int i = 0; i < results->group_count; i++) {
         free(results->groups[i].name);
         free(results->groups[i].trials);

@@ -298,8 +298,8 @@ static Source find_tensor(const Shards *shards, const char *name) {
 }
 
 /* Fills a view that is stored transposed, some stored rows at a time. */
-static RgStatus fill_turned(Source source, const RgHuggingFacePlace *place,
-                            const RgParameterView *view, RgReal *out, RgError *error) {
+static RgStatus fill_transposed(Source source, const RgHuggingFacePlace *place,
+                                const RgParameterView *view, RgReal *out, RgError *error) {
     enum { AT_ONCE = 32 };
     RgReal *stored = rg_allocate(AT_ONCE * place->rows, sizeof *stored);
     RgStatus status = RG_OK;
@@ -323,7 +323,7 @@ static RgStatus check_view(const Shards *shards, const RgHuggingFaceNaming *nami
     const RgStoredTensor *stored = find_tensor(shards, place.name).tensor;
     if (!stored)
         return rg_fail(error, RG_E_FORMAT, "%s: no tensor \"%s\"", shards->folder, place.name);
-    int64_t rows = stored->size[place.turned], columns = stored->size[!place.turned];
+    int64_t rows = stored->size[place.transposed], columns = stored->size[!place.transposed];
     if (stored->rank == view->rank && rows == place.rows &&
         (view->rank == 1 || columns == place.columns))
         return RG_OK;
@@ -340,10 +340,10 @@ static RgStatus fill_view(const Shards *shards, const RgHuggingFaceNaming *namin
     RgHuggingFacePlace place = rg_hugging_face_place(naming, rg_transformer_options(policy), view);
     Source source = find_tensor(shards, place.name);
     RgReal *out = policy->parameters->value + view->offset;
-    RgStatus status =
-        place.turned ? fill_turned(source, &place, view, out, error)
-                     : rg_safetensors_read(source.file, source.tensor, place.first * place.columns,
-                                           view->count, out, error);
+    RgStatus status = place.transposed ? fill_transposed(source, &place, view, out, error)
+                                       : rg_safetensors_read(source.file, source.tensor,
+                                                             place.first * place.columns,
+                                                             view->count, out, error);
     return status == RG_OK ? RG_OK : rg_fail_in(error, status, "%s", shards->folder);
 }
 

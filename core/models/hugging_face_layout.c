@@ -14,7 +14,7 @@ typedef struct Part {
     const char *ours, *theirs;
     Holds holds;
     int which;
-    bool turned; /* stored as [in, out] */
+    bool transposed; /* stored as [in, out] */
 } Part;
 
 struct RgHuggingFaceNaming {
@@ -96,11 +96,11 @@ RgHuggingFacePlace rg_hugging_face_place(const RgHuggingFaceNaming *naming,
     RgHuggingFacePlace place = {.columns = view->rank == 2 ? view->size[1] : 1};
     Part part = place_of(naming, view->name, place.name, sizeof place.name);
     place.rows = find_rows(options, &part, view, &place.first);
-    place.turned = part.turned && view->rank == 2;
+    place.transposed = part.transposed && view->rank == 2;
     return place;
 }
 
 int64_t rg_hugging_face_index(const RgHuggingFacePlace *place, int64_t row, int64_t column) {
     row += place->first;
-    return place->turned ? column * place->rows + row : row * place->columns + column;
+    return place->transposed ? column * place->rows + row : row * place->columns + column;
 }

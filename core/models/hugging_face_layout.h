@@ -17,7 +17,7 @@ extern const RgHuggingFaceNaming rg_hugging_face_gpt2;
 typedef struct RgHuggingFacePlace {
     char name[160];
     int64_t first, rows, columns;
-    bool turned;
+    bool transposed;
 } RgHuggingFacePlace;
 
 RgHuggingFacePlace rg_hugging_face_place(const RgHuggingFaceNaming *naming,

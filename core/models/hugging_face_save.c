@@ -95,17 +95,17 @@ static float *numbers_of(Tensors *all, const RgHuggingFacePlace *place, int rank
                                .rank = rank,
                                .data = numbers,
                                .bytes = bytes};
-    tensor->size[place->turned] = place->rows;
+    tensor->size[place->transposed] = place->rows;
     if (rank == 2)
-        tensor->size[!place->turned] = place->columns;
+        tensor->size[!place->transposed] = place->columns;
     return numbers;
 }
 
 /* Hugging Face rotates dimension d of a head together with dimension d + size/2. If our pairs are
  * neighbours, the even dimensions form the first half there. */
-static int64_t turned_row(const RgTransformerOptions *o, const RgParameterView *view, int64_t row) {
-    bool turns = strstr(view->name, ".q_proj.") || strstr(view->name, ".k_proj.");
-    if (!turns || o->positions != RG_POSITIONS_ROTARY || o->rope_pairing != RG_ROPE_NEIGHBOURS)
+static int64_t rope_row(const RgTransformerOptions *o, const RgParameterView *view, int64_t row) {
+    bool rotates = strstr(view->name, ".q_proj.") || strstr(view->name, ".k_proj.");
+    if (!rotates || o->positions != RG_POSITIONS_ROTARY || o->rope_pairing != RG_ROPE_NEIGHBOURS)
         return row;
     int64_t size = o->width / o->heads, d = row % size;
     return row - d + d % 2 * (size / 2) + d / 2;
@@ -118,7 +118,7 @@ static void put_view(Tensors *all, const RgPolicy *policy, const Architecture *a
     float *numbers = numbers_of(all, &place, view->rank);
     const RgReal *value = policy->parameters->value + view->offset;
     for (int64_t i = 0; i < view->count; i++) {
-        int64_t row = turned_row(o, view, i / place.columns);
+        int64_t row = rope_row(o, view, i / place.columns);
         numbers[rg_hugging_face_index(&place, row, i % place.columns)] = (float)value[i];
     }
 }

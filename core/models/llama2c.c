@@ -6,7 +6,6 @@
 #include "core/models/transformer.h"
 
 #include <errno.h>
-#include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -76,8 +75,8 @@ static RgStatus read_header(Loader *loader) {
     for (size_t i = 0; i < sizeof dimensions / sizeof *dimensions; i++)
         if (dimensions[i].value <= 0)
             return rg_fail(loader->error, RG_E_FORMAT,
-                           "%s: not a llama2.c checkpoint: %s = %" PRId64 " in its header",
-                           loader->path, dimensions[i].name, dimensions[i].value);
+                           "%s: not a llama2.c checkpoint: %s = %lld in its header", loader->path,
+                           dimensions[i].name, (long long)dimensions[i].value);
     if (h->width % h->heads != 0 || h->width / h->heads % 2 != 0 || h->heads % h->kv_heads != 0)
         return rg_fail(
             loader->error, RG_E_FORMAT,
@@ -127,8 +126,8 @@ static RgStatus read_numbers(Loader *loader, const char *name, int64_t count, Rg
         for (int64_t i = 0; i < length; i++) {
             if (!isfinite(chunk[i]))
                 return rg_fail(loader->error, RG_E_FORMAT,
-                               "%s: %s: number %" PRId64 " is not finite: corrupt", loader->path,
-                               name, done + i);
+                               "%s: %s: number %lld is not finite: corrupt", loader->path, name,
+                               (long long)(done + i));
             out[done + i] = chunk[i];
         }
         done += length;
@@ -175,8 +174,9 @@ static RgStatus check_rotary(Loader *loader) {
             if (fabs((double)table[half + p] - expected) > 5e-3)
                 status = rg_fail(loader->error, RG_E_FORMAT,
                                  "%s: its rotary table is not that of base %g: %g expected for "
-                                 "pair %" PRId64 " at position 1, %g found",
-                                 loader->path, rope_base, expected, p, (double)table[half + p]);
+                                 "pair %lld at position 1, %g found",
+                                 loader->path, rope_base, expected, (long long)p,
+                                 (double)table[half + p]);
         }
     }
     free(table);

@@ -41,7 +41,7 @@ static void add(Cost *sum, Cost part) {
 typedef struct Sizes {
     double width, kv_width, hidden, vocabulary, layers, heads, head_size;
     double rows;         /* read by layers: prompts once, responses without their last token */
-    double asked;        /* rows that predict a response token */
+    double predicting;   /* rows that predict a response token */
     double scores;       /* pairs of rows that attention computes, for one head */
     double longest;      /* longest sequence */
     bool rotary, swiglu; /* else learned, gelu */
@@ -60,7 +60,7 @@ static Sizes sizes_of(const RgTransformerCost *plan, const RgPassLoad *load) {
                    .heads = (double)o->heads,
                    .head_size = (double)(o->width / o->heads),
                    .rows = prompts * p + responses * own,
-                   .asked = responses * r,
+                   .predicting = responses * r,
                    .scores = prompts * p * (p + 1) / 2 + responses * own * (p + (own + 1) / 2),
                    .longest = p + r,
                    .rotary = o->positions == RG_POSITIONS_ROTARY,
@@ -148,7 +148,7 @@ int64_t rg_transformer_cost_trained(const RgTransformerCost *plan) {
 /* Whether the gradient of a product's input is shared. The second product that adds to it needs a
  * sum. */
 enum Sharing {
-    NOT_ASKED, /* nothing before it is trained, so there is no such gradient */
+    NO_INPUT_GRADIENT, /* nothing before it is trained, so there is no such gradient */
     ALONE,
     FIRST,
     SECOND,
@@ -161,22 +161,23 @@ static Cost update_cost(const RgTransformerCost *plan, double rows, const Matrix
     if (!is_adapted(plan, m->weight))
         return (Cost){0};
     double rank = (double)plan->adapter.rank, thin = rows * rank, wide = rows * m->in;
-    bool drops = plan->adapter.dropout > 0, asked = sharing != NOT_ASKED;
+    bool drops = plan->adapter.dropout > 0, input_gradient = sharing != NO_INPUT_GRADIENT;
     return (Cost){.forward = 2 * thin + rows * m->out + (drops ? 2 * wide : 0),
-                  .backward = 2 * thin + (asked ? wide * (1 + drops + (sharing == ALONE)) : 0),
+                  .backward =
+                      2 * thin + (input_gradient ? wide * (1 + drops + (sharing == ALONE)) : 0),
                   .forward_flops = 2 * thin * (m->in + m->out) + rows * m->out,
-                  .backward_flops = 2 * thin * ((asked ? 2 : 1) * m->in + 2 * m->out)};
+                  .backward_flops = 2 * thin * ((input_gradient ? 2 : 1) * m->in + 2 * m->out)};
 }
 
 /* y = x·Wᵀ with `rows` rows. */
 static Cost linear_cost(const RgTransformerCost *plan, double rows, const Matrix *m,
                         enum Sharing sharing) {
-    bool trained = plan->adapter.rank == 0, asked = sharing != NOT_ASKED;
+    bool trained = plan->adapter.rank == 0, input_gradient = sharing != NO_INPUT_GRADIENT;
     double product = 2 * rows * m->in * m->out;
     Cost cost = {.forward = rows * m->out,
-                 .backward = asked ? rows * m->in * (sharing == SECOND ? 2 : 1) : 0,
+                 .backward = input_gradient ? rows * m->in * (sharing == SECOND ? 2 : 1) : 0,
                  .forward_flops = product,
-                 .backward_flops = product * (trained + asked)};
+                 .backward_flops = product * (trained + input_gradient)};
     add(&cost, update_cost(plan, rows, m, sharing));
     return cost;
 }
@@ -192,16 +193,16 @@ static Cost norm_cost(const RgTransformerCost *plan, double rows, double width, 
 /* The part of a layer for all rows: norm, query, key and value, and attention itself. With an
  * adapter, nothing before the first layer is trained. */
 static Cost attention_cost(const RgTransformerCost *plan, const Sizes *s, bool first) {
-    bool asked = !first || plan->adapter.rank == 0;
+    bool input_gradient = !first || plan->adapter.rank == 0;
     Matrix m[MATRICES];
     matrices_of(s, m);
     double both = s->rows * (s->width + s->kv_width);
     Cost cost = norm_cost(plan, s->rows, s->width, true);
-    if (!asked)
+    if (!input_gradient)
         cost.backward = cost.backward_flops = 0;
-    add(&cost, linear_cost(plan, s->rows, &m[2], asked ? FIRST : NOT_ASKED));
-    add(&cost, linear_cost(plan, s->rows, &m[1], asked ? SECOND : NOT_ASKED));
-    add(&cost, linear_cost(plan, s->rows, &m[0], asked ? LATER : NOT_ASKED));
+    add(&cost, linear_cost(plan, s->rows, &m[2], input_gradient ? FIRST : NO_INPUT_GRADIENT));
+    add(&cost, linear_cost(plan, s->rows, &m[1], input_gradient ? SECOND : NO_INPUT_GRADIENT));
+    add(&cost, linear_cost(plan, s->rows, &m[0], input_gradient ? LATER : NO_INPUT_GRADIENT));
     if (s->rotary)
         add(&cost, (Cost){both, both, 3 * both, 3 * both});
     add(&cost, (Cost){.forward = s->rows * (s->width + s->heads),
@@ -231,7 +232,7 @@ static Cost finish_cost(const RgTransformerCost *plan, const Sizes *s, double ro
 }
 
 static Cost layer_cost(const RgTransformerCost *plan, const Sizes *s, bool first, bool last) {
-    double rows = last ? s->asked : s->rows, picked = 2 * s->asked * s->width;
+    double rows = last ? s->predicting : s->rows, picked = 2 * s->predicting * s->width;
     Cost cost = attention_cost(plan, s, first);
     add(&cost, finish_cost(plan, s, rows));
     if (last)
@@ -249,12 +250,13 @@ static double head_pieces(const Sizes *s) {
 /* Last norm and output head. `temporary` is the head's own scratch. */
 static Cost head_cost(const RgTransformerCost *plan, const Sizes *s, double *temporary) {
     double pieces = head_pieces(s), most = fmin(CHUNK_ROWS, CHUNK_ROWS * RG_PIECES_MOST / pieces);
-    double shares = pieces * fmin(s->asked, most) * s->width, all = s->asked * s->vocabulary;
+    double shares = pieces * fmin(s->predicting, most) * s->width,
+           all = s->predicting * s->vocabulary;
     bool trained = plan->adapter.rank == 0;
     *temporary = (double)rg_threads() * TILE_NUMBERS + shares;
-    Cost cost = norm_cost(plan, s->asked, s->width, false);
-    add(&cost, (Cost){.forward = 3 * s->asked,
-                      .backward = s->asked * s->width,
+    Cost cost = norm_cost(plan, s->predicting, s->width, false);
+    add(&cost, (Cost){.forward = 3 * s->predicting,
+                      .backward = s->predicting * s->width,
                       .forward_flops = all * (2 * s->width + 18),
                       .backward_flops = all * ((trained ? 6 : 4) * s->width + 18)});
     return cost;
@@ -262,15 +264,16 @@ static Cost head_cost(const RgTransformerCost *plan, const Sizes *s, double *tem
 
 /* The same if only the sum is requested, so that the gradient is computed in the forward pass. */
 static Cost likelihood_cost(const RgTransformerCost *plan, const Sizes *s, double *temporary) {
-    double rows = floor(LOGITS / s->vocabulary), all = s->asked * s->vocabulary;
+    double rows = floor(LOGITS / s->vocabulary), all = s->predicting * s->vocabulary;
     rows = rows < LEAST_ROWS ? LEAST_ROWS : rows > TILE_ROWS ? TILE_ROWS : rows;
     bool trained = plan->adapter.rank == 0;
-    *temporary = rows * (s->vocabulary + head_pieces(s) * (s->width + 2)) + 3 * s->asked;
-    Cost cost = norm_cost(plan, s->asked, s->width, false);
-    add(&cost, (Cost){.forward = s->asked * s->width + (trained ? s->vocabulary * s->width : 0),
-                      .backward = s->asked * s->width,
-                      .forward_flops = all * ((trained ? 6 : 4) * s->width + 36),
-                      .backward_flops = s->asked * s->width});
+    *temporary = rows * (s->vocabulary + head_pieces(s) * (s->width + 2)) + 3 * s->predicting;
+    Cost cost = norm_cost(plan, s->predicting, s->width, false);
+    add(&cost,
+        (Cost){.forward = s->predicting * s->width + (trained ? s->vocabulary * s->width : 0),
+               .backward = s->predicting * s->width,
+               .forward_flops = all * ((trained ? 6 : 4) * s->width + 36),
+               .backward_flops = s->predicting * s->width});
     return cost;
 }
 
@@ -300,7 +303,7 @@ static Cost layers_cost(const RgTransformerCost *plan, const Sizes *s, Cost *lar
 /* Inputs of the layers and of the last norm. */
 static double inputs_of_layers(const Sizes *s) {
     double embedded = s->rows * s->width * (s->rotary ? 1 : 3);
-    return embedded + ((s->layers - 1) * s->rows + s->asked) * s->width;
+    return embedded + ((s->layers - 1) * s->rows + s->predicting) * s->width;
 }
 
 /* A pass with its gradient, given the head's cost. */
@@ -334,7 +337,7 @@ static Sizes sizes_in_shards(const RgTransformerCost *plan, const RgPassLoad *lo
     double again = (double)rg_slice_cut_tokens(cut) - once;
     s.rows = (s.rows + again) / shards;
     s.scores = (s.scores + again * (p + 1) / 2) / shards;
-    s.asked /= shards;
+    s.predicting /= shards;
     return s;
 }
 
@@ -377,7 +380,7 @@ RgPassCost rg_transformer_values_cost(const RgTransformerCost *plan, const RgPas
     double head_temporary;
     Cost largest, layers = layers_cost(&still, &s, &largest);
     Cost head = head_cost(plan, &s, &head_temporary);
-    double tiles = (double)rg_threads() * TILE_NUMBERS + 2 * head_pieces(&s) * s.asked;
+    double tiles = (double)rg_threads() * TILE_NUMBERS + 2 * head_pieces(&s) * s.predicting;
     double one = largest.forward + scores_temporary(&s);
     return (RgPassCost){.peak = sizeof(RgReal) *
                                 (inputs_of_layers(&s) + larger(one, head.forward + tiles)),
@@ -389,13 +392,13 @@ double rg_transformer_states_flops(const RgTransformerCost *plan, const RgPassLo
     RgTransformerCost still = *plan;
     still.adapter.dropout = 0;
     Sizes s = sizes_of(plan, load);
-    double responses = (double)(load->prompts * load->copies), mean = 2 * s.asked * s.width;
+    double responses = (double)(load->prompts * load->copies), mean = 2 * s.predicting * s.width;
     if (whole) {
         s.rows += responses;
         s.scores += responses * s.longest;
     }
     Cost largest, layers = layers_cost(&still, &s, &largest);
-    return layers.forward_flops + norm_cost(plan, s.asked, s.width, false).forward_flops +
+    return layers.forward_flops + norm_cost(plan, s.predicting, s.width, false).forward_flops +
            (whole ? mean : 0);
 }
 
@@ -409,8 +412,11 @@ static void curve(RgCurvatureCost *sum, double count, double linearised, double 
 /* A product of inputs and weights becomes three with its gradient, and each of these becomes two in
  * the Hessian-vector product. Frozen weights, and inputs that depend on nothing trained, have no
  * gradient. */
-static void curve_product(RgCurvatureCost *sum, double flops, bool asked, bool trained) {
-    curve(sum, flops, 1 + asked + trained, asked && trained ? 6 : asked || trained ? 2 : 0);
+static void curve_product(RgCurvatureCost *sum, double flops, bool input_gradient, bool trained) {
+    curve(sum, flops, 1 + input_gradient + trained,
+          input_gradient && trained   ? 6
+          : input_gradient || trained ? 2
+                                      : 0);
 }
 
 static void curve_norm(RgCurvatureCost *sum, const RgTransformerCost *plan, double numbers) {
@@ -419,12 +425,12 @@ static void curve_norm(RgCurvatureCost *sum, const RgTransformerCost *plan, doub
 }
 
 static void curve_linear(RgCurvatureCost *sum, const RgTransformerCost *plan, double rows,
-                         const Matrix *m, bool asked) {
+                         const Matrix *m, bool input_gradient) {
     if (rg_transformer_view(&plan->options, 0, m->weight) < 0)
         return;
     double rank = is_adapted(plan, m->weight) ? (double)plan->adapter.rank : 0;
-    curve_product(sum, 2 * rows * m->in * m->out, asked, plan->adapter.rank == 0);
-    curve_product(sum, 2 * rows * rank * m->in, asked, true);
+    curve_product(sum, 2 * rows * m->in * m->out, input_gradient, plan->adapter.rank == 0);
+    curve_product(sum, 2 * rows * rank * m->in, input_gradient, true);
     curve_product(sum, 2 * rows * rank * m->out, true, true);
     curve(sum, rows * (m->in + m->out), 2, 3); /* sums of its inputs and outputs */
 }
@@ -446,17 +452,18 @@ static void curve_attention(RgCurvatureCost *sum, const Sizes *s, const RgPassLo
 
 static void curve_layer(RgCurvatureCost *sum, const RgTransformerCost *plan, const Sizes *s,
                         const RgPassLoad *load, int64_t layer) {
-    bool last = layer == plan->options.layers - 1, asked = layer > 0 || plan->adapter.rank == 0;
-    double rows = last ? s->asked : s->rows;
+    bool last = layer == plan->options.layers - 1,
+         input_gradient = layer > 0 || plan->adapter.rank == 0;
+    double rows = last ? s->predicting : s->rows;
     Matrix m[MATRICES];
     matrices_of(s, m);
     for (int i = 0; i < MATRICES; i++)
-        curve_linear(sum, plan, i < 3 ? s->rows : rows, &m[i], asked || i >= 3);
+        curve_linear(sum, plan, i < 3 ? s->rows : rows, &m[i], input_gradient || i >= 3);
     curve_norm(sum, plan, (s->rows + rows) * s->width);
     curve_attention(sum, s, load);
     curve(sum, rows * s->hidden, s->swiglu ? 6 : 3, s->swiglu ? 22 : 26);
     if (last)
-        curve(sum, s->asked * s->width, 2, 4);
+        curve(sum, s->predicting * s->width, 2, 4);
 }
 
 RgCurvatureCost rg_transformer_curvature_cost(const RgTransformerCost *plan,
@@ -465,8 +472,8 @@ RgCurvatureCost rg_transformer_curvature_cost(const RgTransformerCost *plan,
     RgCurvatureCost sum = {0};
     for (int64_t i = 0; i < plan->options.layers; i++)
         curve_layer(&sum, plan, &s, load, i);
-    curve_norm(&sum, plan, s.asked * s.width);
-    double logits = s.asked * s.vocabulary;
+    curve_norm(&sum, plan, s.predicting * s.width);
+    double logits = s.predicting * s.vocabulary;
     curve_product(&sum, 2 * logits * s.width, true, plan->adapter.rank == 0);
     curve(&sum, logits, 11, 17);
     return sum;
@@ -534,5 +541,6 @@ double rg_transformer_sampling_flops(const RgTransformerCost *plan, const RgPass
     double wanted = s.rows - (double)(load->prompts * (load->prompt_length - 1));
     return 2 * s.rows * (s.layers * first + (s.layers - 1) * rest) + 2 * wanted * rest +
            s.layers * s.scores * s.heads * (4 * s.head_size + 10) +
-           s.layers * s.rows * (8 * s.width + 18 * s.hidden) + 2 * s.asked * s.width * s.vocabulary;
+           s.layers * s.rows * (8 * s.width + 18 * s.hidden) +
+           2 * s.predicting * s.width * s.vocabulary;
 }

@@ -47,24 +47,24 @@ static void compute_missing(RgPairCache *cache, RgProcessGroup *process_group, R
                             const RgSequences *sequences, const RgDigest *keys, const bool *found,
                             RgPairValues *values) {
     int64_t count = sequences->count / 2, missing = 0;
-    RgSequences *asked = rg_sequences_create();
-    RgDigest *asked_keys = rg_allocate(count, sizeof *asked_keys);
+    RgSequences *missing_pairs = rg_sequences_create();
+    RgDigest *missing_keys = rg_allocate(count, sizeof *missing_keys);
     RgPairValues *made = rg_allocate(count, sizeof *made);
     for (int64_t i = 0; i < count; i++) {
         if (found[i])
             continue;
-        rg_sequences_append_from(asked, sequences, 2 * i, false);
-        rg_sequences_append_from(asked, sequences, 2 * i + 1, false);
-        asked_keys[missing++] = keys[i];
+        rg_sequences_append_from(missing_pairs, sequences, 2 * i, false);
+        rg_sequences_append_from(missing_pairs, sequences, 2 * i + 1, false);
+        missing_keys[missing++] = keys[i];
     }
-    compute(process_group, policy, asked, made);
+    compute(process_group, policy, missing_pairs, made);
     if (cache)
-        cache->keep(cache->storage, asked_keys, made, missing);
+        cache->keep(cache->storage, missing_keys, made, missing);
     for (int64_t i = count; i-- > 0;)
         if (!found[i])
             values[i] = made[--missing];
-    rg_sequences_destroy(asked);
-    free(asked_keys);
+    rg_sequences_destroy(missing_pairs);
+    free(missing_keys);
     free(made);
 }
 

@@ -80,7 +80,7 @@ static RgStatus read_trial(RgStore *store, int64_t trial, Walk *walk, RgError *e
 
 /* ---- missing steps ---- */
 
-static void tell_range(Walk *walk) {
+static void add_range(Walk *walk) {
     if (walk->first < 0)
         return;
     char range[64] = "";
@@ -126,7 +126,7 @@ static bool is_due(const Walk *walk, double before, double after) {
 
 static void visit(Walk *walk, int64_t step, double spent, bool evaluated) {
     int64_t from = walk->step < 0 ? 0 : walk->step;
-    tell_range(walk);
+    add_range(walk);
     if (walk->step < 0 && walk->start && (step > 0 || !evaluated))
         miss(walk, 0);
     miss_multiples(walk, walk->log_every, from, step);
@@ -159,7 +159,7 @@ static RgStatus walk_readings(RgStore *store, int64_t trial, Walk *walk, RgError
         if (!more && walk->finished && !evaluated)
             miss(walk, step);
     }
-    tell_range(walk);
+    add_range(walk);
     return rg_rows_close(rows, RG_OK, error);
 }
 

@@ -173,7 +173,7 @@ static RgStatus take_rows(Merge *m, const Match *match, RgError *error) {
 
 /* Merges the caches: values of pairs and answers of judges, if the source has any. Each row
  * contains its own proof. An answered request takes precedence over one that was only sent. */
-static RgStatus merge_shelves(Merge *m, RgError *error) {
+static RgStatus merge_caches(Merge *m, RgError *error) {
     static const Copy copies[] = {
         {"INSERT OR IGNORE INTO", "pair_values", "SELECT * FROM pair_values", 0},
         {"INSERT OR REPLACE INTO", "judge_answers",
@@ -433,11 +433,11 @@ static RgStatus prepare_target(Merge *m, RgError *error) {
 }
 
 /* If the source is damaged, its last-run record may be, too; the trial does not depend on it. */
-static RgStatus merge_asked(Merge *m, int64_t only, bool whole, RgError *error) {
-    RgError untold = {0};
+static RgStatus merge_last_run(Merge *m, int64_t only, bool whole, RgError *error) {
+    RgError ignored = {0};
     if (!only)
         return rg_last_run_merge_after(m->target, m->source, error);
-    RgStatus status = rg_last_run_merge_trial(m->target, m->source, only, whole ? error : &untold);
+    RgStatus status = rg_last_run_merge_trial(m->target, m->source, only, whole ? error : &ignored);
     return whole ? status : RG_OK;
 }
 
@@ -449,9 +449,9 @@ static RgStatus merge_rows(Merge *m, int64_t only, bool whole, RgError *error) {
     if (status == RG_OK)
         status = merge_trials(m, only, error);
     if (status == RG_OK)
-        status = merge_asked(m, only, whole, error);
+        status = merge_last_run(m, only, whole, error);
     if (status == RG_OK && !only)
-        status = merge_shelves(m, error);
+        status = merge_caches(m, error);
     if (status == RG_OK && sqlite3_exec(m->to, "COMMIT", NULL, NULL, NULL) != SQLITE_OK)
         status = rg_store_refused(m->target, "merge", error);
     if (!sqlite3_get_autocommit(m->to))

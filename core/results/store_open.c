@@ -437,16 +437,16 @@ typedef struct Verifying {
     RgWait wait;
 } Verifying;
 
-static int tell_of_verifying(void *context) {
+static int report_verifying(void *context) {
     Verifying *verifying = context;
-    rg_wait_tell(&verifying->wait, "%s: being checked for damage", verifying->path);
+    rg_wait_report(&verifying->wait, "%s: being checked for damage", verifying->path);
     return 0;
 }
 
 RgStatus rg_store_verify(RgStore *store, RgVerification how, RgError *error) {
     const int operations = 1000000; /* of SQLite, between looks at the clock */
     Verifying verifying = {store->path, rg_wait_begin()};
-    sqlite3_progress_handler(store->database, operations, tell_of_verifying, &verifying);
+    sqlite3_progress_handler(store->database, operations, report_verifying, &verifying);
     RgRows *rows =
         rg_rows_open(store, "any",
                      how == RG_VERIFY_ALL

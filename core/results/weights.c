@@ -122,11 +122,11 @@ RgStatus rg_weights_check_path(const char *path, RgError *error) {
     char key[17], *store_path = NULL;
     RgStore *store = NULL;
     RgChecksum sum;
-    bool has = false, asked = split(path, key, &store_path) && access(store_path, F_OK) == 0 &&
-                              rg_store_open(store_path, false, &store, NULL) == RG_OK &&
-                              rg_rows_has_table(store, "weights", &has, NULL) == RG_OK && has;
+    bool has = false, recorded = split(path, key, &store_path) && access(store_path, F_OK) == 0 &&
+                                 rg_store_open(store_path, false, &store, NULL) == RG_OK &&
+                                 rg_rows_has_table(store, "weights", &has, NULL) == RG_OK && has;
     RgStatus status = RG_OK;
-    if (asked) {
+    if (recorded) {
         RgRows *rows = rg_rows_open(store, "weights",
                                     "SELECT w.sha256 FROM weights w JOIN trials t ON t.id = w.trial"
                                     " WHERE t.key = ?1 AND w.file = 'final'");

@@ -45,7 +45,7 @@ typedef struct RgOperand {
     const RgReal *numbers;
     const RgBf16 *stored; /* the same in bf16; one of the two is NULL */
     int64_t stride, k;
-    bool along, turned; /* turned: its tiles must be transposed */
+    bool along, transposed; /* transposed: its tiles must be transposed when they are read */
 } RgOperand;
 
 /* The location of the numbers of a line of cells: sixteen, and the sixteen that share cells with
@@ -102,7 +102,7 @@ RG_BF16_INLINE void rg_tile_copy_from(const RgOperand *x, bool stored, bool alon
             rg_line_load(x, stored,
                          along ? rg_line_along(from, x->stride, i, count, k)
                                : rg_line_across(from, x->stride, i, count, k)));
-    if (x->turned)
+    if (x->transposed)
         transpose(line);
 #pragma GCC unroll 16
     for (int i = 0; i < RG_TILE_SIDE; i++)

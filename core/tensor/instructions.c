@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char *asked_for(void) {
+static const char *requested_name(void) {
     const char *name = getenv(RG_INSTRUCTIONS_VARIABLE);
     return name && name[0] ? name : NULL;
 }
@@ -77,11 +77,11 @@ RgStatus rg_instructions_find(const char *name, RgInstructions *instructions, Rg
 
 bool rg_instructions_are_chosen(void) {
     RgInstructions unused;
-    return asked_for() && rg_instructions_find(asked_for(), &unused, NULL) == RG_OK;
+    return requested_name() && rg_instructions_find(requested_name(), &unused, NULL) == RG_OK;
 }
 
 RgStatus rg_instructions_check(RgError *error) {
-    const char *name = asked_for();
+    const char *name = requested_name();
     RgInstructions unused;
     if (!name)
         return RG_OK;
@@ -90,7 +90,7 @@ RgStatus rg_instructions_check(RgError *error) {
 }
 
 RgInstructions rg_instructions_start(void) {
-    const char *name = asked_for();
+    const char *name = requested_name();
     RgInstructions chosen = best();
     if (name)
         rg_instructions_find(name, &chosen, NULL); /* leaves it unchanged if the name is unknown */

@@ -115,7 +115,7 @@ bool rg_will_record(RgTape *tape, RgTensor *const *inputs, int count);
  * rg_gradient_done then passes to the tape. */
 typedef struct RgGradientTarget {
     RgReal *data;
-    RgTensor *fresh; /* NULL if data is an existing buffer */
+    RgTensor *allocated; /* NULL if data is an existing buffer */
 } RgGradientTarget;
 RgGradientTarget rg_gradient_target(RgTape *tape, RgTensor *input);
 void rg_gradient_done(RgTape *tape, RgTensor *input, RgGradientTarget target);

@@ -18,14 +18,14 @@ RgGradientTarget rg_gradient_target(RgTape *tape, RgTensor *input) {
     RgReal *in_place = rg_gradient_in_place(tape, input);
     if (in_place)
         return (RgGradientTarget){.data = in_place};
-    RgTensor *fresh = rg_tensor_new(tape, input->shape);
-    rg_numbers_clear(fresh->data, fresh->count);
-    return (RgGradientTarget){.data = fresh->data, .fresh = fresh};
+    RgTensor *allocated = rg_tensor_new(tape, input->shape);
+    rg_numbers_clear(allocated->data, allocated->count);
+    return (RgGradientTarget){.data = allocated->data, .allocated = allocated};
 }
 
 void rg_gradient_done(RgTape *tape, RgTensor *input, RgGradientTarget target) {
-    if (target.fresh && input->needs_gradient)
-        rg_add_gradient(tape, input, target.fresh);
+    if (target.allocated && input->needs_gradient)
+        rg_add_gradient(tape, input, target.allocated);
 }
 
 static int64_t last_size(const RgTensor *x) {

@@ -83,6 +83,10 @@ RgParameters *rg_parameters_clone(const RgParameters *parameters, bool frozen) {
     return clone;
 }
 
+void rg_parameters_copy(const RgParameters *from, RgParameters *to) {
+    rg_numbers_copy(from->count, from->value, to->value);
+}
+
 void rg_parameters_freeze(RgParameters *parameters) {
     free(parameters->gradient);
     parameters->gradient = NULL;

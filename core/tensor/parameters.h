@@ -44,6 +44,9 @@ void rg_parameters_allocate(RgParameters *parameters); /* values and gradients z
  * buffer. */
 RgParameters *rg_parameters_clone(const RgParameters *parameters, bool frozen);
 
+/* Copies the values to parameters of the same layout; neither is stored in bf16. */
+void rg_parameters_copy(const RgParameters *from, RgParameters *to);
+
 /* Removes the gradient and its memory. */
 void rg_parameters_freeze(RgParameters *parameters);
 

@@ -6,7 +6,6 @@
 
 #include "core/new_file.h"
 
-#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -202,9 +201,8 @@ RgStatus rg_tokenizer_load(const char *path, int64_t vocabulary, RgTokenizer **t
     new->document = content;
     new->document_size = size;
     if (vocabulary > 0 && new->count != vocabulary) {
-        status = rg_fail(error, RG_E_FORMAT,
-                         "%s: a vocabulary of %" PRId64 " tokens expected, %" PRId64 " found", path,
-                         vocabulary, new->count);
+        status = rg_fail(error, RG_E_FORMAT, "%s: a vocabulary of %lld tokens expected, %lld found",
+                         path, (long long)vocabulary, (long long)new->count);
         rg_tokenizer_destroy(new);
         return status;
     }

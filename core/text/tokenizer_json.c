@@ -5,7 +5,6 @@
 #include "core/text/json_part.h"
 #include "core/text/tokenizer_internal.h"
 
-#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -86,8 +85,8 @@ static RgStatus set_text(const Reader *reader, const char *name, json_t *number,
     json_int_t id = json_integer_value(number);
     if (!json_is_integer(number) || id < 0 || id >= tokenizer->count)
         return rg_fail(reader->error, RG_E_FORMAT,
-                       "%s: token \"%s\": its id is not one of 0 to %" PRId64, reader->path, name,
-                       tokenizer->count - 1);
+                       "%s: token \"%s\": its id is not one of 0 to %lld", reader->path, name,
+                       (long long)tokenizer->count - 1);
     if (tokenizer->text[id].bytes)
         return rg_fail(reader->error, RG_E_FORMAT, "%s: token \"%s\": id %lld is taken",
                        reader->path, name, (long long)id);

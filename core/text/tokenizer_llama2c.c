@@ -4,7 +4,6 @@
  * written <0x00> to <0xFF>, which encode characters without a token of their own. */
 #include "core/text/tokenizer_internal.h"
 
-#include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -22,19 +21,19 @@ typedef struct Cursor {
 static RgStatus read_token(Cursor *cursor, int64_t id, int32_t longest, float *score,
                            int32_t *length, RgError *error) {
     if (cursor->size - cursor->at < TOKEN_HEADER)
-        return rg_fail(error, RG_E_FORMAT, "%s: truncated in token %" PRId64, cursor->path, id);
+        return rg_fail(error, RG_E_FORMAT, "%s: truncated in token %lld", cursor->path,
+                       (long long)id);
     memcpy(score, cursor->content + cursor->at, sizeof *score);
     memcpy(length, cursor->content + cursor->at + 4, sizeof *length);
     cursor->at += TOKEN_HEADER;
     if (*length < 0 || *length > longest || !isfinite(*score))
         return rg_fail(error, RG_E_FORMAT,
-                       "%s: not a llama2.c vocabulary: token %" PRId64
-                       " has score %g and length %d, at most %d expected",
-                       cursor->path, id, (double)*score, *length, longest);
+                       "%s: not a llama2.c vocabulary: token %lld has score %g and length %d, at "
+                       "most %d expected",
+                       cursor->path, (long long)id, (double)*score, *length, longest);
     if ((size_t)*length > cursor->size - cursor->at)
-        return rg_fail(error, RG_E_FORMAT,
-                       "%s: truncated: token %" PRId64 " has %d bytes, %zu are left", cursor->path,
-                       id, *length, cursor->size - cursor->at);
+        return rg_fail(error, RG_E_FORMAT, "%s: truncated: token %lld has %d bytes, %zu are left",
+                       cursor->path, (long long)id, *length, cursor->size - cursor->at);
     cursor->at += (size_t)*length;
     return RG_OK;
 }
@@ -48,9 +47,8 @@ static RgStatus count_tokens(Cursor cursor, int32_t longest, int64_t *count, RgE
     }
     if (*count < FIRST_PIECE)
         return rg_fail(error, RG_E_FORMAT,
-                       "%s: not a llama2.c vocabulary: %d tokens or more expected, %" PRId64
-                       " found",
-                       cursor.path, FIRST_PIECE, *count);
+                       "%s: not a llama2.c vocabulary: %d tokens or more expected, %lld found",
+                       cursor.path, FIRST_PIECE, (long long)*count);
     return RG_OK;
 }
 
@@ -65,9 +63,8 @@ static RgStatus set_token(RgTokenizer *tokenizer, int64_t id, const char *bytes,
     snprintf(name, sizeof name, "<0x%02X>", (unsigned)(id - FIRST_BYTE));
     if (size != BYTE_NAME || memcmp(bytes, name, size) != 0)
         return rg_fail(error, RG_E_FORMAT,
-                       "%s: not a llama2.c vocabulary: token %" PRId64
-                       ": \"%s\" expected, \"%.*s\" found",
-                       path, id, name, size > 32 ? 32 : (int)size, bytes);
+                       "%s: not a llama2.c vocabulary: token %lld: \"%s\" expected, \"%.*s\" found",
+                       path, (long long)id, name, size > 32 ? 32 : (int)size, bytes);
     rg_tokenizer_set_text(tokenizer, id, &byte, 1);
     tokenizer->byte_id[(unsigned char)byte] = (int32_t)id;
     return RG_OK;

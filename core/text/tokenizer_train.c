@@ -4,7 +4,6 @@
  * only where a merge changed something. */
 #include "core/text/tokenizer_internal.h"
 
-#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -310,10 +309,9 @@ RgStatus rg_tokenizer_train(const char *const *texts, int64_t count, int64_t voc
     *tokenizer = NULL;
     if (vocabulary < RG_SMALLEST_VOCABULARY || vocabulary > INT32_MAX)
         return rg_fail(error, RG_E_RANGE,
-                       "a vocabulary of %" PRId64
-                       " tokens: at least %d expected, for the bytes and "
+                       "a vocabulary of %lld tokens: at least %d expected, for the bytes and "
                        "the special tokens",
-                       vocabulary, RG_SMALLEST_VOCABULARY);
+                       (long long)vocabulary, RG_SMALLEST_VOCABULARY);
     Runs runs = {0};
     Trainer trainer = {0};
     count_words(&runs, texts, count);
@@ -333,9 +331,8 @@ RgStatus rg_tokenizer_train(const char *const *texts, int64_t count, int64_t voc
     if (made < vocabulary) {
         rg_tokenizer_destroy(new);
         return rg_fail(error, RG_E_RANGE,
-                       "the texts give a vocabulary of %" PRId64 " tokens, %" PRId64 " were "
-                       "requested",
-                       made, vocabulary);
+                       "the texts give a vocabulary of %lld tokens, %lld were requested",
+                       (long long)made, (long long)vocabulary);
     }
     *tokenizer = new;
     return RG_OK;

@@ -5,7 +5,6 @@
 
 #include "core/train/safetensors.h"
 
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -135,8 +134,8 @@ static Kind kind_of(const RgStoredTensor *tensor) {
     Kind kind;
     int used = snprintf(kind.text, sizeof kind.text, "%s [", rg_stored_type_name(tensor->type));
     for (int axis = 0; axis < tensor->rank; axis++)
-        used += snprintf(kind.text + used, sizeof kind.text - (size_t)used, "%s%" PRId64,
-                         axis > 0 ? ", " : "", tensor->size[axis]);
+        used += snprintf(kind.text + used, sizeof kind.text - (size_t)used, "%s%lld",
+                         axis > 0 ? ", " : "", (long long)tensor->size[axis]);
     snprintf(kind.text + used, sizeof kind.text - (size_t)used, "]");
     return kind;
 }

@@ -17,7 +17,7 @@ void rg_peak_memory_restart(void) {
 }
 
 /* The peak in /proc/`process`; negative if unknown. */
-static double told_peak(const char *process) {
+static double peak_resident(const char *process) {
     char line[128];
     double kilobytes = -1;
     snprintf(line, sizeof line, "/proc/%s/status", process);
@@ -32,12 +32,12 @@ static double told_peak(const char *process) {
 double rg_peak_memory_of(long process) {
     char name[32];
     snprintf(name, sizeof name, "%ld", process);
-    double peak = told_peak(name);
+    double peak = peak_resident(name);
     return peak > 0 ? peak : 0;
 }
 
 double rg_peak_memory(void) {
-    double peak = told_peak("self");
+    double peak = peak_resident("self");
     if (peak >= 0)
         return peak;
     struct rusage usage; /* of the process since its start: never restarted */

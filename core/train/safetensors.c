@@ -5,7 +5,6 @@
 
 #include "core/files.h"
 
-#include <inttypes.h>
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -162,9 +161,9 @@ static RgStatus read_header(RgSafetensors *file, const char *path, size_t size, 
     memcpy(&length, file->content, LENGTH_BYTES);
     if (length > LARGEST_HEADER || length > size - LENGTH_BYTES)
         return rg_fail(error, RG_E_FORMAT,
-                       "%s: truncated or not a safetensors file: a header of %" PRIu64
-                       " bytes is announced, but only %zu bytes follow",
-                       path, length, size - LENGTH_BYTES);
+                       "%s: truncated or not a safetensors file: a header of %llu bytes is "
+                       "announced, but only %zu bytes follow",
+                       path, (unsigned long long)length, size - LENGTH_BYTES);
     json_error_t json = {0};
     file->header = json_loadb(file->content + LENGTH_BYTES, length, JSON_REJECT_DUPLICATES, &json);
     if (!file->header)

@@ -6,6 +6,7 @@
 
 #include "core/files.h"
 #include "core/models/enumerated.h"
+#include "envs/enumerated.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -106,7 +107,7 @@ static int64_t read_row(char *line, const char *path, int number, int64_t column
 }
 
 static RgStatus read_rows(char *text, const char *path, int64_t rows, int64_t columns,
-                          double *table, RgError *error) {
+                          double *table, int *lines, RgError *error) {
     double *row = rg_allocate(columns, sizeof *row);
     int64_t found = 0;
     int number = 1;
@@ -127,8 +128,11 @@ static RgStatus read_rows(char *text, const char *path, int64_t rows, int64_t co
         else if (count > 0 && found == rows)
             status = rg_fail(error, RG_E_FORMAT, "%s:%d: more than the expected %lld rows", path,
                              number, (long long)rows);
-        else if (count > 0)
+        else if (count > 0) {
+            if (lines)
+                lines[found] = number;
             memcpy(table + columns * found++, row, (size_t)columns * sizeof *row);
+        }
     }
     free(row);
     if (status == RG_OK && found < rows)
@@ -138,7 +142,7 @@ static RgStatus read_rows(char *text, const char *path, int64_t rows, int64_t co
 }
 
 RgStatus rg_bandit_read_table(const char *path, int64_t rows, int64_t columns, double *table,
-                              RgError *error) {
+                              int *lines, RgError *error) {
     char *text = NULL;
     size_t size = 0;
     RG_TRY(rg_file_read(path, &text, &size, error));
@@ -146,7 +150,7 @@ RgStatus rg_bandit_read_table(const char *path, int64_t rows, int64_t columns, d
     if (strlen(text) != size)
         status = rg_fail(error, RG_E_FORMAT, "%s: not a text file", path);
     else
-        status = read_rows(text, path, rows, columns, table, error);
+        status = read_rows(text, path, rows, columns, table, lines, error);
     free(text);
     return status;
 }
@@ -196,13 +200,6 @@ static void cover_context(const State *s, int64_t context, RgRandom random, bool
 
 /* ---- life ---- */
 
-static RgSequences *all_contexts(int64_t contexts) {
-    RgSequences *prompts = rg_sequences_create();
-    for (int32_t c = 0; c < contexts; c++)
-        rg_sequences_append(prompts, &c, 1, NULL, 0);
-    return prompts;
-}
-
 static RgStatus check_options(const Options *o, RgError *error) {
     if (o->hide_best && o->responses < 3)
         return rg_fail(error, RG_E_RANGE,
@@ -228,12 +225,13 @@ static RgStatus create(RgEnvironment *environment, const void *options, RgRandom
 
     s->reward = normal_numbers(cells, o->reward_scale, rg_random_named(random, "reward"));
     if (o->reward_file[0] != '\0')
-        RG_TRY(rg_bandit_read_table(o->reward_file, o->contexts, o->responses, s->reward, error));
+        RG_TRY(rg_bandit_read_table(o->reward_file, o->contexts, o->responses, s->reward, NULL,
+                                    error));
     s->features = normal_numbers(cells * o->feature_count, 1, rg_random_named(random, "features"));
     s->covered = rg_allocate(cells, sizeof *s->covered);
     for (int64_t c = 0; c < o->contexts; c++)
         cover_context(s, c, rg_random_named(random, "coverage"), s->covered + c * o->responses);
-    s->prompts = all_contexts(o->contexts);
+    s->prompts = rg_enumerated_prompts(o->contexts);
 
     environment->space = (RgPolicySpace){.contexts = o->contexts,
                                          .responses = o->responses,
@@ -289,36 +287,15 @@ static void append_pair(State *s, int64_t i, const double *reference, RgRandom r
                         double *weight) {
     int32_t context = (int32_t)(i % s->options.contexts);
     behaviour_weights(s, context, reference, weight);
-    RgRandom own = rg_random_at(random, (uint64_t)i);
-    for (uint64_t k = 0; k < 2; k++) {
-        int32_t response =
-            (int32_t)rg_random_choice(rg_random_uniform(own, k), weight, s->options.responses);
-        rg_sequences_append(s->pairs->sequences, &context, 1, &response, 1);
-        weight[response] = 0;
-    }
-}
-
-static RgStatus label_pairs(State *s, const RgTask *task, RgRandom random, RgError *error) {
-    int64_t count = s->options.pairs;
-    uint8_t *preferred = rg_allocate(count, sizeof *preferred);
-    RgStatus status = rg_task_label(task, s->pairs->sequences, random, preferred, error);
-    for (int64_t i = 0; status == RG_OK && i < count; i++)
-        rg_pairs_append_label(s->pairs, preferred[i]);
-    free(preferred);
-    return status;
+    rg_enumerated_append_pair(s->pairs->sequences, context, s->options.responses, weight,
+                              rg_random_at(random, (uint64_t)i));
 }
 
 static RgStatus prepare(RgEnvironment *environment, RgPolicy *reference, RgRandom random,
                         RgError *error) {
     State *s = environment->state;
     const Options *o = &s->options;
-    if (!reference->type->logits || rg_policy_contexts(reference) != o->contexts ||
-        rg_policy_responses(reference) != o->responses)
-        return rg_fail(
-            error, RG_E_USAGE,
-            "the bandit has %lld contexts with %lld enumerated responses, and the %s policy has "
-            "other numbers: expected a tabular or log-linear policy made for it",
-            (long long)o->contexts, (long long)o->responses, reference->type->about.name);
+    RG_TRY(rg_enumerated_check_policy("bandit", o->contexts, o->responses, reference, error));
     destroy_data(s);
     s->pairs = rg_pairs_create();
     double *table = rg_allocate(o->contexts * o->responses, sizeof *table);
@@ -328,7 +305,8 @@ static RgStatus prepare(RgEnvironment *environment, RgPolicy *reference, RgRando
         append_pair(s, i, table, rg_random_named(random, "offline responses"), weight);
     free(weight);
     free(table);
-    RG_TRY(label_pairs(s, &environment->task, rg_random_named(random, "offline labels"), error));
+    RG_TRY(rg_enumerated_label_pairs(s->pairs, &environment->task,
+                                     rg_random_named(random, "offline labels"), error));
     environment->task.pairs = s->pairs;
     environment->task.demonstrations = s->demonstrations = rg_pairs_chosen(s->pairs);
     return RG_OK;

@@ -21,9 +21,9 @@ const bool *rg_bandit_covered(const RgEnvironment *environment);
 void rg_bandit_pair_shares(const RgEnvironment *environment, double *share);
 
 /* Read a table of numbers from a text file: one line per row, numbers separated by white space.
- * Empty lines, and text after a #, are ignored. table [rows, columns] out. The message of an error
- * names file and line. */
+ * Empty lines, and text after a #, are ignored. table [rows, columns] out; lines [rows] out, the
+ * line number of each row, or NULL. The message of an error names file and line. */
 RgStatus rg_bandit_read_table(const char *path, int64_t rows, int64_t columns, double *table,
-                              RgError *error);
+                              int *lines, RgError *error);
 
 #endif

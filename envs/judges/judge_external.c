@@ -58,8 +58,8 @@ struct RgExternal {
     RgMatcher *matcher;
     RgDisagreement on_disagreement;
     RgAnswerFailure on_failure;
-    Counts counts, taken;             /* in total, and at the last take_counts */
-    RgJudgeRequestCounts asked_taken; /* counts of requests at the last take_counts */
+    Counts counts, taken;                /* in total, and at the last take_counts */
+    RgJudgeRequestCounts requests_taken; /* counts of requests at the last take_counts */
 };
 
 static RgStatus make_pattern(RgExternal *e, const char *source, RgError *error) {
@@ -176,17 +176,17 @@ static RgVerdict combine(RgExternal *e, Saying one, Saying other) {
                                                         : RG_VERDICT_TIE;
 }
 
-static RgStatus read_verdicts(RgExternal *e, const RgAnswer *answers, const int64_t *asked,
+static RgStatus read_verdicts(RgExternal *e, const RgAnswer *answers, const int64_t *request,
                               int64_t count, RgVerdict *verdicts, RgError *error) {
     for (int64_t i = 0; i < count; i++) {
         Saying one = SAYS_TIE, other = SAYS_TIE;
-        if (asked[i] >= 0) {
-            RG_TRY(read_answer(e, &answers[asked[i]], &one, error));
-            RG_TRY(read_answer(e, &answers[asked[i] + 1], &other, error));
+        if (request[i] >= 0) {
+            RG_TRY(read_answer(e, &answers[request[i]], &one, error));
+            RG_TRY(read_answer(e, &answers[request[i] + 1], &other, error));
         }
         verdicts[i] = combine(e, one, other);
         e->counts.ties += verdicts[i] == RG_VERDICT_TIE;
-        e->counts.equal += asked[i] < 0;
+        e->counts.equal += request[i] < 0;
     }
     return RG_OK;
 }
@@ -195,23 +195,23 @@ RgStatus rg_external_compare(RgExternal *e, const RgJudgeQuery *pairs, int64_t c
                              RgVerdict *verdicts, RgError *error) {
     RgJudgeQuery *queries = rg_allocate(2 * count, sizeof *queries);
     RgAnswer *answers = rg_allocate(2 * count, sizeof *answers);
-    int64_t *asked = rg_allocate(count, sizeof *asked), most = 0;
+    int64_t *request = rg_allocate(count, sizeof *request), most = 0;
     for (int64_t i = 0; i < count; i++) {
-        asked[i] = -1;
+        request[i] = -1;
         if (strcmp(pairs[i].a, pairs[i].b) == 0)
             continue;
-        asked[i] = most;
+        request[i] = most;
         queries[most++] = pairs[i];
         queries[most++] = (RgJudgeQuery){pairs[i].prompt, pairs[i].b, pairs[i].a};
     }
     RgStatus status = rg_judge_requests_answer(e->requests, queries, most, answers, error);
     if (status == RG_OK)
-        status = read_verdicts(e, answers, asked, count, verdicts, error);
+        status = read_verdicts(e, answers, request, count, verdicts, error);
     e->counts.comparisons += status == RG_OK ? count : 0;
     rg_answers_release(answers, most);
     free(answers);
     free(queries);
-    free(asked);
+    free(request);
     return status;
 }
 
@@ -219,7 +219,7 @@ RgStatus rg_external_compare(RgExternal *e, const RgJudgeQuery *pairs, int64_t c
 
 void rg_external_take_counts(RgExternal *e, RgJudgeCount counts[RG_JUDGE_COUNTS]) {
     const RgJudgeRequestCounts *now = rg_judge_requests_counts(e->requests),
-                               *then = &e->asked_taken;
+                               *then = &e->requests_taken;
     const Counts *c = &e->counts, *t = &e->taken;
 #define REPLIES(kind) (double)(now->replies[kind] - then->replies[kind])
     const RgJudgeCount all[RG_JUDGE_COUNTS] = {
@@ -244,7 +244,7 @@ void rg_external_take_counts(RgExternal *e, RgJudgeCount counts[RG_JUDGE_COUNTS]
 #undef REPLIES
     memcpy(counts, all, sizeof all);
     e->taken = e->counts;
-    e->asked_taken = *now;
+    e->requests_taken = *now;
 }
 
 /* ---- the judge ---- */

@@ -123,13 +123,13 @@ static Usual usual_of(const double *value, int64_t count) {
 static double novelty(const Reading *reading, const RgSymbols *prompt, const RgSymbols *response) {
     RgTallies seen = {0};
     int n = reading->repetition;
-    int64_t total = response->count - n + 1, fresh = 0;
+    int64_t total = response->count - n + 1, novel = 0;
     for (int64_t end = n; end <= prompt->count; end++)
         rg_tallies_at(&seen, rg_symbols_ngram(prompt, end, n))->total++;
     for (int64_t end = n; end <= response->count; end++)
-        fresh += rg_tallies_at(&seen, rg_symbols_ngram(response, end, n))->total++ == 0;
+        novel += rg_tallies_at(&seen, rg_symbols_ngram(response, end, n))->total++ == 0;
     rg_tallies_free(&seen);
-    return total > 0 ? (double)fresh / (double)total : 0;
+    return total > 0 ? (double)novel / (double)total : 0;
 }
 
 /* In standard deviations from real text: 1 nearby, then falling. */
@@ -216,26 +216,26 @@ static void calibrate(Ngram *judge, const Corpus *corpus) {
     int64_t most = 2 * (corpus->count / CALIBRATION_SHARE + 1), n = 0;
     double *fluency = rg_allocate(most, sizeof *fluency);
     double *length = rg_allocate(most, sizeof *length);
-    double *fresh = rg_allocate(most, sizeof *fresh);
+    double *novelties = rg_allocate(most, sizeof *novelties);
     double logit = 0;
     for (int64_t i = 0; i < corpus->count; i++) {
         const RgSymbols *sides[] = {&corpus->chosen[i], &corpus->rejected[i]};
         for (int side = 0; for_calibration(i) && side < 2; side++) {
             fluency[n] = rg_ngram_model_score(&judge->fluency_model, sides[side]);
             length[n] = log((double)sides[side]->count + 1e-9);
-            fresh[n] = novelty(&judge->reading, &corpus->prompt[i], sides[side]);
+            novelties[n] = novelty(&judge->reading, &corpus->prompt[i], sides[side]);
             logit += fabs(style_logit(judge, sides[side]));
             n++;
         }
     }
     judge->fluency = usual_of(fluency, n);
     judge->log_length = usual_of(length, n);
-    judge->novelty = usual_of(fresh, n);
+    judge->novelty = usual_of(novelties, n);
     /* a typical text's tempered logit is ±3: σ = 0.95 */
     judge->temperature = fmax(1e-6, logit / (double)n / 3);
     free(fluency);
     free(length);
-    free(fresh);
+    free(novelties);
 }
 
 static RgStatus create(RgJudge *judge, const void *options, const RgJudgeShare *share,

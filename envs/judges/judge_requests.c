@@ -12,7 +12,7 @@
 /* Seconds: between two checks for a signal; for open requests after an early end; the longest pause
  * chosen by the program. */
 static const double glance = 0.1, grace = 3, longest_backoff = 60;
-static const double worth_telling = 10; /* seconds of waiting that are logged */
+static const double logged_wait = 10; /* seconds of waiting that are logged */
 
 typedef enum Progress { WAITING, UNDER_WAY, DONE } Progress;
 
@@ -38,7 +38,7 @@ struct RgJudgeRequests {
     int64_t count, open, under_way;
     double quiet_until; /* clock before which nothing is sent */
     double last_answer; /* clock */
-    bool told;          /* the current wait has been logged */
+    bool logged;        /* the current wait has been logged */
 };
 
 RgJudgeRequests *rg_judge_requests_create(RgJudgeClient *client,
@@ -108,7 +108,7 @@ static void open_batch(RgJudgeRequests *requests, const RgJudgeQuery *queries, i
     requests->open = requests->under_way = 0;
     requests->quiet_until = 0;
     requests->last_answer = rg_clock_seconds();
-    requests->told = false;
+    requests->logged = false;
     for (int64_t i = 0; i < count; i++) {
         Question *q = &requests->queries[i];
         q->request = requests->client->request(requests->client, &queries[i]);
@@ -214,18 +214,18 @@ static RgStatus take_back(RgJudgeRequests *requests, const Question *q, RgError 
 }
 
 /* Log a long pause or silence, once until an answer comes. */
-static void tell_pause(RgJudgeRequests *requests, const RgReply *reply, double seconds) {
-    if (seconds < worth_telling || requests->told)
+static void log_pause(RgJudgeRequests *requests, const RgReply *reply, double seconds) {
+    if (seconds < logged_wait || requests->logged)
         return;
-    requests->told = true;
+    requests->logged = true;
     rg_notice("%s: %s; %lld requests wait for %.0f seconds", requests->client->name, reply->text,
               (long long)requests->open, seconds);
 }
 
-static void tell_silence(RgJudgeRequests *requests, double now) {
-    if (now - requests->last_answer < worth_telling || requests->told)
+static void log_silence(RgJudgeRequests *requests, double now) {
+    if (now - requests->last_answer < logged_wait || requests->logged)
         return;
-    requests->told = true;
+    requests->logged = true;
     rg_notice("%s: no answer for %.0f seconds; %lld requests open, %lld of them sent",
               requests->client->name, now - requests->last_answer, (long long)requests->open,
               (long long)requests->under_way);
@@ -240,7 +240,7 @@ static void postpone(RgJudgeRequests *requests, Question *q, const RgReply *repl
     bool everyone = reply->kind == RG_REPLY_UNREACHED || reply->kind == RG_REPLY_BUSY;
     if (everyone || reply->wait > 0)
         requests->quiet_until = fmax(requests->quiet_until, q->ready);
-    tell_pause(requests, reply, pause);
+    log_pause(requests, reply, pause);
 }
 
 static RgStatus fail_for(const RgJudgeRequests *requests, const Question *q, const RgReply *reply,
@@ -277,7 +277,7 @@ static RgStatus take_reply(RgJudgeRequests *requests, RgReply *reply, RgError *e
     if (!complete && !requests->options.give_up)
         return fail_for(requests, q, reply, error);
     requests->last_answer = rg_clock_seconds();
-    requests->told = false;
+    requests->logged = false;
     *q->answer = (RgAnswer){reply->kind, reply->text};
     reply->text = NULL;
     q->progress = DONE;
@@ -312,7 +312,7 @@ static RgStatus work(RgJudgeRequests *requests, RgError *error) {
                            "far are kept, run again to continue",
                            (long long)requests->open);
         double now = rg_clock_seconds();
-        tell_silence(requests, now);
+        log_silence(requests, now);
         RG_TRY(send_due(requests, now, error));
         RG_TRY(receive(requests, until_due(requests, now), error));
     }

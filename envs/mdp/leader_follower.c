@@ -27,13 +27,13 @@ void rg_leader_follower_free(RgLeaderFollower *p) {
     *p = (RgLeaderFollower){0};
 }
 
-void rg_leader_follower_bc_hg(double temptation, RgLeaderFollower *p) {
+void rg_leader_follower_bc_hg(double reward, RgLeaderFollower *p) {
     enum { S, A, B, STATES, ANY = -1 };
     const struct {
         int state, leader, follower, next;
         double follower_reward, leader_reward;
-    } moves[] = {{S, ANY, 1, A, 1, 1},        {S, ANY, 2, B, 1, 0},  {A, 0, 0, S, 0, 0},
-                 {A, 0, 2, B, temptation, 0}, {A, 1, ANY, S, -1, 0}, {B, ANY, 0, S, 0, 0}};
+    } moves[] = {{S, ANY, 1, A, 1, 1},    {S, ANY, 2, B, 1, 0},  {A, 0, 0, S, 0, 0},
+                 {A, 0, 2, B, reward, 0}, {A, 1, ANY, S, -1, 0}, {B, ANY, 0, S, 0, 0}};
     *p = (RgLeaderFollower){.states = STATES,
                             .leader_actions = 2,
                             .follower_actions = 3,

@@ -41,8 +41,8 @@ void rg_leader_follower_free(RgLeaderFollower *process);
 
 /* The process with three states of BC-HG. The follower goes from S to A or to B, each with reward 1;
  * in A the leader's action 1 sends it back to S with reward −1, and under action 0 it may go on to B
- * with reward `temptation`. The leader gets 1 when the follower goes to A. */
-void rg_leader_follower_bc_hg(double temptation, RgLeaderFollower *process);
+ * with reward R. The leader gets 1 when the follower goes to A. */
+void rg_leader_follower_bc_hg(double reward, RgLeaderFollower *process);
 
 /* Read a problem file (doc/bilevel.md). RG_E_USAGE with file, line and key if it is not valid. Free
  * the process also after an error. */

@@ -34,7 +34,7 @@ static const RgOption options_table[] = {
                    "process with three states of BC-HG (arXiv:2603.14867)",
                    .later = true),
     RG_OPTION_REAL(
-        RgMdpOptions, temptation, "1", -1e6, 1e6,
+        RgMdpOptions, follower_reward, "1", -1e6, 1e6,
         "leader-follower without problem_file: R, the follower's reward for going from A "
         "to B",
         .later = true),

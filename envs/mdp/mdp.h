@@ -19,7 +19,7 @@ typedef struct RgMdpOptions {
     double slip;
     double incentive_penalty; /* four-rooms */
     const char *problem_file; /* these four: leader-follower; "": the process of BC-HG */
-    double temptation;
+    double follower_reward;
     int follower_value;
     double leader_discount; /* −1: the problem's own */
     int64_t horizon;        /* 0: the problem's own */

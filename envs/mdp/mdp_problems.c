@@ -247,7 +247,7 @@ static RgStatus make_leader_follower(const RgMdpOptions *o, RgMdpProblem *p, RgE
     if (o->problem_file[0])
         RG_TRY(rg_leader_follower_read(o->problem_file, process, error));
     else
-        rg_leader_follower_bc_hg(o->temptation, process);
+        rg_leader_follower_bc_hg(o->follower_reward, process);
     process->follower_value = o->follower_value;
     if (o->leader_discount >= 0)
         process->leader_discount = o->leader_discount;

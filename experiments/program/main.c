@@ -36,6 +36,7 @@ static const RgCommand *const commands[] = {
     &rg_command_export,
     &rg_command_export_results,
     &rg_command_export_trial,
+    &rg_command_reproduce,
     &rg_command_rerun,
     &rg_command_verify,
     &rg_command_merge,

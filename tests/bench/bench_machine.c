@@ -10,7 +10,6 @@
 #include "core/tensor/threads.h"
 #include "tests/bench/sgemm.h"
 
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -93,9 +92,10 @@ static void print_read_peak(int threads, const float *x, int64_t count) {
         double seconds = rg_clock_seconds() - start;
         best = seconds < best ? seconds : best;
     }
-    printf("{\"work\": \"read\", \"threads\": %d, \"bytes\": %" PRId64
-           ", \"sum\": %.6g, \"bytes_per_second\": %.6g}\n",
-           threads, count * (int64_t)sizeof *x, sum, (double)(blocks * BLOCK) * sizeof *x / best);
+    printf("{\"work\": \"read\", \"threads\": %d, \"bytes\": %lld, \"sum\": %.6g, "
+           "\"bytes_per_second\": %.6g}\n",
+           threads, (long long)(count * (int64_t)sizeof *x), sum,
+           (double)(blocks * BLOCK) * sizeof *x / best);
 }
 
 int main(int argc, char **argv) {

@@ -19,7 +19,6 @@
 #include "tests/bench/sgemm.h"
 
 #include <argp.h>
-#include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -419,17 +418,17 @@ static Measure measure(const Task *task, Bench *bench) {
 static void print_head(const Task *task) {
     printf(
         "{\"program\": \"regatta\", \"version\": \"%s\", \"blas_core\": \"%s\", \"work\": \"%s\", "
-        "\"shape\": \"%s\", \"precision\": \"%s\", \"threads\": %d, \"batch\": %" PRId64,
+        "\"shape\": \"%s\", \"precision\": \"%s\", \"threads\": %d, \"batch\": %lld",
         RG_VERSION, rg_blas_core(), task->work->name, task->shape->name,
-        rg_precision_names[task->precision], task->threads, task->batch);
+        rg_precision_names[task->precision], task->threads, (long long)task->batch);
 }
 
 static void print_json(const Task *task, const Measure *m) {
     print_head(task);
-    printf(", \"seconds\": %.6g, \"rounds\": %" PRId64 ", \"tokens\": %.0f"
+    printf(", \"seconds\": %.6g, \"rounds\": %lld, \"tokens\": %.0f"
            ", \"tokens_per_second\": %.6g, \"standard_flops\": %.6g, \"counted_flops\": %.6g"
            ", \"weight_bytes_per_token\": %.0f, \"weight_bytes\": %.0f, \"peak_bytes\": %.0f",
-           m->seconds, m->rounds, m->tokens, m->tokens / m->seconds, m->standard_flops,
+           m->seconds, (long long)m->rounds, m->tokens, m->tokens / m->seconds, m->standard_flops,
            m->counted_flops, m->weight_bytes, m->all_weight_bytes, m->peak_bytes);
     if (m->sgemm > 0)
         printf(", \"sgemm_beside\": %.6g, \"share_of_sgemm_beside\": %.4g", m->sgemm, m->share);
@@ -459,8 +458,8 @@ static void print_check(const Task *task, Bench *bench) {
 }
 
 static void print_row(const Task *task, const Measure *m) {
-    printf("%-6s  %s  batch %2" PRId64 "  %d thread%s  %8.1f ms  %8.0f tokens/s", task->work->name,
-           task->shape->name, task->batch, task->threads, task->threads > 1 ? "s" : " ",
+    printf("%-6s  %s  batch %2lld  %d thread%s  %8.1f ms  %8.0f tokens/s", task->work->name,
+           task->shape->name, (long long)task->batch, task->threads, task->threads > 1 ? "s" : " ",
            1e3 * m->seconds, m->tokens / m->seconds);
     if (m->standard_flops > 0)
         printf("  %6.1f GFLOP/s (%.1f by our own count)", m->standard_flops / m->seconds / 1e9,

@@ -28,11 +28,11 @@ static void run(const uint8_t *data, size_t size) {
 const FuzzTarget fuzz_config = {"config", run};
 
 /* The figures are told as a table, without an experiment beside them. */
-static void tell_paper(const RgPaper *paper) {
+static void print_paper(const RgPaper *paper) {
     RgError error = {0};
     for (int format = RG_TABLE_TEXT; format <= RG_TABLE_JSON; format++) {
         RgTableOptions options = {.format = (RgTableFormat)format, .out = stdout};
-        fuzz_good(rg_paper_table(paper, &options, &error), &error, NULL);
+        fuzz_good(rg_paper_table(paper, NULL, 0, &options, NULL, &error), &error, NULL);
     }
 }
 
@@ -42,7 +42,7 @@ static void run_paper(const uint8_t *data, size_t size) {
     fuzz_write("paper.cfg", (RgBytes){data, size});
     if (size == 0 || !fuzz_good(rg_paper_read("paper.cfg", &file, &error), &error, "paper.cfg"))
         return;
-    tell_paper(rg_paper_of(file));
+    print_paper(rg_paper_of(file));
     rg_paper_close(file);
 }
 

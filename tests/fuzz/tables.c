@@ -14,7 +14,7 @@ static void run(const uint8_t *data, size_t size) {
     fuzz_write("x.txt", (RgBytes){data, size});
     if (size == 0)
         return;
-    fuzz_good(rg_bandit_read_table("x.txt", 2, 3, rewards, &error), &error, "x.txt");
+    fuzz_good(rg_bandit_read_table("x.txt", 2, 3, rewards, NULL, &error), &error, "x.txt");
     if (!fuzz_good(rg_lexicon_load("x.txt", &lexicon, &error), &error, "x.txt"))
         return;
     char *text = fuzz_text((RgBytes){data, size});

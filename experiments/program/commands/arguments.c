@@ -6,7 +6,6 @@
 
 #include <argp.h>
 #include <errno.h>
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,9 +18,8 @@ RgStatus rg_argument_integer(const char *what, const char *text, int64_t low, in
     errno = 0;
     *value = strtoll(text, &end, 10);
     return errno || end == text || *end || *value < low || *value > high
-               ? rg_fail(error, RG_E_USAGE,
-                         "%s is \"%s\": expected an integer in [%" PRId64 ", %" PRId64 "]", what,
-                         text, low, high)
+               ? rg_fail(error, RG_E_USAGE, "%s is \"%s\": expected an integer in [%lld, %lld]",
+                         what, text, (long long)low, (long long)high)
                : RG_OK;
 }
 

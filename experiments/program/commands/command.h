@@ -120,9 +120,9 @@ extern const RgCommand rg_command_run, rg_command_status, rg_command_submit, rg_
     rg_command_list, rg_command_show, rg_command_table, rg_command_plot, rg_command_report,
     rg_command_compare, rg_command_tournament, rg_command_frontier, rg_command_budget,
     rg_command_sample, rg_command_score, rg_command_export, rg_command_export_results,
-    rg_command_export_trial, rg_command_rerun, rg_command_verify, rg_command_merge,
-    rg_command_forget, rg_command_check_store, rg_command_tokenize, rg_command_train_tokenizer,
-    rg_command_check_gradients, rg_command_new, rg_command_check_plugin;
+    rg_command_export_trial, rg_command_reproduce, rg_command_rerun, rg_command_verify,
+    rg_command_merge, rg_command_forget, rg_command_check_store, rg_command_tokenize,
+    rg_command_train_tokenizer, rg_command_check_gradients, rg_command_new, rg_command_check_plugin;
 
 /* Parses the command line and runs the command. argv[0] is "regatta NAME". Returns the exit status.
  * Bad usage and --help end the program. */

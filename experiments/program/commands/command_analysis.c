@@ -26,7 +26,9 @@ typedef struct TableArguments {
 static RgStatus paper_table(const TableArguments *a, RgError *error) {
     RgPaperFile *file;
     RG_TRY(rg_paper_read(a->paper, &file, error));
-    RgStatus status = rg_paper_table(rg_paper_of(file), &a->options, error);
+    const RgPaperStore store = {.store = a->options.store};
+    RgStatus status =
+        rg_paper_table(rg_paper_of(file), &store, store.store ? 1 : 0, &a->options, NULL, error);
     rg_paper_close(file);
     return status;
 }
@@ -140,6 +142,9 @@ static const RgArgument plot_arguments[] = {
     RG_ARGUMENT_OPTION(PlotArguments, options.output, "output", 'o', "FILE",
                        "figure to write: .svg, .png or .pdf, by its suffix",
                        .expected = "expected -o FILE.svg, FILE.png or FILE.pdf"),
+    RG_ARGUMENT_OPTION(
+        PlotArguments, options.y_log, "log-y", 0, NULL,
+        "logarithmic y axis, for kinds with curves; values of 0 or less are left out"),
     RG_ARGUMENT_OPTION(PlotArguments, options.title, "title", 0, "TEXT", "title (default: none)"),
     RG_ARGUMENT_OPTION(PlotArguments, options.width, "width", 0, "PIXELS",
                        "width at 96 pixels per inch (default: 480)", .low = 100, .high = 20000),

@@ -11,7 +11,7 @@ typedef struct CheckArguments {
 } CheckArguments;
 
 /* "trial 3, dpo seed 1 of small, key 0123456789abcdef" */
-static void tell_trial(const RgTrialCheck *trial) {
+static void print_trial(const RgTrialCheck *trial) {
     printf("  trial %ld", (long)trial->id);
     if (trial->key)
         printf(", %s seed %ld of %s, key %s", trial->label, (long)trial->seed, trial->experiment,
@@ -21,7 +21,7 @@ static void tell_trial(const RgTrialCheck *trial) {
         printf("    %s\n", trial->findings[i]);
 }
 
-static void tell(const CheckArguments *a, const RgStoreCheck *check) {
+static void print_check(const CheckArguments *a, const RgStoreCheck *check) {
     bool clean = rg_store_check_is_clean(check);
     printf("%s: %d trials, %d of them intact%s\n", a->path, check->trial_count, check->whole_count,
            clean ? ", no other damage" : "");
@@ -29,7 +29,7 @@ static void tell(const CheckArguments *a, const RgStoreCheck *check) {
         printf("  %s\n", check->findings[i]);
     for (int i = 0; i < check->trial_count; i++)
         if (check->trials[i].count > 0)
-            tell_trial(&check->trials[i]);
+            print_trial(&check->trials[i]);
     for (int i = 0; i < check->note_count; i++)
         printf("  note: %s\n", check->notes[i]);
     if (check->whole_count == 0 && (a->save || !clean))
@@ -60,7 +60,7 @@ static RgStatus check_store(void *arguments, RgError *error) {
     RgStoreCheck check;
     RgStatus status = rg_store_check(a->path, &check, error);
     if (status == RG_OK)
-        tell(a, &check);
+        print_check(a, &check);
     if (status == RG_OK && a->save && check.whole_count > 0)
         status = save(a, &check, error);
     if (status == RG_OK && !rg_store_check_is_clean(&check))

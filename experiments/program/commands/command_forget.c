@@ -18,7 +18,7 @@ typedef struct ForgetArguments {
     bool yes;
 } ForgetArguments;
 
-static void tell(const RgTrialRow *row, FILE *out) {
+static void print_trial(const RgTrialRow *row, FILE *out) {
     fprintf(out, "  %s, seed %lld, key %s: %s%s%s\n", row->label, (long long)row->seed, row->key,
             row->status, row->swept && strcmp(row->swept, "{}") != 0 ? ", " : "",
             row->swept && strcmp(row->swept, "{}") != 0 ? row->swept : "");
@@ -41,7 +41,7 @@ static RgStatus ask(const ForgetArguments *a, const RgTrialRows *rows, RgError *
     if (a->yes)
         return RG_OK;
     for (int i = 0; i < rows->count; i++)
-        tell(&rows->at[i], stderr);
+        print_trial(&rows->at[i], stderr);
     if (!isatty(STDIN_FILENO))
         return rg_fail(error, RG_E_USAGE,
                        "%s: %d trial%s would be removed, and there is no terminal to ask on: "

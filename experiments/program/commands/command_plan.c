@@ -23,14 +23,15 @@ static const char *amount(double value, bool exact, char text[32]) {
 }
 
 /* Prints one line; zero values are omitted. */
-static void tell(const char *what, double value, const char *unit, const char *note, bool exact) {
+static void print_amount(const char *what, double value, const char *unit, const char *note,
+                         bool exact) {
     char text[32];
     if (value > 0)
         printf("    %-22s %s%s%s%s\n", what, amount(value, exact, text), exact ? "" : unit,
                note[0] ? "  " : "", note);
 }
 
-static void tell_operations(const RgTrialCost *cost, bool exact) {
+static void print_operations(const RgTrialCost *cost, bool exact) {
     const struct {
         const char *what;
         double flops;
@@ -59,23 +60,24 @@ static void show(const RgTrialSpec *plan, const RgTrialCost *cost, bool exact) {
         printf("  sequences of at most %lld + %lld tokens\n", (long long)cost->prompt_length,
                (long long)cost->response_length);
     printf("  parameters\n");
-    tell("trained", (double)cost->trained, "", "", exact);
-    tell("frozen", (double)cost->frozen, "", plan->adapter.rank > 0 ? "shared" : "the reference",
-         exact);
+    print_amount("trained", (double)cost->trained, "", "", exact);
+    print_amount("frozen", (double)cost->frozen, "",
+                 plan->adapter.rank > 0 ? "shared" : "the reference", exact);
     printf("  memory\n");
-    tell("program and data", cost->program, "B", "", exact);
-    tell("weights", cost->weights, "B", "", exact);
-    tell("reference", cost->reference, "B", "", exact);
-    tell("gradients", cost->gradients, "B", "", exact);
-    tell("optimizer", cost->optimizer, "B", "", exact);
-    tell("the method's own", cost->own, "B", "", exact);
-    tell("activations", cost->activations, "B", "with their gradients", exact);
-    tell("evaluated passes", cost->values, "B", "of policy and reference", exact);
-    tell("operands", cost->copies, "B", "in bf16, or widened from it", exact);
-    tell("largest temporary", cost->temporary, "B", cost->temporary_of ? cost->temporary_of : "",
-         exact);
-    tell(cost->left_out ? "total, at least" : "total, at the peak", cost->total, "B", "", exact);
-    tell_operations(cost, exact);
+    print_amount("program and data", cost->program, "B", "", exact);
+    print_amount("weights", cost->weights, "B", "", exact);
+    print_amount("reference", cost->reference, "B", "", exact);
+    print_amount("gradients", cost->gradients, "B", "", exact);
+    print_amount("optimizer", cost->optimizer, "B", "", exact);
+    print_amount("the method's own", cost->own, "B", "", exact);
+    print_amount("activations", cost->activations, "B", "with their gradients", exact);
+    print_amount("evaluated passes", cost->values, "B", "of policy and reference", exact);
+    print_amount("operands", cost->copies, "B", "in bf16, or widened from it", exact);
+    print_amount("largest temporary", cost->temporary, "B",
+                 cost->temporary_of ? cost->temporary_of : "", exact);
+    print_amount(cost->left_out ? "total, at least" : "total, at the peak", cost->total, "B", "",
+                 exact);
+    print_operations(cost, exact);
     if (cost->left_out)
         printf("  without %s\n", cost->left_out);
 }

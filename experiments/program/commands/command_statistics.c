@@ -20,7 +20,7 @@ static const char expected_labels[] = RG_EXPECTED_STORE " and the labels of two 
 static RgStatus check_compare(void *arguments, RgError *error) {
     const RgCompareOptions *o = &((const CompareArguments *)arguments)->options;
     if (o->a && !o->b)
-        return rg_fail(error, RG_E_USAGE, expected_labels);
+        return rg_fail(error, RG_E_USAGE, "%s", expected_labels);
     if (o->against && o->a)
         return rg_fail(error, RG_E_USAGE,
                        "--against cannot be combined with two labels: it compares all "

@@ -24,14 +24,14 @@ typedef struct StatusArguments {
 } StatusArguments;
 
 /* "exact seed 1, exploration 0.3" */
-static void tell_name(const char *label, int64_t seed, const char *swept) {
+static void print_name(const char *label, int64_t seed, const char *swept) {
     char *swept_options = rg_swept_text(swept);
     printf("    %s seed %ld%s%s", label, (long)seed, swept_options[0] ? ", " : "", swept_options);
     free(swept_options);
 }
 
-static RgStatus tell_metric(const RgRunStatuses *statuses, const RgTrialSummary *entry,
-                            const char *stored, const char *name, RgError *error) {
+static RgStatus print_metric(const RgRunStatuses *statuses, const RgTrialSummary *entry,
+                             const char *stored, const char *name, RgError *error) {
     int64_t step;
     double value;
     RG_TRY(rg_run_statuses_metric(statuses, entry, stored, &value, &step, error));
@@ -44,11 +44,11 @@ static RgStatus tell_metric(const RgRunStatuses *statuses, const RgTrialSummary 
 }
 
 /* Prints the progress of a running or interrupted trial. */
-static RgStatus tell_place(const RgRunStatuses *statuses, const RgForecast *f, RgError *error) {
+static RgStatus print_progress(const RgRunStatuses *statuses, const RgForecast *f, RgError *error) {
     const RgTrialSummary *entry = f->entry;
     char text[32];
     RG_ASSERT(entry); /* only new trials have none */
-    tell_name(entry->label, entry->seed, entry->swept);
+    print_name(entry->label, entry->seed, entry->swept);
     if (entry->step < 0) {
         printf(": no step yet\n");
         return RG_OK;
@@ -66,16 +66,16 @@ static RgStatus tell_place(const RgRunStatuses *statuses, const RgForecast *f, R
     printf(", %s", rg_duration_text(rg_trial_summary_seconds(entry), text));
     const char *primary_metric = rg_environment_type(f->plan->environment.type)->primary_metric;
     char *stored = rg_string_format("eval/%s", primary_metric);
-    RgStatus status = tell_metric(statuses, entry, stored, primary_metric, error);
+    RgStatus status = print_metric(statuses, entry, stored, primary_metric, error);
     if (status == RG_OK)
-        status = tell_metric(statuses, entry, "loss", "loss", error);
+        status = print_metric(statuses, entry, "loss", "loss", error);
     printf("\n");
     free(stored);
     return status;
 }
 
-static RgStatus tell_of_state(const RgRunStatuses *statuses, const RgForecast *all, int64_t count,
-                              RgTrialState state, RgError *error) {
+static RgStatus print_state(const RgRunStatuses *statuses, const RgForecast *all, int64_t count,
+                            RgTrialState state, RgError *error) {
     bool first = true;
     RgStatus status = RG_OK;
     for (int64_t i = 0; i < count && status == RG_OK; i++) {
@@ -85,18 +85,18 @@ static RgStatus tell_of_state(const RgRunStatuses *statuses, const RgForecast *a
             printf("  %s\n", rg_state_names[state]);
         first = false;
         if (state == RG_STATE_RUNNING || state == RG_STATE_INTERRUPTED) {
-            status = tell_place(statuses, &all[i], error);
+            status = print_progress(statuses, &all[i], error);
         } else {
             const RgTrialSummary *entry = all[i].entry;
             RG_ASSERT(entry);
-            tell_name(entry->label, entry->seed, entry->swept);
+            print_name(entry->label, entry->seed, entry->swept);
             printf(": %s\n", entry->reason ? entry->reason : "no reason recorded");
         }
     }
     return status;
 }
 
-static void tell_counts(const int64_t by_state[RG_STATES], int64_t count, int64_t others) {
+static void print_counts(const int64_t by_state[RG_STATES], int64_t count, int64_t others) {
     const char *separator = ": ";
     printf("  %ld trials", (long)count);
     for (int i = 0; i < RG_STATES; i++) {
@@ -110,7 +110,7 @@ static void tell_counts(const int64_t by_state[RG_STATES], int64_t count, int64_
     printf("\n");
 }
 
-static void tell_left(const RgForecast *all, int64_t count, int64_t waiting, int64_t running) {
+static void print_left(const RgForecast *all, int64_t count, int64_t waiting, int64_t running) {
     char text[32];
     double left = rg_forecast_left(all, count);
     if (waiting == 0)
@@ -125,7 +125,7 @@ static void tell_left(const RgForecast *all, int64_t count, int64_t waiting, int
         printf("  left: about %s\n", rg_duration_text(left, text));
 }
 
-static void tell_missing(const RgExperiment *experiment) {
+static void print_missing(const RgExperiment *experiment) {
     char *missing = rg_missing_inputs(experiment);
     if (missing) {
         rg_make_printable(missing);
@@ -135,11 +135,11 @@ static void tell_missing(const RgExperiment *experiment) {
 }
 
 /* Sets `waiting` if any trial is left to run. */
-static RgStatus tell_experiment(const RgRunStatuses *statuses, const RgRunStatus *run_status,
-                                const RgExperiment *experiment, bool written, bool *waiting,
-                                RgError *error) {
-    static const RgTrialState told[] = {RG_STATE_RUNNING, RG_STATE_INTERRUPTED, RG_STATE_DIVERGED,
-                                        RG_STATE_FAILED};
+static RgStatus print_experiment(const RgRunStatuses *statuses, const RgRunStatus *run_status,
+                                 const RgExperiment *experiment, bool written, bool *waiting,
+                                 RgError *error) {
+    static const RgTrialState listed[] = {RG_STATE_RUNNING, RG_STATE_INTERRUPTED, RG_STATE_DIVERGED,
+                                          RG_STATE_FAILED};
 
     int64_t by_state[RG_STATES] = {0}, count = experiment->trial_count, known = 0;
     RgForecast *all = rg_forecast(experiment, run_status, written, NULL);
@@ -147,26 +147,26 @@ static RgStatus tell_experiment(const RgRunStatuses *statuses, const RgRunStatus
         by_state[all[i].state]++;
         known += all[i].entry != NULL;
     }
-    tell_counts(by_state, count, run_status->count - known);
-    tell_missing(experiment);
+    print_counts(by_state, count, run_status->count - known);
+    print_missing(experiment);
     RgStatus status = RG_OK;
-    for (size_t i = 0; i < sizeof told / sizeof *told && status == RG_OK; i++)
-        status = tell_of_state(statuses, all, count, told[i], error);
+    for (size_t i = 0; i < sizeof listed / sizeof *listed && status == RG_OK; i++)
+        status = print_state(statuses, all, count, listed[i], error);
     int64_t left = count - by_state[RG_STATE_FINISHED] - by_state[RG_STATE_DIVERGED];
     if (status == RG_OK)
-        tell_left(all, count, left, by_state[RG_STATE_RUNNING]);
+        print_left(all, count, left, by_state[RG_STATE_RUNNING]);
     free(all);
     *waiting |= left > 0;
     return status;
 }
 
 /* For a config from another version of the program, which this one rejects: uses the rows alone. */
-static void tell_rows(const RgRunStatus *run_status, const RgError *reason) {
+static void print_rows(const RgRunStatus *run_status, const RgError *reason) {
     printf("  %ld trials have begun; the total is not known: %s\n", (long)run_status->count,
            reason->text);
     for (int64_t i = 0; i < run_status->count; i++) {
         const RgTrialSummary *entry = &run_status->entries[i];
-        tell_name(entry->label, entry->seed, entry->swept);
+        print_name(entry->label, entry->seed, entry->swept);
         printf(": %s%s%s", entry->status, entry->reason ? ", " : "",
                entry->reason ? entry->reason : "");
         if (entry->step >= 0)
@@ -198,12 +198,12 @@ static RgStatus look(const StatusArguments *a, bool *waiting, RgError *error) {
         printf("%s%s%s%s\n", i > 0 ? "\n" : "", run_status->experiment, runs ? ", run by " : "",
                runs ? holder : "");
         if (rg_experiment_restore(run_status->config, &experiment, &reason) != RG_OK) {
-            tell_rows(run_status, &reason);
+            print_rows(run_status, &reason);
             continue;
         }
         status = rg_use_recorded_inputs(experiment, statuses.store, error);
         if (status == RG_OK)
-            status = tell_experiment(&statuses, run_status, experiment, runs, waiting, error);
+            status = print_experiment(&statuses, run_status, experiment, runs, waiting, error);
         rg_experiment_close(experiment);
     }
     rg_run_statuses_close(&statuses);

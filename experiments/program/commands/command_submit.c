@@ -10,6 +10,7 @@
 #include "experiments/program/commands/command.h"
 #include "experiments/program/run/run.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -118,14 +119,14 @@ static void write_script(FILE *file, const Job *job, const SubmitArguments *a) {
 static RgStatus run_program(const char *const *words, char line[128], RgError *error) {
     int ends[2], how = 0;
     if (pipe(ends) != 0)
-        return rg_fail(error, RG_E_FILE, "cannot make a pipe: %m");
+        return rg_fail(error, RG_E_FILE, "cannot make a pipe: %s", strerror(errno));
     pid_t child = fork();
     if (child == 0) {
         dup2(ends[1], STDOUT_FILENO);
         close(ends[0]);
         close(ends[1]);
         execvp(words[0], (char *const *)words);
-        fprintf(stderr, "%s: %m\n", words[0]);
+        fprintf(stderr, "%s: %s\n", words[0], strerror(errno));
         _exit(127);
     }
     close(ends[1]);

@@ -81,7 +81,7 @@ static RgStatus read_model(const RgTrialSpec *plan, const RgPolicySpace *space,
 /* ---- the work of a method that has its own step ---- */
 
 typedef struct Work {
-    bool told;
+    bool declared;
     RgWork create, step;
 } Work;
 
@@ -95,9 +95,9 @@ static Work work_of(const RgTrialSpec *plan, const RgEnvironment *environment,
                                .parameters = trained,
                                .enumerated = space->contexts * space->responses,
                                .mdp = environment->task.mdp != NULL};
-    Work work = {.told = false};
-    work.told = rg_algorithm_work(plan->algorithm, plan->algorithm_options, &terms, &work.create,
-                                  &work.step);
+    Work work = {.declared = false};
+    work.declared = rg_algorithm_work(plan->algorithm, plan->algorithm_options, &terms,
+                                      &work.create, &work.step);
     return work;
 }
 
@@ -186,7 +186,7 @@ static void plan_temporaries(const RgTrialSpec *plan, const RgTransformerCost *m
     take_temporary(cost, rg_transformer_sampling_bytes(model, &sampled), "sampling in evaluation");
     RgRecipeCounts counts = rg_recipe_counts(&plan->recipe);
     struct RgWorkItem drawn = largest_pass(&work->step, RG_WORK_SAMPLED);
-    if (!work->told)
+    if (!work->declared)
         drawn = (struct RgWorkItem){.prompts = plan->training.batch,
                                     .copies = counts.sampled + counts.third};
     if (drawn.copies > 0) {
@@ -328,7 +328,7 @@ static void plan_step(const RgTrialSpec *plan, const RgTransformerCost *model, R
     RgPassLoad whole = of_prompts(load, part), all = of_prompts(load, plan->training.batch);
     cost->activations = pass_cost(plan, model, load, part).peak;
     cost->copies = rg_transformer_copies_bytes(model, &whole);
-    if (work->told) {
+    if (work->declared) {
         plan_work(model, load, work, cost);
         return;
     }
@@ -413,7 +413,7 @@ static void count_work(const RgWork *work, const RgTask *task, double *tokens, d
  * transformers. */
 static void plan_rollout(const RgTrialSpec *plan, const RgTransformerCost *model, const Work *work,
                          const RgTask *task, RgTrialCost *cost) {
-    if (work->told) {
+    if (work->declared) {
         count_work(&work->create, task, &cost->create_tokens, &cost->create_queries);
         count_work(&work->step, task, &cost->generated_tokens, &cost->judge_queries);
         cost->at_most = work->create.at_most || work->step.at_most;

@@ -164,8 +164,8 @@ typedef struct Unfolding {
 static RgStatus add_variation(void *context, const RgSettings *trial, json_t *swept_options,
                               RgError *error) {
     const Unfolding *unfolding = context;
-    rg_wait_tell(unfolding->wait, "%s: unfolding many trials, which takes a while",
-                 unfolding->experiment->options.name);
+    rg_wait_report(unfolding->wait, "%s: unfolding many trials, which takes a while",
+                   unfolding->experiment->options.name);
     return add_trial(unfolding->experiment, trial, unfolding->seed, swept_options, error);
 }
 
@@ -347,10 +347,10 @@ static RgStatus finish_opening(RgExperiment *e, RgStatus status, RgExperiment **
 static RgStatus add_resolved(RgExperiment *e, const char *swept_json, RgError *error) {
     const RgSetting *seed = rg_settings_find(e->settings, "seed");
     if (!seed || seed->kind != RG_SETTING_INTEGER)
-        return rg_fail(error, RG_E_USAGE, "not the resolved settings of a trial: seed is missing");
+        return rg_fail(error, RG_E_FORMAT, "not the resolved settings of a trial: seed is missing");
     json_t *swept = json_loads(swept_json, 0, NULL);
     if (!swept)
-        return rg_fail(error, RG_E_USAGE, "the swept options are not JSON: %s", swept_json);
+        return rg_fail(error, RG_E_FORMAT, "the swept options are not JSON: %s", swept_json);
     RgStatus status = add_trial(e, e->settings, strtoll(seed->text, NULL, 10), swept, error);
     json_decref(swept);
     return status;

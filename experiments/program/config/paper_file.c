@@ -7,35 +7,49 @@
 #include "core/options.h"
 
 #include <dirent.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 /* One figure of the file. */
 typedef struct FigureOptions {
-    const char *method, *metric, *quantity, *value, *setting, *source, *checked;
+    const char *method, *metric, *quantity, *value, *setting, *source, *checked, *experiment;
+    double exact, tolerance; /* UNSET: not given */
+    const char *tolerance_reason, *differs, *not_comparable;
     RgOptionList where;
 } FigureOptions;
+
+#define UNSET (-1e30)
 
 static const RgOption figure_options[] = {
     RG_OPTION_STRING(FigureOptions, method, NULL, "label or algorithm to compare it with"),
     RG_OPTION_STRING(FigureOptions, metric, NULL, "the paper's name of the metric"),
     RG_OPTION_STRING(FigureOptions, quantity, "", "metric of the experiment shown beside it"),
-    RG_OPTION_STRING(FigureOptions, value, NULL, "as printed, with its uncertainty"),
+    RG_OPTION_STRING(FigureOptions, value, "", "as printed, with its uncertainty"),
     RG_OPTION_STRING(FigureOptions, setting, NULL, "model, data, judge"),
     RG_OPTION_STRING(FigureOptions, source, NULL, "table, figure or section of the paper"),
     RG_OPTION_STRING(FigureOptions, checked, NULL, "how it was verified"),
+    RG_OPTION_STRING(FigureOptions, experiment, "",
+                     "name of the experiment among `experiments` (default: the first)"),
+    RG_OPTION_REAL(FigureOptions, exact, "-1e30", UNSET, 1e30, "the exact value, where known"),
+    RG_OPTION_REAL(FigureOptions, tolerance, "-1e30", UNSET, 1e30,
+                   "largest difference, beside that of the seeds, that counts as agreement"),
+    RG_OPTION_STRING(FigureOptions, tolerance_reason, "", "where the tolerance comes from"),
+    RG_OPTION_STRING(FigureOptions, differs, "", "the reason of a known difference"),
+    RG_OPTION_STRING(FigureOptions, not_comparable, "", "the reason why it cannot be compared"),
     RG_OPTION_LIST(FigureOptions, where, "swept options that trials must have: \"name=value\""),
     RG_OPTION_END,
 };
 
 typedef struct PaperOptions {
     const char *title, *reference;
-    RgOptionList differences, unknown;
+    RgOptionList experiments, differences, unknown;
 } PaperOptions;
 
 static const RgOption paper_options[] = {
     RG_OPTION_STRING(PaperOptions, title, NULL, "of the paper"),
     RG_OPTION_STRING(PaperOptions, reference, NULL, "authors, year, place of publication"),
+    RG_OPTION_LIST(PaperOptions, experiments, "configs that run the figures again"),
     RG_OPTION_LIST(PaperOptions, differences, "how its settings differ from those here"),
     RG_OPTION_LIST(PaperOptions, unknown, "what could not be verified"),
     RG_OPTION_END,
@@ -44,6 +58,7 @@ static const RgOption paper_options[] = {
 struct RgPaperFile {
     RgSettings *settings; /* holds the texts */
     RgReported *figures;
+    const char *experiments[RG_LIST_MOST + 1];
     const char *differences[RG_LIST_MOST + 1], *unknown[RG_LIST_MOST + 1];
     RgPaper paper;
 };
@@ -73,6 +88,37 @@ static RgStatus read_condition(RgPaperFile *file, const char *path, const char *
     return RG_OK;
 }
 
+/* The name of a config's experiment: its file's name without folders and suffix. */
+static bool is_named(const char *path, const char *name) {
+    const char *slash = strrchr(path, '/'), *own = slash ? slash + 1 : path;
+    size_t length = strlen(name);
+    return strncmp(own, name, length) == 0 && strcmp(own + length, ".cfg") == 0;
+}
+
+/* Refuse what the keys of one figure require of each other. */
+static RgStatus check_figure(const RgPaperFile *file, const char *path, const FigureOptions *o,
+                             RgError *error) {
+    bool named = o->experiment[0] == '\0';
+    for (int i = 0; file->experiments[i]; i++)
+        named = named || is_named(file->experiments[i], o->experiment);
+    const RgRequirement requirements[] = {
+        {o->value[0] || o->exact > UNSET, "value, or exact without it"},
+        {o->tolerance == UNSET || o->tolerance >= 0, "tolerance of 0 or more"},
+        {o->tolerance == UNSET || o->tolerance_reason[0], "tolerance_reason beside tolerance"},
+        {named, "experiment that is the name of one of `experiments`"},
+    };
+    for (size_t i = 0; i < sizeof requirements / sizeof *requirements; i++)
+        if (!requirements[i].met) {
+            char *at = rg_string_format("%s.method", path);
+            RgStatus status =
+                rg_setting_refuse(rg_settings_find(file->settings, at), error,
+                                  "expected %s in this figure", requirements[i].expected);
+            free(at);
+            return status;
+        }
+    return RG_OK;
+}
+
 static RgStatus read_figure(RgPaperFile *file, int64_t index, RgError *error) {
     FigureOptions o;
     char *path = rg_string_format("figures.%lld", (long long)index);
@@ -85,14 +131,24 @@ static RgStatus read_figure(RgPaperFile *file, int64_t index, RgError *error) {
                                  .value = o.value,
                                  .setting = o.setting,
                                  .source = o.source,
-                                 .checked = o.checked};
+                                 .checked = o.checked,
+                                 .experiment = o.experiment,
+                                 .exact = o.exact > UNSET ? o.exact : NAN,
+                                 .tolerance = o.tolerance > UNSET ? o.tolerance : NAN,
+                                 .tolerance_reason = o.tolerance_reason,
+                                 .differs = o.differs,
+                                 .not_comparable = o.not_comparable};
+    if (status == RG_OK)
+        status = check_figure(file, path, &o, error);
     for (int64_t i = 0; status == RG_OK && i < o.where.count; i++) {
         char *at = rg_string_format("%s.where.%lld", path, (long long)i);
         status = read_condition(file, at, o.where.item[i].text, reported, error);
         free(at);
     }
-    static const char *const known[] = {"method", "metric",  "quantity", "value", "setting",
-                                        "source", "checked", "where",    NULL};
+    static const char *const known[] = {
+        "method",    "metric",           "quantity", "value",          "setting",
+        "source",    "checked",          "where",    "experiment",     "exact",
+        "tolerance", "tolerance_reason", "differs",  "not_comparable", NULL};
     if (status == RG_OK)
         status = rg_settings_check_used(file->settings, path, known, error);
     free(path);
@@ -106,11 +162,12 @@ static RgStatus read_content(RgPaperFile *file, const char *path, RgError *error
     if (count == 0)
         return rg_fail(error, RG_E_USAGE, "%s: no figures, expected figures = ( { … } );", path);
     RG_TRY(rg_options_read(paper_options, file->settings, "", &o, error));
+    take_sentences(&o.experiments, file->experiments);
     file->figures = rg_allocate(count, sizeof *file->figures);
     file->paper.figure_count = count;
     for (int64_t i = 0; i < count; i++)
         RG_TRY(read_figure(file, i, error));
-    static const char *const known[] = {"title",       "reference", "figures",
+    static const char *const known[] = {"title",       "reference", "experiments", "figures",
                                         "differences", "unknown",   NULL};
     RG_TRY(rg_settings_check_used(file->settings, "", known, error));
     take_sentences(&o.differences, file->differences);
@@ -118,6 +175,7 @@ static RgStatus read_content(RgPaperFile *file, const char *path, RgError *error
     file->paper.title = o.title;
     file->paper.reference = o.reference;
     file->paper.figures = file->figures;
+    file->paper.experiments = file->experiments;
     file->paper.differences = file->differences;
     file->paper.unknown = file->unknown;
     return RG_OK;
@@ -130,22 +188,35 @@ static int is_paper(const struct dirent *entry) {
     return length > 4 && strcmp(entry->d_name + length - 4, ".cfg") == 0;
 }
 
-/* "dpo, hpgd, parl, sail". The caller frees it. */
-static char *paper_names(const char *folder) {
+char **rg_paper_names(int64_t *count) {
     struct dirent **entries;
-    char *names = rg_string_copy("");
-    int count = scandir(folder, &entries, is_paper, alphasort);
-    for (int i = 0; i < count; i++) {
-        int length = (int)strlen(entries[i]->d_name) - 4;
-        char *longer =
-            rg_string_format("%s%s%.*s", names, i ? ", " : "", length, entries[i]->d_name);
-        free(names);
-        names = longer;
+    char *folder = rg_own_file("analysis/papers");
+    int found = scandir(folder, &entries, is_paper, alphasort);
+    free(folder);
+    *count = found > 0 ? found : 0;
+    char **names = rg_allocate(*count + 1, sizeof *names);
+    for (int i = 0; i < found; i++) {
+        names[i] =
+            rg_string_format("%.*s", (int)strlen(entries[i]->d_name) - 4, entries[i]->d_name);
         free(entries[i]);
     }
-    if (count >= 0)
+    if (found >= 0)
         free(entries);
     return names;
+}
+
+/* "dpo, hpgd, parl, sail". The caller frees it. */
+static char *joined_names(void) {
+    int64_t count;
+    char **names = rg_paper_names(&count), *all = rg_string_copy("");
+    for (int64_t i = 0; i < count; i++) {
+        char *longer = rg_string_format("%s%s%s", all, i ? ", " : "", names[i]);
+        free(all);
+        free(names[i]);
+        all = longer;
+    }
+    free(names);
+    return all;
 }
 
 static RgStatus find_paper(const char *name, char **path, RgError *error) {
@@ -154,7 +225,7 @@ static RgStatus find_paper(const char *name, char **path, RgError *error) {
         *path = rg_string_copy(name);
         return RG_OK;
     }
-    char *folder = rg_own_file("analysis/papers"), *names = paper_names(folder);
+    char *folder = rg_own_file("analysis/papers"), *names = joined_names();
     char *listed = rg_string_format(", %s,", names), *wanted = rg_string_format(" %s,", name);
     RgStatus status = RG_OK;
     if (strstr(listed, wanted))

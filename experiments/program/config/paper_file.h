@@ -3,13 +3,18 @@
  *
  *     title = "…";
  *     reference = "Author et al. 2024, arXiv:…";
+ *     experiments = [ "experiments/published/NAME.cfg" ];     configs that run them again
  *     figures = ( { method = "dpo"; metric = "win rate"; value = "0.5 ± 0.1"; setting = "…";
  *                   source = "Table 1"; checked = "paper";
- *                   quantity = "win_rate_base"; where = ["beta=0.1"]; } );
+ *                   quantity = "win_rate_base"; where = ["beta=0.1"]; experiment = "NAME";
+ *                   exact = 0.53; tolerance = 0.02; tolerance_reason = "…"; } );
  *     differences = [ "…" ];
  *     unknown = [ "…" ];
  *
- * `quantity` and `where` of a figure may be omitted, and so may `differences` and `unknown`. */
+ * A figure may omit `quantity` and what follows it, and a file `experiments`, `differences` and
+ * `unknown`. With a tolerance a figure has a verdict (analysis/compare/paper.h). `differs` gives the
+ * reason of a known difference; `not_comparable` gives the reason why there is no verdict. A figure
+ * that no paper reports, only an exact value, has no `value`. */
 #ifndef RG_EXPERIMENTS_PROGRAM_CONFIG_PAPER_FILE_H
 #define RG_EXPERIMENTS_PROGRAM_CONFIG_PAPER_FILE_H
 
@@ -20,6 +25,8 @@ typedef struct RgPaperFile RgPaperFile;
 /* Reads a file by name, such as "sail", or by path (with a slash, or ending in .cfg). RG_E_USAGE
  * lists the known names, or has file, line and key. */
 RgStatus rg_paper_read(const char *name, RgPaperFile **file, RgError *error);
+/* The files of analysis/papers by name: [*count], sorted. The caller frees each and the array. */
+char **rg_paper_names(int64_t *count);
 void rg_paper_close(RgPaperFile *file);
 const RgPaper *rg_paper_of(const RgPaperFile *file);
 

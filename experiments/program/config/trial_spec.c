@@ -284,6 +284,12 @@ static const char *part_path(const RgSettings *s, const char *part, char path[96
     return rg_settings_find(s, path) ? path : part;
 }
 
+/* The path of the setting that chooses the judge. Some environments have one judge. */
+static const char *judge_path(const RgSettings *s, char path[96]) {
+    const char *judge = part_path(s, "environment.judge", path);
+    return rg_settings_find(s, judge) ? judge : part_path(s, "environment", path);
+}
+
 static RgStatus check_rewards(const RgTrialSpec *plan, const void *options, const RgSettings *s,
                               RgError *error) {
     const RgEnvironmentType *type = rg_environment_type(plan->environment.type);
@@ -292,7 +298,7 @@ static RgStatus check_rewards(const RgTrialSpec *plan, const void *options, cons
     bool rewards = !type->gives_rewards || type->gives_rewards(options);
     if (rg_recipe_check_rewards(plan->algorithm, &plan->recipe, rewards, &reason) == RG_OK)
         return RG_OK;
-    return refuse(part_path(s, "environment.judge", path), s, &reason, error);
+    return refuse(judge_path(s, path), s, &reason, error);
 }
 
 /* Refuses the setting `path`, which asks for `metric`, if evaluations do not have that. */
@@ -373,18 +379,18 @@ static RgStatus refuse_missing(const RgSetting *input, RgError *error) {
 }
 
 /* Replaces a message that has an input's path but not its setting. */
-static RgStatus refuse_where_told(void *told, const RgOption *option, const RgSetting *setting,
-                                  RgError *error) {
-    return rg_input_is_missing(option, setting) && strstr(told, setting->text) &&
-                   !strstr(told, setting->path)
+static RgStatus refuse_if_named(void *message, const RgOption *option, const RgSetting *setting,
+                                RgError *error) {
+    return rg_input_is_missing(option, setting) && strstr(message, setting->text) &&
+                   !strstr(message, setting->path)
                ? refuse_missing(setting, error)
                : RG_OK;
 }
 
 RgStatus rg_resolved_name_missing(const RgSettings *resolved, RgStatus status, RgError *error) {
     if (status != RG_OK && error) {
-        RgError told = *error;
-        rg_resolved_visit(resolved, refuse_where_told, told.text, error);
+        RgError message = *error;
+        rg_resolved_visit(resolved, refuse_if_named, message.text, error);
     }
     return status;
 }
@@ -394,9 +400,9 @@ static RgStatus record_what_is_there(void *resolved, const RgOption *option,
                                      const RgSetting *setting, RgError *error) {
     char sha256[RG_SHA256_TEXT];
     (void)error;
-    RgError untold = {0};
+    RgError ignored = {0};
     if (names_input(option, setting) && rg_input_is_summable(setting->text) &&
-        rg_input_sum(option, setting->text, sha256, &untold) == RG_OK)
+        rg_input_sum(option, setting->text, sha256, &ignored) == RG_OK)
         record_input(resolved, setting, sha256);
     return RG_OK;
 }

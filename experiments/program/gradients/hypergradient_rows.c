@@ -6,7 +6,6 @@
 #include "experiments/program/gradients/gradient_moments.h"
 
 #include <stdlib.h>
-#include <string.h>
 
 /* PARL on its own policy, with the options' batches at temperature 1. */
 static RgStatus make_trainer(const RgTrialSetup *setup, const RgTrialSpec *plan,
@@ -40,13 +39,13 @@ static RgStatus exact_side(const RgTrialSetup *setup, const RgTrialSpec *plan,
     RgStatus status = RG_OK;
     if (!rg_parl_solve_lower(trainer->state))
         status =
-            rg_fail(error, RG_E_USAGE, "%s: the lower level has not converged", plan->part.label);
+            rg_fail(error, RG_E_RANGE, "%s: the lower level has not converged", plan->part.label);
     RgEstimateReport report;
     double objective;
     if (status == RG_OK)
         status = rg_parl_hypergradient(trainer, &exactly, trainer->state, 0, &objective, exact,
                                        &report, error);
-    memcpy(reward->value, own->value, (size_t)own->count * sizeof *own->value);
+    rg_parameters_copy(own, reward);
     rg_trainer_destroy(trainer);
     return status;
 }

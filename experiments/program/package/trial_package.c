@@ -363,7 +363,7 @@ static RgStatus check_names(const char *path, const RgTrialPackage *package, RgE
 /* ---- inputs ---- */
 
 /* Path of an input as given by the caller, or NULL. */
-static const char *input_said(const char *setting, const RgTrialOpening *opening) {
+static const char *given_input(const char *setting, const RgTrialOpening *opening) {
     size_t length = strlen(setting);
     for (int i = 0; i < opening->input_count; i++)
         if (strncmp(opening->inputs[i], setting, length) == 0 && opening->inputs[i][length] == '=')
@@ -411,9 +411,9 @@ static RgStatus place_input(const RgTrialPackage *package, const json_t *input,
     RG_TRY(check_description(input, error));
     const char *setting = json_string_value(json_object_get(input, "setting"));
     const char *path = json_string_value(json_object_get(input, "path"));
-    const char *said = input_said(setting, opening);
-    char *packed = said ? NULL : input_packed(package, input, setting, path);
-    const char *at = said ? said : packed ? packed : path;
+    const char *given = given_input(setting, opening);
+    char *packed = given ? NULL : input_packed(package, input, setting, path);
+    const char *at = given ? given : packed ? packed : path;
     RgStatus status = rg_input_check(input, at, error);
     if (status == RG_OK)
         rg_settings_set(settings, setting, RG_SETTING_STRING, at, "trial.json", 0);
@@ -422,21 +422,21 @@ static RgStatus place_input(const RgTrialPackage *package, const json_t *input,
 }
 
 /* Every --input must name an input of the trial. */
-static RgStatus check_said(const RgTrialPackage *package, const char *said, RgError *error) {
-    size_t i, length = strcspn(said, "=");
+static RgStatus check_given(const RgTrialPackage *package, const char *given, RgError *error) {
+    size_t i, length = strcspn(given, "=");
     const json_t *input, *list = json_object_get(package->record, "inputs");
     char names[512] = "";
     json_array_foreach(list, i, input) {
         const char *setting = json_string_value(json_object_get(input, "setting"));
-        if (setting && said[length] && strlen(setting) == length &&
-            strncmp(setting, said, length) == 0)
+        if (setting && given[length] && strlen(setting) == length &&
+            strncmp(setting, given, length) == 0)
             return RG_OK;
         size_t used = strlen(names);
         snprintf(names + used, sizeof names - used, "%s%s", used ? ", " : "",
                  setting ? setting : "");
     }
     return rg_fail(error, RG_E_USAGE,
-                   "--input %s: expected SETTING=PATH; the trial's inputs are %s", said,
+                   "--input %s: expected SETTING=PATH; the trial's inputs are %s", given,
                    names[0] ? names : "none");
 }
 
@@ -445,7 +445,7 @@ static RgStatus place_inputs(const RgTrialPackage *package, const RgTrialOpening
     size_t i;
     const json_t *input;
     for (int k = 0; k < opening->input_count; k++)
-        RG_TRY(check_said(package, opening->inputs[k], error));
+        RG_TRY(check_given(package, opening->inputs[k], error));
     json_array_foreach(json_object_get(package->record, "inputs"), i, input)
         RG_TRY(place_input(package, input, opening, settings, error));
     return RG_OK;
@@ -470,24 +470,24 @@ static RgStatus check_listed(void *record, const RgOption *option, const RgSetti
 /* ---- the experiment ---- */
 
 /* Checks that trial.json agrees with config.json about the trial. */
-static RgStatus check_told(const RgTrialPackage *package, RgError *error) {
+static RgStatus check_trial(const RgTrialPackage *package, RgError *error) {
     const RgTrialSpec *plan = &package->experiment->trials[0];
-    char seed[32], told[32];
+    char seed[32], recorded[32];
     snprintf(seed, sizeof seed, "%lld", (long long)plan->seed);
-    snprintf(told, sizeof told, "%lld",
+    snprintf(recorded, sizeof recorded, "%lld",
              (long long)json_integer_value(json_object_get(package->record, "seed")));
     const struct {
-        const char *name, *told, *made;
+        const char *name, *recorded, *resolved;
     } facts[] = {
         {"label", rg_trial_package_text(package, "label"), plan->part.label},
         {"algorithm", rg_trial_package_text(package, "algorithm"), plan->algorithm->about.name},
-        {"seed", told, seed},
+        {"seed", recorded, seed},
     };
     for (size_t i = 0; i < sizeof facts / sizeof *facts; i++)
-        if (strcmp(facts[i].told, facts[i].made) != 0)
+        if (strcmp(facts[i].recorded, facts[i].resolved) != 0)
             return rg_fail(error, RG_E_FORMAT,
                            "trial.json: %s is \"%.300s\", but config.json has \"%s\"",
-                           facts[i].name, facts[i].told, facts[i].made);
+                           facts[i].name, facts[i].recorded, facts[i].resolved);
     return RG_OK;
 }
 
@@ -508,7 +508,7 @@ static RgStatus make_experiment(RgTrialPackage *package, const RgTrialOpening *o
         status = rg_experiment_of_trial(rg_trial_package_text(package, "experiment"), settings,
                                         swept, &package->experiment, error);
     if (status == RG_OK)
-        status = check_told(package, error);
+        status = check_trial(package, error);
     if (status == RG_OK) { /* the settings that will run, with all changes made here */
         const RgSettings *resolved = package->experiment->trials[0].resolved;
         status = rg_allowed_check(&opening->allowed, resolved, error);

@@ -106,7 +106,7 @@ static RgStatus compare_weights(const Pair *pair, WeightsDifference *difference,
 
 /* ---- report ---- */
 
-static void tell_quantities(const RgTrialComparison *comparison, FILE *out) {
+static void print_quantities(const RgTrialComparison *comparison, FILE *out) {
     int64_t rows = 0, apart = 0;
     for (int i = 0; i < comparison->count; i++) {
         rows += comparison->measures[i].rows;
@@ -129,7 +129,7 @@ static void tell_quantities(const RgTrialComparison *comparison, FILE *out) {
     }
 }
 
-static void tell_weights(const WeightsDifference *w, FILE *out) {
+static void print_weights(const WeightsDifference *w, FILE *out) {
     if (!w->compared)
         fputs("weights: none were packed\n", out);
     else if (w->same)
@@ -139,24 +139,24 @@ static void tell_weights(const WeightsDifference *w, FILE *out) {
 }
 
 /* Possible reasons: program, libraries, kernels, a budget in seconds. */
-static void tell_reasons(const RgTrialPackage *package, const Pair *pair, FILE *out) {
+static void print_reasons(const RgTrialPackage *package, const Pair *pair, FILE *out) {
     static const char *const keys[] = {"version", "commit", "built_with", "blas_core"};
     json_t *here = json_loads(pair->rerun_row.provenance, 0, NULL);
     const json_t *there = json_object_get(package->record, "provenance");
-    bool told = false;
+    bool differ = false;
     for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++) {
         const char *left = json_string_value(json_object_get(there, keys[i]));
         const char *right = json_string_value(json_object_get(here, keys[i]));
         if (!left || !right || strcmp(left, right) == 0 || rg_label_fault(left))
             continue;
         fprintf(out, "why bits may differ: %s was %s, and is %s here\n", keys[i], left, right);
-        told = true;
+        differ = true;
     }
     if (package->experiment->trials[0].budget.seconds > 0) {
         fputs("why steps may differ: the trial's budget is in seconds\n", out);
-        told = true;
+        differ = true;
     }
-    if (!told)
+    if (!differ)
         fputs("version, commit, libraries and kernels equal those of the packed trial\n", out);
     json_decref(here);
 }
@@ -172,7 +172,7 @@ static RgRerunVerdict judge(const RgTrialComparison *comparison, const WeightsDi
     return rounding ? RG_RERUN_ROUNDING : RG_RERUN_DIFFERENT;
 }
 
-static void tell_verdict(RgRerunVerdict verdict, double tolerance, FILE *out) {
+static void print_verdict(RgRerunVerdict verdict, double tolerance, FILE *out) {
     switch (verdict) {
     case RG_RERUN_IDENTICAL:
         fputs("the same result, bit for bit\n", out);
@@ -195,11 +195,11 @@ static RgStatus check_record(const RgTrialPackage *package, const RgTrialRow *ro
         const char *name, *found;
     } facts[] = {{"experiment", row->experiment}, {"label", row->label}, {"status", row->status}};
     for (size_t i = 0; i < sizeof facts / sizeof *facts; i++) {
-        const char *told = rg_trial_package_text(package, facts[i].name);
-        if (strcmp(told, facts[i].found) != 0)
+        const char *recorded = rg_trial_package_text(package, facts[i].name);
+        if (strcmp(recorded, facts[i].found) != 0)
             return rg_fail(error, RG_E_FORMAT,
                            "%s: trial.json: %s is \"%.300s\", but results.db has \"%s\"",
-                           package->folder, facts[i].name, told, facts[i].found);
+                           package->folder, facts[i].name, recorded, facts[i].found);
     }
     return RG_OK;
 }
@@ -248,11 +248,11 @@ RgStatus rg_trial_verify(const RgTrialPackage *package, const char *results, dou
         status = compare_weights(&pair, &weights, error);
     if (status == RG_OK) {
         *verdict = judge(&comparison, &weights, tolerance);
-        tell_quantities(&comparison, out);
-        tell_weights(&weights, out);
+        print_quantities(&comparison, out);
+        print_weights(&weights, out);
         if (*verdict != RG_RERUN_IDENTICAL)
-            tell_reasons(package, &pair, out);
-        tell_verdict(*verdict, tolerance, out);
+            print_reasons(package, &pair, out);
+        print_verdict(*verdict, tolerance, out);
     }
     rg_trial_comparison_clear(&comparison);
     close_pair(&pair);

@@ -202,7 +202,7 @@ void rg_claim_checkpoint(const RgAlgorithm *algorithm, const char *options, RgCl
 enum { COST_STEPS = 4, COST_BATCH = 16 };
 
 /* Responses of one kind before and during the steps, as declared by the method. */
-static double told(const RgWork *create, const RgWork *step, RgWorkKind kind) {
+static double declared(const RgWork *create, const RgWork *step, RgWorkKind kind) {
     return rg_work_responses(create, kind) + COST_STEPS * rg_work_responses(step, kind);
 }
 
@@ -218,8 +218,8 @@ static void claim_work_of(RgSmallRace *race, RgClaims *claims, const char *claim
         rg_claim_nothing(claims, claim, "it does not declare its work");
         return;
     }
-    double sampled = told(&create, &step, RG_WORK_SAMPLED);
-    double judged = told(&create, &step, RG_WORK_JUDGED);
+    double sampled = declared(&create, &step, RG_WORK_SAMPLED);
+    double judged = declared(&create, &step, RG_WORK_JUDGED);
     bool exact = !create.at_most && !step.at_most;
     if (!go(race, COST_STEPS, claims, claim))
         return;

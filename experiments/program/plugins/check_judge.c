@@ -29,13 +29,13 @@ static char *sentence(const char *const *words, int count, int64_t number) {
 }
 
 static void make_up(Texts *texts) {
-    static const char *const asked[] = {"tell", "me", "of", "the", "river", "king", "a", "winter"};
+    static const char *const prompt[] = {"tell", "me", "of", "the", "river", "king", "a", "winter"};
     static const char *const good[] = {"you", "have", "seen",   "the",   "river", "and",
                                        "it",  "is",   "bright", "today", "with",  "snow"};
     static const char *const poor[] = {"thou", "hast", "seen", "the",    "river", "lo",
                                        "ere",  "it",   "dim",  "yonder", "hath",  "snow"};
     for (int64_t i = 0; i < TEXTS; i++) {
-        texts->words[3 * i] = sentence(asked, 8, 3 * i);
+        texts->words[3 * i] = sentence(prompt, 8, 3 * i);
         texts->words[3 * i + 1] = sentence(good, 12, 3 * i + 1);
         texts->words[3 * i + 2] = sentence(poor, 12, 3 * i + 2);
         texts->text[i] =

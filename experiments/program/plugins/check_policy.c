@@ -65,8 +65,8 @@ static void claim_samples(RgPolicy *policy, const double *logprob, RgClaims *cla
     for (int32_t c = 0; c < CONTEXTS; c++)
         rg_sequences_append(prompts, &c, 1, NULL, 0);
     RgSampling sampling = {.temperature = 1, .top_p = 1, .response_limit = 1, .end_token = -1};
-    double *told = rg_allocate((size_t)CONTEXTS * DRAWS, sizeof *told), count[CELLS] = {0};
-    rg_policy_sample(policy, prompts, DRAWS, &sampling, rg_random_root(9), out, told);
+    double *logprobs = rg_allocate((size_t)CONTEXTS * DRAWS, sizeof *logprobs), count[CELLS] = {0};
+    rg_policy_sample(policy, prompts, DRAWS, &sampling, rg_random_root(9), out, logprobs);
     double off = 0, worst = 0;
     bool known = true;
     for (int64_t i = 0; i < out->count; i++) {
@@ -75,7 +75,7 @@ static void claim_samples(RgPolicy *policy, const double *logprob, RgClaims *cla
         if (!known)
             break;
         count[cell] += 1.0 / DRAWS;
-        off = fmax(off, fabs(told[i] - logprob[cell]));
+        off = fmax(off, fabs(logprobs[i] - logprob[cell]));
     }
     for (int k = 0; k < CELLS; k++) {
         double p = exp(logprob[k]);
@@ -87,7 +87,7 @@ static void claim_samples(RgPolicy *policy, const double *logprob, RgClaims *cla
              CELLS, worst);
     rg_claim(claims, known && off <= 1e-4,
              "sampling returns the log-probabilities of its responses", "off by %.2g at most", off);
-    free(told);
+    free(logprobs);
     rg_sequences_destroy(prompts);
     rg_sequences_destroy(out);
 }

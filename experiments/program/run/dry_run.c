@@ -201,9 +201,9 @@ static void write_json(const RgForecast *all, int64_t count, const RgError *unpl
 }
 
 /* Reports inputs that are missing, and those that have changed since the store's trials. */
-static RgStatus tell_of_inputs(RgExperiment *experiment, RgStore *store, RgError *error) {
+static RgStatus report_inputs(RgExperiment *experiment, RgStore *store, RgError *error) {
     RG_TRY(rg_know_missing_inputs(experiment, store, error));
-    return rg_tell_changed_inputs(experiment, store, error);
+    return rg_report_changed_inputs(experiment, store, error);
 }
 
 RgStatus rg_dry_run(RgExperiment *experiment, const char *store, bool json, FILE *out,
@@ -213,7 +213,7 @@ RgStatus rg_dry_run(RgExperiment *experiment, const char *store, bool json, FILE
     RgError unplanned = {0};
     if (access(store, F_OK) == 0)
         RG_TRY(rg_run_statuses_open(store, experiment->options.name, &statuses, error));
-    RgStatus status = statuses.store ? tell_of_inputs(experiment, statuses.store, error) : RG_OK;
+    RgStatus status = statuses.store ? report_inputs(experiment, statuses.store, error) : RG_OK;
     if (status != RG_OK) {
         rg_run_statuses_close(&statuses);
         return status;

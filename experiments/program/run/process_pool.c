@@ -10,6 +10,7 @@
 #include "core/tensor/threads.h"
 #include "experiments/program/config/cost_estimate.h"
 
+#include <errno.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
@@ -54,7 +55,7 @@ typedef struct ProcessPool {
     Report *reports;   /* the same, shared with all children */
     int running;
     pid_t leader;
-    bool told_to_stop;    /* the workers have been signalled */
+    bool stopping;        /* the workers have been signalled */
     int64_t given_up;     /* trials whose processes died repeatedly; the others go on */
     char *first_given_up; /* message of the first of them */
     RgStatus status;      /* the first failure, or RG_OK … */
@@ -154,7 +155,7 @@ static _Noreturn void work(ProcessPool *pool, int64_t trial, Report *report) {
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (getppid() != pool->leader)
         _exit(1); /* the leader died before PR_SET_PDEATHSIG was set */
-    rg_stop_when_told();
+    rg_stop_on_sigterm();
     signal(SIGCHLD, SIG_DFL);
     sigprocmask(SIG_SETMASK, &pool->mask, NULL);
     pool->run->progress->place = (int)(report - pool->reports);
@@ -223,7 +224,8 @@ static void start(ProcessPool *pool, int64_t trial) {
         work(pool, trial, worker->report);
     hold_signals(pool, SIG_UNBLOCK);
     if (process < 0) {
-        pool->status = rg_fail(&pool->error, RG_E_FILE, "cannot start a process: %m");
+        pool->status =
+            rg_fail(&pool->error, RG_E_FILE, "cannot start a process: %s", strerror(errno));
         return;
     }
     worker->process = process;
@@ -314,11 +316,11 @@ static bool reap(ProcessPool *pool) {
     return any;
 }
 
-static void tell_to_stop(ProcessPool *pool) {
+static void stop_workers(ProcessPool *pool) {
     for (int i = 0; i < pool->options->jobs; i++)
         if (pool->workers[i].process)
             kill(pool->workers[i].process, SIGTERM);
-    pool->told_to_stop = true;
+    pool->stopping = true;
 }
 
 static void notice_child(int signal_number) {
@@ -343,8 +345,8 @@ static void lead(ProcessPool *pool) {
         if (pool->running == 0)
             break; /* all trials are done, or no more may start */
         hold_signals(pool, SIG_BLOCK);
-        if ((pool->status != RG_OK || rg_stop_wanted()) && !pool->told_to_stop)
-            tell_to_stop(pool);
+        if ((pool->status != RG_OK || rg_stop_wanted()) && !pool->stopping)
+            stop_workers(pool);
         if (!reap(pool))
             wait_for_news(pool);
         hold_signals(pool, SIG_UNBLOCK);
@@ -398,9 +400,10 @@ RgStatus rg_process_pool_run(RgTrialRun *run, const RgExperiment *experiment,
         .trials = rg_allocate(experiment->trial_count, sizeof *pool.trials),
         .workers = rg_allocate(options->jobs, sizeof *pool.workers),
         .reports = mmap(NULL, shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0)};
-    RgStatus status = pool.reports == MAP_FAILED
-                          ? rg_fail(error, RG_E_FILE, "cannot share memory with trials: %m")
-                          : find_work(&pool, error);
+    RgStatus status =
+        pool.reports == MAP_FAILED
+            ? rg_fail(error, RG_E_FILE, "cannot share memory with trials: %s", strerror(errno))
+            : find_work(&pool, error);
     if (status == RG_OK && options->memory_limit > 0)
         status = plan_memory(&pool, error);
     rg_store_rest(run->store);

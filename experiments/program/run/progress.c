@@ -169,7 +169,7 @@ void rg_progress_step(RgProgress *progress, const RgTrainer *trainer) {
 
 /* ---- notes ---- */
 
-static void tell(RgProgress *progress, const char *format, va_list arguments) {
+static void print_line(RgProgress *progress, const char *format, va_list arguments) {
     char line[1024];
     vsnprintf(line, sizeof line, format, arguments);
     rg_make_printable(line);
@@ -185,14 +185,14 @@ void rg_progress_note(RgProgress *progress, const char *format, ...) {
         return;
     va_list arguments;
     va_start(arguments, format);
-    tell(progress, format, arguments);
+    print_line(progress, format, arguments);
     va_end(arguments);
 }
 
 void rg_progress_warn(RgProgress *progress, const char *format, ...) {
     va_list arguments;
     va_start(arguments, format);
-    tell(progress, format, arguments);
+    print_line(progress, format, arguments);
     va_end(arguments);
 }
 

@@ -40,9 +40,9 @@ static void add_sums(json_t *sums, const char *config) {
 
 /* Of all trials, the latest last. Those of the latest config take precedence. */
 static RgStatus read_sums(RgStore *store, int64_t experiment, json_t **sums, RgError *error) {
-    RgLookup *asked;
-    RG_TRY(rg_last_run_keys(store, experiment, &asked, error));
-    json_t *of_asked = json_object();
+    RgLookup *latest;
+    RG_TRY(rg_last_run_keys(store, experiment, &latest, error));
+    json_t *of_latest = json_object();
     *sums = json_object();
     RgRows *rows =
         rg_rows_open(store, "trials",
@@ -51,12 +51,12 @@ static RgStatus read_sums(RgStore *store, int64_t experiment, json_t **sums, RgE
     rg_rows_bind_integer(rows, 1, experiment);
     while (rg_rows_next(rows)) {
         const char *key = rg_rows_text(rows, 0);
-        bool is_asked = asked && rg_lookup_find(asked, key, strlen(key)) >= 0;
-        add_sums(is_asked ? of_asked : *sums, rg_rows_text(rows, 1));
+        bool is_latest = latest && rg_lookup_find(latest, key, strlen(key)) >= 0;
+        add_sums(is_latest ? of_latest : *sums, rg_rows_text(rows, 1));
     }
-    json_object_update(*sums, of_asked);
-    json_decref(of_asked);
-    rg_lookup_destroy(asked);
+    json_object_update(*sums, of_latest);
+    json_decref(of_latest);
+    rg_lookup_destroy(latest);
     return rg_rows_close(rows, RG_OK, error);
 }
 
@@ -215,7 +215,7 @@ static void look_at(Changes *changes, const char *key, const char *config, bool 
     rg_settings_destroy(before);
 }
 
-static void tell(const Change *c, const char *store) {
+static void report_change(const Change *c, const char *store) {
     char *left = c->interrupted > 0 ? rg_string_format("; %ld of the old ones are unfinished and "
                                                        "will not be resumed",
                                                        (long)c->interrupted)
@@ -264,7 +264,7 @@ static RgStatus find_changes(Changes *changes, RgStore *store, int64_t experimen
     return rg_rows_close(rows, RG_OK, error);
 }
 
-RgStatus rg_tell_changed_inputs(const RgExperiment *e, RgStore *store, RgError *error) {
+RgStatus rg_report_changed_inputs(const RgExperiment *e, RgStore *store, RgError *error) {
     int64_t id;
     RG_TRY(experiment_number(store, e->options.name, &id, error));
     Changes changes = {.experiment = e, .alike = rg_lookup_create()};
@@ -273,7 +273,7 @@ RgStatus rg_tell_changed_inputs(const RgExperiment *e, RgStore *store, RgError *
         status = find_changes(&changes, store, id, error);
     for (int i = 0; i < changes.count; i++) {
         if (status == RG_OK)
-            tell(&changes.at[i], rg_store_path(store));
+            report_change(&changes.at[i], rg_store_path(store));
         free(changes.at[i].path);
     }
     free(changes.at);

@@ -28,6 +28,6 @@ RgStatus rg_check_inputs_to_be_read(RgExperiment *experiment, RgStore *store, Rg
 
 /* Reports each input and plug-in that has changed since trials with equal settings were run: the
  * experiment's trials are new ones. */
-RgStatus rg_tell_changed_inputs(const RgExperiment *experiment, RgStore *store, RgError *error);
+RgStatus rg_report_changed_inputs(const RgExperiment *experiment, RgStore *store, RgError *error);
 
 #endif

@@ -138,7 +138,7 @@ static RgStatus check_weights(WeightsCheck *check, RgRows *row, RgError *error) 
     const char *store = rg_store_path(check->store);
     RgError why = {0};
     bool missing;
-    rg_wait_tell(&check->wait, "%s: checking the weights of its trials", store);
+    rg_wait_report(&check->wait, "%s: checking the weights of its trials", store);
     RgStatus status = rg_weights_look(check->store, rg_rows_integer(row, 0), key, RG_WEIGHTS_FINAL,
                                       &missing, &why);
     char *name = rg_string_format("%s seed %lld", label, (long long)rg_rows_integer(row, 3));
@@ -159,7 +159,7 @@ static RgStatus check_weights(WeightsCheck *check, RgRows *row, RgError *error) 
 }
 
 /* Reports damaged and missing weights by trial. */
-static RgStatus tell_of_weights(const RgExperiment *experiment, RgStore *store, RgError *error) {
+static RgStatus report_weights(const RgExperiment *experiment, RgStore *store, RgError *error) {
     WeightsCheck check = {.store = store, .wait = rg_wait_begin()};
     char *folder = rg_store_folder(rg_store_path(store));
     RgRows *rows = rg_rows_open(store, "trials",
@@ -204,11 +204,11 @@ static RgStatus run_whole(const RgExperiment *experiment, const char *path, cons
                           RgError *error) {
     RgStore *store;
     RG_TRY(open_whole(path, &store, error));
-    RgStatus status = rg_tell_changed_inputs(experiment, store, error);
+    RgStatus status = rg_report_changed_inputs(experiment, store, error);
     if (status == RG_OK)
         status = run_trials(experiment, store, &(Place){0}, a, error);
     if (status == RG_OK)
-        status = tell_of_weights(experiment, store, error);
+        status = report_weights(experiment, store, error);
     rg_store_close(store);
     return status;
 }
@@ -250,9 +250,9 @@ static RgStatus gather(const RgExperiment *experiment, const char *path, bool co
     RG_TRY(open_whole(path, &store, error));
     int64_t id;
     RgStatus status = complete ? record_experiment(experiment, store, &id, error)
-                               : rg_tell_changed_inputs(experiment, store, error);
+                               : rg_report_changed_inputs(experiment, store, error);
     if (status == RG_OK && complete)
-        status = tell_of_weights(experiment, store, error);
+        status = report_weights(experiment, store, error);
     rg_store_close(store);
     return status;
 }
@@ -308,7 +308,7 @@ static RgStatus look_at_whole(RgExperiment *experiment, const char *path, const 
     if (status == RG_OK)
         status = rg_know_missing_inputs(experiment, store, error);
     if (status == RG_OK && a->share)
-        status = rg_tell_changed_inputs(experiment, store, error);
+        status = rg_report_changed_inputs(experiment, store, error);
     rg_store_close(store);
     return status;
 }

@@ -3,7 +3,6 @@
 #include "experiments/program/run/selection.h"
 
 #include "core/suggest.h"
-#include "core/tensor/parallel.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -94,10 +93,6 @@ static bool is_better(const RgSelection *selection, double value) {
                                                : value > selection->value;
 }
 
-static void copy_values(RgParameters *to, const RgParameters *from) {
-    rg_numbers_copy(from->count, from->value, to->value);
-}
-
 static RgStatus check_metrics(const RgSelection *selection, const RgEvaluation *evaluation,
                               RgError *error) {
     const char *name = selection->options->select;
@@ -116,7 +111,7 @@ RgStatus rg_selection_see(RgSelection *selection, const RgEvaluation *evaluation
     selection->since++;
     if (is_too_far(selection) || !is_better(selection, value))
         return RG_OK;
-    copy_values(selection->best, selection->trained);
+    rg_parameters_copy(selection->trained, selection->best);
     selection->value = value;
     selection->step = step;
     selection->since = 0;
@@ -149,6 +144,6 @@ char *rg_selection_end(const RgSelection *selection) {
 int64_t rg_selection_restore(const RgSelection *selection, RgParameters *parameters) {
     if (!selection || selection->step < 0)
         return -1;
-    copy_values(parameters, selection->best);
+    rg_parameters_copy(selection->best, parameters);
     return selection->step;
 }

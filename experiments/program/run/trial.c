@@ -103,7 +103,7 @@ static RgStatus record_step(RgTrialInHand *trial, bool evaluate, RgError *error)
     }
     int counted = rg_environment_take_counts(setup->environment, counts);
     if (counted > RG_ENVIRONMENT_COUNTS)
-        return rg_fail(error, RG_E_USAGE,
+        return rg_fail(error, RG_E_RANGE,
                        "the environment \"%s\": take_counts gives %d numbers, expected at most %d",
                        setup->environment->type->about.name, counted, (int)RG_ENVIRONMENT_COUNTS);
     for (int i = 0; i < counted; i++, count++) {
@@ -173,14 +173,14 @@ static RgStatus save_checkpoint(RgTrialInHand *trial, RgError *error) {
     return RG_OK;
 }
 
-/* A notice that comes again and again is told once. */
-static void tell_notice(RgTrialInHand *trial) {
+/* A notice that comes again and again is given once. */
+static void report_notice(RgTrialInHand *trial) {
     const char *notice = trial->trainer->outcome.notice;
-    if (notice && notice != trial->told)
+    if (notice && notice != trial->reported)
         rg_progress_note(trial->run->progress, "%s, step %ld: %s", trial->name,
                          (long)trial->trainer->step, notice);
     if (notice)
-        trial->told = notice;
+        trial->reported = notice;
 }
 
 static bool stop_wanted(const RgTrialInHand *trial) {
@@ -200,7 +200,7 @@ static RgStatus train_step(RgTrialInHand *trial, bool *going, RgError *error) {
     if (trainer->cache)
         RG_TRY(rg_reference_cache_status(trial->run->cache, error));
     rg_progress_step(trial->run->progress, trainer);
-    tell_notice(trial);
+    report_notice(trial);
     RG_TRY(check_pace(trial, error));
     bool last = !*going || !budget_left(trial); /* as far as is known before it is evaluated */
     bool evaluate = last || rg_evaluation_due(e, &before, &after);
@@ -302,7 +302,7 @@ static RgStatus set_aside(RgTrialInHand *trial, const RgError *why, RgError *err
 }
 
 /* A store that was deleted, or replaced by an older one, lacks what was recorded before. */
-static RgStatus tell_lost_rows(RgTrialInHand *trial, RgError *error) {
+static RgStatus report_lost_rows(RgTrialInHand *trial, RgError *error) {
     int64_t recorded, step = trial->trainer->step, every = trial->plan->evaluation.log_every;
     RG_TRY(rg_store_last_step(trial->run->store, trial->record.id, &recorded, error));
     if (recorded < step / every * every)
@@ -316,7 +316,7 @@ static RgStatus tell_lost_rows(RgTrialInHand *trial, RgError *error) {
 static RgStatus go_on(RgTrialInHand *trial, RgError *error) {
     rg_progress_note(trial->run->progress, "%s: resuming from step %ld", trial->name,
                      (long)trial->trainer->step);
-    RG_TRY(tell_lost_rows(trial, error));
+    RG_TRY(report_lost_rows(trial, error));
     return record_kernels(trial, error);
 }
 
@@ -461,7 +461,7 @@ RgStatus rg_trial_run(RgTrialRun *run, const RgTrialSpec *plan, RgError *error) 
         if (status == RG_OK)
             status = run_trial(&trial, error);
         if (status != RG_OK && status != RG_E_STOPPED) {
-            RgError ignored = {0}; /* the first error is the one to tell */
+            RgError ignored = {0}; /* the first error is the one to report */
             rg_store_trial_status(run->store, trial.record.id, "failed", error->text, &ignored);
         }
     }

@@ -28,7 +28,7 @@ typedef struct RgTrialRun {
     double checkpoint_seconds; /* between checkpoints; 0: after every step */
     RgProgress *progress;
     RgProcessGroup *process_group; /* of this process, NULL: none */
-    bool told_of_idle;             /* idle ranks of it have been reported */
+    bool idle_reported;            /* idle ranks of it have been reported */
     RgTrialSetup setup;
 } RgTrialRun;
 

@@ -96,12 +96,12 @@ static void form_group(RgTrialInHand *trial, const RgProcessGroup *process_group
 }
 
 /* Once in a run. */
-static void tell_of_idle(const RgTrialInHand *trial, int64_t ranks) {
+static void report_idle(const RgTrialInHand *trial, int64_t ranks) {
     RgTrialRun *run = trial->run;
     bool trains = trial->plan->algorithm->loss || trial->plan->algorithm->step;
-    if (!trains || run->told_of_idle)
+    if (!trains || run->idle_reported)
         return;
-    run->told_of_idle = true;
+    run->idle_reported = true;
     rg_progress_note(run->progress,
                      "%s: of a group of %d, so many ranks have something to do: %ld "
                      "(training.shards)",
@@ -117,7 +117,7 @@ void rg_trial_call_process_group(RgTrialInHand *trial) {
     rg_process_group_broadcast(run->process_group, &call, sizeof call);
     form_group(trial, run->process_group, call.ranks);
     if (call.ranks < run->process_group->size)
-        tell_of_idle(trial, call.ranks);
+        report_idle(trial, call.ranks);
 }
 
 void rg_trial_dismiss(RgProcessGroup *process_group) {
@@ -160,10 +160,10 @@ void rg_trial_help(RgTrialRun *run, const RgExperiment *experiment) {
     while (rg_process_group_broadcast(process_group, &call, sizeof call), call.key[0]) {
         if (process_group->rank >= call.ranks)
             continue;
-        RgError told = {0}; /* by the first rank, which has it too */
+        RgError ignored = {0}; /* by the first rank, which has it too */
         RgTrialInHand trial = {.run = run, .plan = find_plan(experiment, call.key)};
         form_group(&trial, process_group, call.ranks);
-        help(&trial, call.key, &told);
+        help(&trial, call.key, &ignored);
         rg_trial_end(&trial);
     }
 }

@@ -25,7 +25,7 @@ typedef struct RgTrialInHand {
     char *checkpoint_path, *weights_path;
     char checkpoint_sum[RG_SHA256_TEXT]; /* of the existing file; "": none */
     double last_checkpoint;              /* clock */
-    const char *told;                    /* the last notice that was printed */
+    const char *reported;                /* the last notice that was printed */
 } RgTrialInHand;
 
 /* Creates policy and trainer in their state before the first step, and the list of what a
