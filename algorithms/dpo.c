@@ -7,7 +7,7 @@
  * dependence of their distribution on the policy. SAIL's score term restores it. Semi-online DPO
  * (Lanchantin et al. 2025, arXiv:2506.21495) is between the two: the sampling policy is updated
  * every `sampler_steps`, an option that other methods share. Where responses can be enumerated,
- * `pair_sampler` draws pairs by their difference in reward (Shi et al. 2024, arXiv:2409.19605). */
+ * `pair_sampler` draws pairs by their difference in reward (arXiv:2409.19605). */
 #include "algorithms/algorithm.h"
 
 typedef struct DpoOptions {

@@ -13,8 +13,8 @@
  *
  * EGPO (Zhou et al. 2025, arXiv:2503.08942) takes two gradients of the rival loss: a plain step to a
  * half point, then a step from the start with rivals of the half point. The losses are those of the
- * authors' simulations, whose pairs are uniform over the responses instead of the policy's own;
- * verified against the code. Where the games are not transitive, mirror descent circles or spirals
+ * authors' simulations, whose pairs of the rival loss are uniform over the responses
+ * (`pair_sampler`); verified against the code. Where the games are not transitive, mirror descent circles or spirals
  * around the equilibrium and the extragradient step converges to it. */
 #include "algorithms/algorithm.h"
 
@@ -26,6 +26,7 @@ typedef struct OnlineIpoOptions {
     int target;
     double reference_share;
     int64_t sampler_steps;
+    int pair_sampler, sampler_weights;
 } OnlineIpoOptions;
 
 static const RgOption online_ipo_options[] = {
@@ -37,11 +38,13 @@ static const RgOption online_ipo_options[] = {
                    "the reference's share in the mixture that rivals are sampled from; 0: rivals "
                    "are the policy's own responses"),
     RG_SAMPLER_STEPS(OnlineIpoOptions, "1"),
+    RG_PAIR_SAMPLER(OnlineIpoOptions),
     RG_OPTION_END,
 };
 
 static const RgOption egpo_options[] = {
     RG_OPTION_REAL(OnlineIpoOptions, beta, "0.1", 1e-6, 1e3, "strength β of the KL term"),
+    RG_PAIR_SAMPLER(OnlineIpoOptions),
     RG_OPTION_END,
 };
 
@@ -67,10 +70,16 @@ static RgTensor *online_ipo_loss(RgStep *step, const void *options, const RgBatc
     return rg_batch_mean(step, batch, rg_square(t, gap));
 }
 
+static void take_pair_sampler(const OnlineIpoOptions *o, RgRecipe *recipe) {
+    recipe->pair_sampler = (RgPairSampler)o->pair_sampler;
+    recipe->matched_weights = o->sampler_weights == 1;
+}
+
 static void rival_recipe(const OnlineIpoOptions *o, RgRecipe *recipe) {
     recipe->responses = recipe->opponents = RG_FROM_POLICY;
     recipe->rivals = RG_FROM_POLICY;
     recipe->beta = o->beta;
+    take_pair_sampler(o, recipe);
 }
 
 static void online_ipo_recipe(const void *options, RgRecipe *recipe) {
@@ -80,6 +89,7 @@ static void online_ipo_recipe(const void *options, RgRecipe *recipe) {
     if (o->target == TARGET_LABEL) {
         recipe->responses = RG_FROM_POLICY;
         recipe->preferences = RG_FROM_JUDGE;
+        take_pair_sampler(o, recipe);
         return;
     }
     rival_recipe(o, recipe);

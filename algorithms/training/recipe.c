@@ -133,7 +133,8 @@ RgStatus rg_recipe_check(const RgAlgorithm *a, const RgRecipe *r, RgError *error
         {r->group == 0 || r->preferences == RG_FROM_JUDGE || r->preferences == RG_FROM_NOWHERE,
          "preferences from judge or nowhere, as it has a group"},
         {r->pair_sampler == RG_PAIRS_INDEPENDENT ||
-             (pairs && policy && r->opponents == RG_FROM_NOWHERE && !third),
+             (pairs && policy && !third &&
+              (r->opponents == RG_FROM_NOWHERE || r->opponents == RG_FROM_POLICY)),
          "pairs of the policy and no third response, as it has a pair_sampler"},
         {pairs || !third, "pairs, as it has a third response"},
         {third || !r->third_competes, "a third response, as third_competes is set"},
