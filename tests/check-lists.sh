@@ -16,7 +16,7 @@ while read -r file; do
     echo "$file is in no list of Makefile.am or sources.am"
     missing=$((missing + 1))
 done < <(find core algorithms envs experiments analysis tests doc -type f \
-    \( -name '*.[ch]' -o -name '*.sh' -o -name '*.cfg' -o -name '*.md' -o -name '*.supp' \
+    \( -name '*.[ch]' -o -name '*.sh' -o -name '*.cfg' -o -name '*.language' -o -name '*.md' -o -name '*.supp' \
     -o -path 'tests/golden/*' -o -path 'experiments/data/*' -o -path 'envs/control/models/*' \) | sort)
 
 echo "$missing files in no list"
