@@ -14,6 +14,8 @@
 static const char *const result_names[] = {
     "reward",
     "regret",
+    "duality_gap",
+    "win_rate_worst",
     "win_rate_base",
     "win_rate_dataset",
     "independent_reward",
