@@ -6,7 +6,7 @@
  *
  * with x = 0 (uniform), the judge's reward over the temperature of its labels (reward-matched), or
  * the policy's implicit reward β·h (policy-matched). It is the reciprocal of the curvature of the
- * pair's DPO loss where the implicit reward is x. Shi et al. 2024, arXiv:2409.19605.
+ * pair's DPO loss where the implicit reward is x, arXiv:2409.19605.
  *
  * Internal to the trainer. */
 #ifndef RG_ALGORITHMS_TRAINING_PAIR_SAMPLER_H
