@@ -162,5 +162,5 @@ bool rg_step_spends(const RgAlgorithm *algorithm, const void *options, const RgR
         return work_spends(algorithm, options, cost);
     if (cost == RG_COST_GENERATED_TOKENS)
         return (counts.sampled > 0 && own) || counts.third > 0;
-    return cost != RG_COST_JUDGE_QUERIES || (counts.judged > 0 && own);
+    return cost != RG_COST_JUDGE_QUERIES || ((counts.judged > 0 || counts.judges_all) && own);
 }
