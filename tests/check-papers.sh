@@ -28,7 +28,7 @@ for file in "$source"/analysis/papers/*.cfg; do
     "$program" table --paper "$name" -f csv >out.csv 2>err || complain "$name, csv: $(cat err)"
     figures=$(grep -c 'method = ' "$file")
     [[ $(wc -l <out.csv) -eq $((figures + 1)) ]] || complain "$name: not $figures figures"
-    expect '^method,metric,setting,source,checked,reported$' out.csv
+    expect '^method,metric,setting,source,checked,reported(,exact)?$' out.csv
     expect '^What differs:$' out
     "$program" table --paper "$name" -f markdown >out 2>err || complain "$name, markdown"
     "$program" table --paper "$name" -f latex >out 2>err || complain "$name, latex"
