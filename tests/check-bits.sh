@@ -79,7 +79,8 @@ made_up_data 512 300 60 60 60 60
 
 methods=$("$program" list algorithms | awk 'NF && $1 != "base" && $1 != "best-of-n" && $1 != "algorithms" { print $1 }')
 listed=$(for method in $methods; do printf '{ type = "%s"; }, ' "$method"; done)
-sed -i "s/METHODS/$listed/" tabular.cfg words.cfg
+sed -i "s/METHODS/$listed/" tabular.cfg
+sed -i "s/METHODS/${listed/\{ type = \"rlhf\"; \}, /}/" words.cfg # it needs enumerated responses
 
 # measure FILE: "kernels<TAB>config label<TAB>digest" of every trial, by the kernels in use
 measure() {
