@@ -35,7 +35,8 @@ const RgOption rg_training_options[] = {
     RG_OPTION_CHOICE(
         RgTrainingOptions, expectation, "sampled", expectations,
         "how a step computes the expectation of the loss: sampled, over a batch; or exact, over "
-        "all pairs of enumerated responses weighted by their probability, without a batch"),
+        "all pairs of enumerated responses weighted by their probability, without a batch",
+        .later = true),
     RG_OPTION_END,
 };
 

@@ -26,7 +26,7 @@ import time
 TREE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 FEWEST = 2  # steps of the shorter run
 EVERY = 0.02  # seconds between looks at the threads
-NOT_TRAINED = ("base", "best-of-n")
+NOT_TRAINED = ("base", "best-of-n", "rlhf")
 # Options of a method: those of experiments/verses/head-to-head.cfg, where the defaults take minutes a step.
 OPTIONS = {"parl": 'estimator="neumann"; inverse_step=1e-4; iterations=2; curvature_prompts=2;'}
 

@@ -512,6 +512,8 @@ static RgStatus check_part_keys(const RgTrialSpec *plan, const RgSettings *s, co
     if (strcmp(part, "environment") == 0)
         used = add_later(rg_environment_type(plan->environment.type)->about.options, known, used,
                          MOST_KEYS);
+    if (strcmp(part, "training") == 0)
+        used = add_later(rg_training_options, known, used, MOST_KEYS);
     if (strcmp(part, "budget") == 0)
         used = add_later(rg_budget_options, known, used, MOST_KEYS);
     if (strcmp(part, "evaluation") == 0)
