@@ -10,6 +10,7 @@
  * labels' temperature. Text has the same two stages as ppo or rloo with a judge "reward_model". */
 #include "algorithms/training/expectation.h"
 #include "core/models/enumerated.h"
+#include "core/tensor/lapack.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -44,7 +45,7 @@ typedef struct Fit {
     double total, decay;
     double *reward, *tried; /* [n] */
     double *gradient;       /* [n], then the step */
-    double *curvature;      /* [n, n], then its Cholesky factor */
+    double *curvature;      /* [n, n] */
 } Fit;
 
 static double log_sigmoid(double x) {
@@ -85,36 +86,12 @@ static void differentiate(Fit *f) {
         }
 }
 
-/* Solve curvature · x = gradient by Cholesky's factorisation, in place. The penalty keeps the
- * matrix positive definite. */
-static void solve(Fit *f) {
-    int64_t n = f->n;
-    double *l = f->curvature, *x = f->gradient;
-    for (int64_t i = 0; i < n; i++)
-        for (int64_t j = 0; j <= i; j++) {
-            double sum = l[i * n + j];
-            for (int64_t k = 0; k < j; k++)
-                sum -= l[i * n + k] * l[j * n + k];
-            l[i * n + j] = i == j ? sqrt(fmax(sum, f->decay)) : sum / l[j * n + j];
-        }
-    for (int64_t i = 0; i < n; i++) {
-        for (int64_t k = 0; k < i; k++)
-            x[i] -= l[i * n + k] * x[k];
-        x[i] /= l[i * n + i];
-    }
-    for (int64_t i = n - 1; i >= 0; i--) {
-        for (int64_t k = i + 1; k < n; k++)
-            x[i] -= l[k * n + i] * x[k];
-        x[i] /= l[i * n + i];
-    }
-}
-
 /* A Newton step, halved until it does not raise the objective. Returns its largest change of a
  * reward; 0: there is no such step. */
 static double newton_step(Fit *f) {
     double now = objective(f, f->reward), largest = 0;
-    differentiate(f);
-    solve(f);
+    differentiate(f); /* the penalty keeps the curvature positive definite */
+    rg_solve_general(f->n, 1, false, f->curvature, f->gradient, f->gradient);
     for (double length = 1; length > 1e-10; length /= 2) {
         for (int64_t a = 0; a < f->n; a++)
             f->tried[a] = f->reward[a] - length * f->gradient[a];

@@ -44,6 +44,8 @@ category() {
     'regatta run '*parl/mdp.cfg*) settings='-s budget.steps=2 -s seeds=[1]' ;;
     'regatta run '*bandit/search.cfg* | 'regatta run '*bandit/exploration.cfg* | 'regatta run '*bandit/grid.cfg*)
         settings='-s budget.steps=5 -s evaluation.every=5 -s seeds=[1,2]' ;;
+    'regatta reproduce '*--list* | 'regatta reproduce --list'*) ;;
+    'regatta reproduce'*) settings='--table' ;; # all of it takes minutes
     'regatta run '*published/*) settings='-s budget.steps=4 -s evaluation.every=0 -s seeds=[1]' ;;
     'regatta run '*.cfg*) settings='-s budget.steps=10 -s evaluation.every=5' ;;
     'regatta '* | 'export '* | 'echo '* | 'make -C mine'* | 'experiments/data/own-data '*) ;;

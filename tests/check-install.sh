@@ -33,7 +33,7 @@ headers=$(list include_headers)
 [[ $(wc -w <<<"$headers") -gt 20 ]] || fail "include_headers of Makefile.am: $headers"
 {
     sed 's,^,include/regatta/,' <<<"$headers"
-    printf 'share/regatta/%s\n' $(for name in configs languages models template_sources template_texts bodies papers paper_configs; do list "$name"; done)
+    printf 'share/regatta/%s\n' $(for name in configs languages models bandit_tables template_sources template_texts bodies papers paper_configs; do list "$name"; done)
     list data_scripts | sed 's,^,libexec/regatta/,'
     printf 'share/doc/regatta/%s\n' README.md CONTRIBUTING.md NEWS SECURITY.md $(list doc_pages) $(list doc_figures)
     printf '%s\n' bin/regatta include/regatta/core/abi.h lib/libregatta.{la,so,so.0,so.0.0.0} \

@@ -84,25 +84,23 @@ static double *source_table(RgTrainer *trainer, const Tables *t, RgSource source
                     source == RG_FROM_REFERENCE ? trainer->reference : trainer->sampler);
 }
 
+/* Shares of the contexts among the prompts, or among the demonstrations. */
+static void find_prompts(RgTrainer *trainer, const RgSequences *prompts, Tables *t) {
+    t->prompts = double_array(trainer, t->contexts);
+    for (int64_t i = 0; i < prompts->count; i++)
+        t->prompts[*rg_sequence_prompt(prompts, i)] += 1 / (double)prompts->count;
+}
+
 /* Log-shares of the demonstrations of each context. */
 static double *demonstration_table(RgTrainer *trainer, const Tables *t) {
     const RgSequences *s = trainer->task->demonstrations;
     double *table = double_array(trainer, t->contexts * t->responses);
-    double *total = double_array(trainer, t->contexts);
-    for (int64_t i = 0; i < s->count; i++) {
-        table[*rg_sequence_prompt(s, i) * t->responses + *rg_sequence_response(s, i)] += 1;
-        total[*rg_sequence_prompt(s, i)] += 1;
-    }
+    for (int64_t i = 0; i < s->count; i++)
+        table[*rg_sequence_prompt(s, i) * t->responses + *rg_sequence_response(s, i)] +=
+            1 / (double)s->count;
     for (int64_t i = 0; i < t->contexts * t->responses; i++)
-        table[i] = log(table[i] / total[i / t->responses]);
+        table[i] = log(table[i] / t->prompts[i / t->responses]);
     return table;
-}
-
-static void find_prompts(RgTrainer *trainer, Tables *t) {
-    const RgSequences *prompts = trainer->task->prompts;
-    t->prompts = double_array(trainer, t->contexts);
-    for (int64_t i = 0; i < prompts->count; i++)
-        t->prompts[*rg_sequence_prompt(prompts, i)] += 1 / (double)prompts->count;
 }
 
 /* The judge's rewards of all responses. */
@@ -143,11 +141,13 @@ static Tables table_sizes(const RgTrainer *trainer) {
 static RgStatus make_tables(RgTrainer *trainer, Tables *t, RgError *error) {
     const RgRecipe *r = &trainer->recipe;
     *t = table_sizes(trainer);
-    find_prompts(trainer, t);
-    if (r->responses == RG_FROM_POLICY)
-        t->first = table_of(trainer, t, trainer->sampler);
-    else if (r->opponents != RG_FROM_NOWHERE)
+    bool demonstrations = r->responses == RG_FROM_DATASET && r->opponents != RG_FROM_NOWHERE;
+    find_prompts(trainer, demonstrations ? trainer->task->demonstrations : trainer->task->prompts,
+                 t);
+    if (demonstrations)
         t->first = demonstration_table(trainer, t);
+    else if (r->responses == RG_FROM_POLICY)
+        t->first = table_of(trainer, t, trainer->sampler);
     t->second = t->first;
     if (r->opponents == RG_FROM_REFERENCE || r->opponents == RG_FROM_MIXTURE)
         t->second = source_table(trainer, t, r->opponents);

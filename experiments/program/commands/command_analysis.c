@@ -79,8 +79,8 @@ static const RgArgument table_arguments[] = {
         TableArguments, lists, list_count, "metrics", 'm', "A,B,…",
         "columns; if repeated, further columns (default: the usual metrics, where recorded)"),
     RG_ARGUMENT_OPTION(TableArguments, paper, "paper", 'p', "NAME",
-                       "the figures reported by a paper (dpo, hpgd, parl, sail, or a file of your "
-                       "own); with RESULTS.db, the experiment's figures beside them"),
+                       "the figures reported by a paper (a name of analysis/papers, or a file of "
+                       "your own); with RESULTS.db, the experiment's figures beside them"),
     RG_ARGUMENT_OPTION(
         TableArguments, statistic, "statistic", 0, "NAME",
         "aggregate over seeds: mean, or iqm, the interquartile mean (default: mean)"),
