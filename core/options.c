@@ -29,7 +29,7 @@ static const RgOption *count_to(const RgOption *table, int *index, size_t *base)
 }
 
 const RgOption *rg_options_at(const RgOption *table, int index, size_t *base) {
-    size_t unused;
+    size_t unused = 0;
     base = base ? base : &unused;
     *base = 0;
     return count_to(table, &index, base);
