@@ -260,7 +260,7 @@ static void fill(RgTrainer *trainer, const Tables *t, const Items *items, RgRoll
         rollout->on_policy[i] = item->on_policy;
         rollout->sampled[i] = true;
         rollout->weight[i] = (RgReal)(item->probability * (double)count);
-        if (!rollout->reward)
+        if (!t->reward || !rollout->reward)
             continue;
         rollout->reward[2 * i] = t->reward[item->context * n + item->first];
         rollout->reward[2 * i + 1] = t->reward[item->context * n + item->second];
