@@ -89,12 +89,13 @@ static void differentiate(Fit *f) {
 /* A Newton step, halved until it does not raise the objective. Returns its largest change of a
  * reward; 0: there is no such step. */
 static double newton_step(Fit *f) {
+    enum { MOST_HALVED = 34 };
     double now = objective(f, f->reward), largest = 0;
     differentiate(f); /* the penalty keeps the curvature positive definite */
     rg_solve_general(f->n, 1, false, f->curvature, f->gradient, f->gradient);
-    for (double length = 1; length > 1e-10; length /= 2) {
+    for (int halved = 0; halved < MOST_HALVED; halved++) {
         for (int64_t a = 0; a < f->n; a++)
-            f->tried[a] = f->reward[a] - length * f->gradient[a];
+            f->tried[a] = f->reward[a] - ldexp(f->gradient[a], -halved);
         if (objective(f, f->tried) > now)
             continue;
         for (int64_t a = 0; a < f->n; a++)

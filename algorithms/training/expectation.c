@@ -170,6 +170,7 @@ static double judge_prefers(const RgTrainer *trainer, const Tables *t, int64_t c
     int64_t n = t->responses;
     if (t->preference)
         return t->preference[(c * n + a) * n + b];
+    RG_ASSERT(t->reward); /* rg_expectation_check */
     return rg_preference_probability(trainer->task, t->reward[c * n + a], t->reward[c * n + b]);
 }
 
