@@ -292,7 +292,8 @@ typedef struct RgAlgorithm {
     RgDescriptor about;
 
     /* Fill in what a step samples with these options. The recipe comes with the defaults stated
-     * at its fields. Required, except for methods that neither train nor sample. */
+     * at its fields. Required with a loss or a step. Without either it must set best_of: nothing
+     * else of it would be used. */
     void (*recipe)(const void *options, RgRecipe *recipe);
 
     /* Either a loss: a scalar. Unless the recipe couples, it is a mean of terms that depend on one

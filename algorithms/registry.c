@@ -20,7 +20,14 @@ static RgStatus check_recipe(const RgAlgorithm *a, RgError *error) {
     RgRecipe recipe;
     if (status == RG_OK) {
         recipe = rg_recipe_of(a, options);
-        status = rg_recipe_check(a, &recipe, error);
+        if (a->loss)
+            status = rg_recipe_check(a, &recipe, error);
+        else if (!a->step && recipe.best_of == 0)
+            status =
+                rg_fail(error, RG_E_USAGE,
+                        "the descriptor of the algorithm \"%s\": expected a loss or a step, as "
+                        "it has a recipe without best_of",
+                        a->about.name);
     }
     free(options);
     rg_settings_destroy(none);
@@ -37,7 +44,7 @@ RgStatus rg_algorithm_check(const RgAlgorithm *a, RgError *error) {
     };
     RG_TRY(rg_descriptor_check(RG_ALGORITHM, &a->about, requirements,
                                sizeof requirements / sizeof *requirements, error));
-    return a->loss ? check_recipe(a, error) : RG_OK;
+    return a->recipe ? check_recipe(a, error) : RG_OK;
 }
 
 RgStatus rg_algorithm_register(const RgAlgorithm *algorithm, RgError *error) {

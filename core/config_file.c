@@ -157,6 +157,13 @@ static RgStatus read_extended(const Target *target, config_t *config, const Chai
     return RG_OK;
 }
 
+/* What to write in place of what libconfig refuses; "" if its text says it. */
+static const char *remedy(const char *text) {
+    return strstr(text, "mismatched element type")
+               ? ": expected elements of one type, such as [1.0, 0.5] in place of [1, 0.5]"
+               : "";
+}
+
 static RgStatus parse_failed(config_t *config, const char *path, const char *folder,
                              RgError *error) {
     const char *named = config_error_file(config);
@@ -164,8 +171,8 @@ static RgStatus parse_failed(config_t *config, const char *path, const char *fol
                                                    : rg_string_copy(path);
     RgStatus status;
     if (config_error_line(config) > 0)
-        status = rg_fail(error, RG_E_USAGE, "%s:%d: %s", file, config_error_line(config),
-                         config_error_text(config));
+        status = rg_fail(error, RG_E_USAGE, "%s:%d: %s%s", file, config_error_line(config),
+                         config_error_text(config), remedy(config_error_text(config)));
     else
         status = rg_fail(error, RG_E_USAGE, "%s: %s", file, config_error_text(config));
     free(file);

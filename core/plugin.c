@@ -19,7 +19,12 @@ static struct {
     RgLoadedPlugin *plugins[MOST_PLUGINS];
     int count;
     const char *loading; /* the file that is being loaded, or NULL */
+    const char *note;    /* the end of a crash's report, or NULL */
 } loaded;
+
+void rg_plugin_set_crash_note(const char *note) {
+    loaded.note = note;
+}
 
 const RgLoadedPlugin *rg_plugin_loaded(int i) {
     return i < loaded.count ? loaded.plugins[i] : NULL;
@@ -94,8 +99,7 @@ static void report_suspects(void) {
     say(": ");
 }
 
-/* Names the plug-in and dies of the signal as without a handler. The results store is safe, because
- * its transactions are atomic. */
+/* Names the plug-in and dies of the signal as without a handler. */
 static void report_crash(int signal_number, siginfo_t *info, void *context) {
     const RgLoadedPlugin *plugin = culprit(counter_of(context));
     (void)info;
@@ -109,7 +113,9 @@ static void report_crash(int signal_number, siginfo_t *info, void *context) {
     }
     for (int i = 0; i < CRASHES; i++)
         say(crashes[i].number == signal_number ? crashes[i].name : "");
-    say("; the results store is intact\n");
+    say(loaded.note ? "; " : "");
+    say(loaded.note ? loaded.note : "");
+    say("\n");
     signal(signal_number, SIG_DFL);
     raise(signal_number);
 }

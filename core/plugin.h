@@ -30,6 +30,10 @@ typedef struct RgPlugin {
  * is read. */
 RgStatus rg_plugin_load(const char *path, RgError *error);
 
+/* What the report of a crash says at its end, such as "the results store is intact"; borrowed. NULL,
+ * as at first: nothing. Any thread, one at a time. */
+void rg_plugin_set_crash_note(const char *note);
+
 /* A loaded plug-in. */
 typedef struct RgLoadedPlugin {
     char *path; /* as the user named it */

@@ -43,7 +43,9 @@ const char *rg_nearest_name(const char *name, const char *const *names) {
     const char *best = NULL;
     for (; *names; names++) {
         int distance = rg_edit_distance(name, *names);
-        if (distance < best_distance || (distance == best_distance && !best)) {
+        size_t length = strlen(name), other = strlen(*names);
+        bool shares_nothing = distance >= (int)(length > other ? length : other);
+        if (!shares_nothing && (distance < best_distance || (distance == best_distance && !best))) {
             best_distance = distance;
             best = *names;
         }

@@ -9,7 +9,7 @@
 int rg_edit_distance(const char *a, const char *b);
 
 /* The name in `names` (NULL-terminated) with the smallest edit distance to `name`, or NULL if none
- * is close enough. */
+ * is close enough. One that shares no letter in its place is not. */
 const char *rg_nearest_name(const char *name, const char *const *names);
 
 /* The end of a message about an unknown name: `; did you mean "beta"?`, or nothing if none of

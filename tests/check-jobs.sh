@@ -85,6 +85,11 @@ done
 wait $leader || status=$?
 [[ $status -eq 1 && $(grep -c 'resumes' named) -ge 2 ]] || fail "nowhere: status $status: $(cat named)"
 [[ $(tail -n 1 named) == *'it has died 3 times without progress' ]] || fail "nowhere: $(cat named)"
+"$program" status nowhere.db >told || fail "nowhere: no status"
+grep -q 'its process was killed by signal 9 (Killed); it has died 3 times without progress' told ||
+    fail "nowhere: the store has no reason: $(cat told)"
+"$program" table nowhere.db -f csv >told
+awk -F, 'NR > 1 { running += $4; failed += $6 } END { exit running > 0 || failed == 0 }' told || fail "nowhere: a trial that was given up is said to be running: $(cat told)"
 echo "a trial that dies again and again at one place is given up, and said to be"
 
 # ---- the leader is killed ----

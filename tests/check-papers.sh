@@ -59,6 +59,20 @@ figures = (
 differences = [ "All of it differs." ];
 END
 "$program" table --paper ./paper.cfg tiny.db -f csv >own.csv 2>err || complain "own paper: $(cat err)"
+"$program" table --paper ./paper.cfg tiny.db >out 2>err || complain "own paper: $(cat err)"
+expect '^- no trials of "dpo" with beta=0.25 in tiny.db$' out
+[[ $(grep -c '^- no ' out) -eq 1 ]] || complain "reasons of what is there, or compared with nothing: $(cat out)"
+
+# missing PATTERN SED: a paper file changed so says below the table, once, why its figure is missing.
+missing() {
+    sed "$2" paper.cfg >misspelt.cfg
+    "$program" table --paper ./misspelt.cfg tiny.db >out 2>err || complain "$2: $(cat err)"
+    expect '^Why figures are missing here:$' out
+    [[ $(grep -cE "^- $1\$" out) -eq 1 ]] || complain "not once /$1/ in: $(cat out)"
+}
+missing 'no metric "rewardz" in tiny.db; did you mean "reward"\?' 's/"reward"/"rewardz"/; s/0\.25/0.1/'
+missing 'no trials of "dpoo" in tiny.db; did you mean "dpo"\?' 's/"dpo"/"dpoo"/'
+missing 'no trials of "other" with bta=0.5 in tiny.db; did you mean "beta"\?' 's/beta=0.5/bta=0.5/'
 "$program" table tiny.db -m reward -f csv >table.csv
 mean=$(awk -F, '$1 == "other" && $2 == 0.5 { printf "%.3g", $8 }' table.csv)
 [[ -n $mean ]] || complain "no mean: $(cat table.csv)"
@@ -114,6 +128,9 @@ grep -qE 'step|trial' err && complain "finished trials run again: $(cat err)"
 "$program" table --paper ./again.cfg stores/tiny.db >beside 2>err || complain "table: $(cat err)"
 expect agrees beside
 "$program" reproduce --list >out 2>err || complain "list: $(cat err)"
+sed 's,"./tiny.cfg","../tiny.cfg",' again.cfg >above.cfg
+"$program" reproduce --list ./above.cfg >out 2>err || complain "list of one: $(cat err)"
+expect '^ +\.\./tiny\.cfg$' out
 
 # ---- what is refused ----
 # refused PATTERN ARGUMENTS...

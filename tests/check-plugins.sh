@@ -40,7 +40,7 @@ beside() {
     regatta new "$kind" "$name" >log 2>&1 || { complain "regatta new $kind $name: $(cat log)"; return; }
     grep -rn '@[A-Z]*@' "$name" && complain "$name: what stands for a name is left"
     make -C "$name" >log 2>&1 || complain "$name: make: $(cat log)"
-    grep -E 'warning|error' log && complain "$name: the compiler has something to say"
+    grep -E '(warning|error): ' log && complain "$name: the compiler has something to say"
     make -C "$name" check >log 2>&1 || complain "$name: make check: $(cat log)"
     grep -qE '^[1-9][0-9]* claims hold, 0 failed$' log || complain "$name: no claims: $(cat log)"
     [[ $(grep -c '^ok  ' log) -gt 5 ]] || complain "$name: few claims: $(cat log)"
@@ -51,6 +51,11 @@ beside() {
     echo "$kind: from regatta new to the table in $(now "$start") s"
 }
 beside algorithm mine base dpo mine
+cp -r mine undeclared
+sed -i 's/rg_batch_mean/rg_batch_meen/' undeclared/mine.c
+make -B -C undeclared >log 2>&1 && complain "a function that is not declared is compiled"
+grep -q "error: implicit declaration of function .rg_batch_meen" log || complain "undeclared: $(cat log)"
+rm -r undeclared
 beside environment ruler base dpo online-dpo
 beside judge words base dpo online-dpo
 beside estimator ball cg none ball
@@ -182,6 +187,8 @@ static RgTensor *loss(RgStep *step, const void *options, const RgBatch *batch) {
 { echo "$head"; method Mine recipe loss; } | refused grammar 'the descriptor of the algorithm "Mine": its name'
 { echo "$head" | sed 's/static void recipe/void recipe/'; method half NULL loss; } |
     refused half 'the descriptor of the algorithm "half": expected a recipe, as'
+{ echo "$head" | sed '/^static RgTensor/,$d'; method idle recipe NULL; } |
+    refused idle 'the descriptor of the algorithm "idle": expected a loss or a step, as it has a recipe without best_of'
 {
     echo "$head"
     cat <<'END'
@@ -275,11 +282,13 @@ algorithms = ( { type = "dpo"; }, { type = "crash"; }, { type = "ipo"; } );
 END
 if ! is_sanitized; then # which has handlers of its own
     die regatta check-plugin crash.so 2>/dev/null
-    grep -q '^regatta: the plug-in crash.so crashed: segmentation fault' err || complain "the check does not tell of a crash: $(cat err)"
+    grep -q '^regatta: the plug-in crash.so crashed: segmentation fault; the claim under check: the same bits again, ' err ||
+        complain "the check does not tell of a crash: $(cat err)"
+    grep -q 'results store' err && complain "the check tells of a store: $(cat err)"
     for jobs in 1 2; do
         rm -rf results
         regatta run -j "$jobs" crash.cfg >out 2>err && complain "-j $jobs: a crash is no failure of the run"
-        grep -q '^regatta: the plug-in .*crash.so crashed: segmentation fault' err || complain "-j $jobs: the crash is not told: $(cat err)"
+        grep -q '^regatta: the plug-in .*crash.so crashed: segmentation fault; the results store is intact$' err || complain "-j $jobs: the crash is not told: $(cat err)"
         expect 0 'no other damage' regatta check-store results/crash.db
         expect 0 '^dpo +1 ' regatta table results/crash.db
     done
@@ -287,7 +296,7 @@ if ! is_sanitized; then # which has handlers of its own
     printf '#include "regatta.h"\nstatic RgStatus add(RgError *error) { error->text[0] = *(volatile char *)NULL; return RG_OK; }\nRG_PLUGIN(add);\n' >early.c
     "${compile[@]}" "${cflags[@]}" -o early.so early.c || complain "early.c is not compiled"
     die regatta --plugin early.so list 2>/dev/null
-    grep -q '^regatta: the plug-in early.so crashed while being loaded: segmentation fault' err || complain "an early crash is not told: $(cat err)"
+    grep -q '^regatta: the plug-in early.so crashed while being loaded: segmentation fault$' err || complain "an early crash is not told: $(cat err)"
 fi
 
 echo "$failures faults"

@@ -102,6 +102,9 @@ Test(base, suggestion_names_the_nearest_or_nothing) {
     cr_assert_str_eq(rg_suggest("bta", names).text, "; did you mean \"beta\"?");
     cr_assert_str_eq(rg_suggest("spinnaker", names).text, "");
     cr_assert_str_eq(rg_suggest("bta", NULL).text, "");
+    const char *letters[] = {"S", "A", "Bo", NULL};
+    cr_assert_str_eq(rg_suggest("C", letters).text, "");
+    cr_assert_str_eq(rg_suggest("B", letters).text, "; did you mean \"Bo\"?");
     cr_assert_str_eq(rg_suggest_this("beta").text, "; did you mean \"beta\"?");
 }
 

@@ -167,6 +167,11 @@ static RgTensor *infinite_loss(RgStep *step, const void *options, const RgBatch 
     return rg_scale(step->tape, fit(step, batch), (RgReal)INFINITY);
 }
 
+static RgTensor *flat_loss(RgStep *step, const void *options, const RgBatch *batch) {
+    (void)options;
+    return rg_scale(step->tape, fit(step, batch), 0);
+}
+
 /* The last step of a checkpoint's second half, and of no shorter run. */
 static RgTensor *late_loss(RgStep *step, const void *options, const RgBatch *batch) {
     return step->number < 9 ? fit(step, batch) : infinite_loss(step, options, batch);
@@ -186,6 +191,7 @@ Test(claims, fail_of_broken_algorithms_by_name) {
     } cases[] = {{cut_loss, "the loss's gradient equals its finite differences"},
                  {off_loss, "the loss's gradient equals its finite differences"},
                  {coupled_loss, "a batch in parts"},
+                 {flat_loss, "whole one: the gradient of the whole batch is 0"},
                  {counting_loss, "the same bits again"},
                  {counting_loss, "resumes from its checkpoint"},
                  {threaded_loss, "the same bits again"},
@@ -198,6 +204,38 @@ Test(claims, fail_of_broken_algorithms_by_name) {
         broken.loss = cases[k].loss;
         check_fails(cases[k].words, check_broken, cases[k].words);
     }
+}
+
+static RgTensor *exact_loss(RgStep *step, const void *options, const RgBatch *batch) {
+    (void)options;
+    return rg_negate(step->tape,
+                     rg_batch_mean(step, batch, rg_preference_fit(step->tape, batch, 0.1)));
+}
+
+/* All lines of the check of a loss, which the caller frees. */
+static char *lines_of(RgTensor *(*loss)(RgStep *step, const void *options, const RgBatch *batch),
+                      int *failed) {
+    char *lines;
+    size_t size;
+    RgClaims claims = {.stream = open_memstream(&lines, &size)};
+    broken.loss = loss;
+    check_broken(&claims);
+    fclose(claims.stream);
+    *failed = claims.failed;
+    return lines;
+}
+
+Test(claims, say_of_a_loss_of_pairs_that_it_has_no_exact_expectation) {
+    static const char note[] = "-       exact expectations: it cannot be trained with "
+                               "training.expectation = \"exact\"";
+    int failed;
+    char *sampled = lines_of(stopped_loss, &failed);
+    cr_expect(strstr(sampled, note), "%s", sampled);
+    char *exact = lines_of(exact_loss, &failed);
+    cr_expect(!strstr(exact, "exact expectations"), "%s", exact);
+    cr_expect_eq(failed, 0, "%s", exact);
+    free(sampled);
+    free(exact);
 }
 
 static void check_gradient_alone(RgClaims *claims) {

@@ -84,7 +84,9 @@ Test(config, syntax_error_names_file_and_line) {
     cr_assert_eq(read_text("a = 1;\nb = = 2;\n"), RG_E_USAGE);
     cr_assert_str_eq(message(), "x.cfg:2: syntax error");
     cr_assert_eq(read_text("a = 1;\nb = [1, 2.5];\n"), RG_E_USAGE);
-    cr_assert_str_eq(message(), "x.cfg:2: mismatched element type in array");
+    cr_assert_str_eq(message(),
+                     "x.cfg:2: mismatched element type in array: expected elements of one "
+                     "type, such as [1.0, 0.5] in place of [1, 0.5]");
     cr_assert_eq(read_text("a = \"unfinished\n"), RG_E_USAGE);
     cr_assert(strstr(message(), "x.cfg:"), "%s", error.text);
 }

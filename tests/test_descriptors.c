@@ -78,6 +78,7 @@ Test(descriptors, of_algorithms_have_what_their_sources_call_for) {
     CHANGED("ppo", loss, NULL, "a loss, as it has prepare");
     CHANGED("dpo", work, rg_algorithm_find("parl")->work, "a step of its own, as it has work");
     CHANGED("dpo", recipe, NULL, "a recipe");
+    CHANGED("dpo", loss, NULL, "a loss or a step, as it has a recipe");
     CHANGED("dpo", about.summary, NULL, "summary");
     CHANGED("dpo", about.options_size, 0, "options_size");
 }
@@ -279,7 +280,7 @@ Test(descriptors, a_loss_that_is_wrong_fails_its_step_by_name) {
         {TRAP("too-many", too_many, offline), "more than 16"},
         {TRAP("now-and-then", now_and_then, offline), "in this step"},
         {TRAP("later-more", later_more, offline), "in this step"},
-        {TRAP("of-pairs", of_pairs, offline), "expected a scalar"},
+        {TRAP("of-pairs", of_pairs, offline), "expected a scalar (rg_batch_mean)"},
         {TRAP("none-at-all", none_at_all, offline), "the loss is NULL"},
     };
     Race race = race_begin("dpo", "", "contexts=3 responses=5 pairs=50", 0, 8);

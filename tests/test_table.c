@@ -281,6 +281,30 @@ Test(table, a_failed_trial_stands_for_no_older_one) {
     free(path);
 }
 
+/* Their metrics are missing for another reason than a slip in a name. */
+Test(table, metrics_of_failed_trials_alone_are_not_called_unknown) {
+    char *path = fixture_path("all-failed.sqlite");
+    int64_t experiment;
+    RgStore *store = fixture_open(path, "all-failed", &experiment);
+    FixtureTrial dpo = {"dpo", "DPO", "{}", "failed", "no disk", 1, 0.5, 1, -1, false, false};
+    for (int count = 1; count <= 2; count++) {
+        dpo.seed = count;
+        fixture_trial(store, experiment, &dpo);
+        RgResults *results;
+        RgMeasure measure;
+        RgError error = {0};
+        fixture_check(rg_results_open(path, NULL, &results, &error), &error);
+        cr_expect_eq(rg_results_measure(results, "nll", &measure, &error), RG_E_USAGE);
+        cr_expect_str_eq(
+            error.text, count == 1
+                            ? "no value of \"nll\", as the only trial failed (DPO, seed 1: no disk)"
+                            : "no value of \"nll\", as all 2 trials failed (DPO, seed 1: no disk)");
+        rg_results_close(results);
+    }
+    rg_store_close(store);
+    free(path);
+}
+
 /* Turn the independent judge's opinion around: every pair is then discordant, and named. */
 Test(table, independent_judge_that_disagrees_names_the_pairs) {
     char *path = fixture_methods();

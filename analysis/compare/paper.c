@@ -3,6 +3,7 @@
 #include "analysis/compare/paper.h"
 
 #include "analysis/compare/format.h"
+#include "core/suggest.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -23,6 +24,11 @@ static bool meets(const RgGroup *group, const RgReported *reported) {
     return true;
 }
 
+static bool is_of_method(const RgGroup *group, const RgReported *reported) {
+    return strcmp(group->label, reported->method) == 0 ||
+           strcmp(group->algorithm, reported->method) == 0;
+}
+
 /* Index of the group with that label, else with that algorithm; else −1. */
 static int group_of(const RgResults *results, const RgReported *reported) {
     int found = -1;
@@ -38,31 +44,108 @@ static int group_of(const RgResults *results, const RgReported *reported) {
     return found;
 }
 
+/* ---- why a store has no figure ---- */
+
+/* 'no metric "rewardz" in results/x.db; did you mean "reward"?'. malloc'd, as the next two. */
+static char *without_metric(const RgResults *results, const char *name) {
+    const char **names = rg_results_quantities(results);
+    char *why = rg_string_format("no metric \"%s\" in %s%s", name, results->path,
+                                 rg_suggest(name, names).text);
+    free(names);
+    return why;
+}
+
+static char *without_method(const RgResults *results, const char *method) {
+    const char **names = rg_allocate(2 * results->group_count + 1, sizeof *names);
+    for (int i = 0; i < results->group_count; i++) {
+        names[2 * i] = results->groups[i].label;
+        names[2 * i + 1] = results->groups[i].algorithm;
+    }
+    char *why = rg_string_format("no trials of \"%s\" in %s%s", method, results->path,
+                                 rg_suggest(method, names).text);
+    free(names);
+    return why;
+}
+
+/* The suggestion for the first condition on an option that is not swept. */
+static RgSuggestion suggest_option(const RgResults *results, const RgReported *reported) {
+    int count = 0;
+    while (results->swept[count])
+        count++;
+    const char **names = rg_allocate(count + 1, sizeof *names);
+    for (int i = 0; i < count; i++)
+        names[i] = rg_last_part(results->swept[i]);
+    RgSuggestion suggestion = {""};
+    for (int i = 0; i < reported->conditions && !suggestion.text[0]; i++) {
+        const char *nearest = rg_nearest_name(reported->where[i].name, names);
+        if (nearest && strcmp(nearest, reported->where[i].name) != 0)
+            suggestion = rg_suggest_this(nearest);
+    }
+    free(names);
+    return suggestion;
+}
+
+static char *without_conditions(const RgResults *results, const RgReported *reported) {
+    char *where = rg_string_copy("");
+    for (int i = 0; i < reported->conditions; i++) {
+        char *longer = rg_string_format("%s%s%s=%g", where, i ? ", " : "", reported->where[i].name,
+                                        reported->where[i].value);
+        free(where);
+        where = longer;
+    }
+    char *why = rg_string_format("no trials of \"%s\" with %s in %s%s", reported->method, where,
+                                 results->path, suggest_option(results, reported).text);
+    free(where);
+    return why;
+}
+
+/* `group` is that of the figure, or −1. */
+static char *why_missing(const RgResults *results, const RgReported *reported, int group) {
+    bool any = false;
+    RgMeasure measure;
+    for (int i = 0; i < results->group_count; i++)
+        any = any || is_of_method(&results->groups[i], reported);
+    if (!any)
+        return without_method(results, reported->method);
+    if (group < 0)
+        return without_conditions(results, reported);
+    const RgGroup *g = &results->groups[group];
+    if (g->by_status[RG_TRIAL_FAILED] == g->count)
+        return rg_string_format("all trials of \"%s\" in %s failed", g->name, results->path);
+    if (!rg_results_has(results, reported->measure, &measure))
+        return without_metric(results, reported->measure);
+    return rg_string_format("no value of \"%s\" in the trials of \"%s\" in %s", reported->measure,
+                            g->name, results->path);
+}
+
 /* ---- own figures ---- */
 
-/* What the program itself finds; `text` is malloc'd. */
+/* What the program itself finds; the texts are malloc'd. */
 typedef struct Own {
     char *text; /* a dash: nothing */
     double mean;
     RgInterval interval;
+    char *missing; /* why a store that is there has no figure; NULL: it has, or is not there, or the
+                    * figure cannot be compared */
 } Own;
 
 static void find_own(const RgResults *results, const RgReported *reported, Own *own) {
-    RgMeasure measure;
     RgTable *table;
     RgError ignored = {0};
-    if (!results || !reported->measure[0] || !rg_results_has(results, reported->measure, &measure))
+    if (!results || !reported->measure[0])
         return;
     int group = group_of(results, reported);
     const char *const metrics[] = {reported->measure, NULL};
-    if (group < 0 || rg_table_create(results, metrics, &table, &ignored) != RG_OK)
-        return;
-    const RgCell *cell = &table->cells[group];
-    free(own->text);
-    own->text = rg_cell_text(table, &table->columns[0], cell);
-    own->mean = cell->summary.mean;
-    own->interval = cell->interval;
-    rg_table_destroy(table);
+    if (group >= 0 && rg_table_create(results, metrics, &table, &ignored) == RG_OK) {
+        const RgCell *cell = &table->cells[group];
+        free(own->text);
+        own->text = rg_cell_text(table, &table->columns[0], cell);
+        own->mean = cell->summary.mean;
+        own->interval = cell->interval;
+        rg_table_destroy(table);
+    }
+    if (isnan(own->mean) && !reported->not_comparable[0])
+        own->missing = why_missing(results, reported, group);
 }
 
 /* The stores of a paper's experiments, open. */
@@ -82,7 +165,7 @@ static const RgResults *results_of(const Stores *stores, const RgReported *repor
 }
 
 static Own own_of(const Stores *stores, const RgReported *reported) {
-    Own own = {rg_string_copy(RG_DASH), NAN, {NAN, NAN}};
+    Own own = {rg_string_copy(RG_DASH), NAN, {NAN, NAN}, NULL};
     find_own(results_of(stores, reported), reported, &own);
     return own;
 }
@@ -126,9 +209,10 @@ static char *or_dash(const char *text) {
     return rg_string_copy(text[0] ? text : RG_DASH);
 }
 
-/* Columns `here` and `verdict` are there with results only. verdicts [RG_VERDICTS] and verdict_of
- * [figures] out. */
-static RgGrid make_grid(const RgPaper *paper, const Stores *stores, RgVerdict *verdict_of) {
+/* Columns `here` and `verdict` are there with results only. verdict_of [figures] and missing
+ * [figures], see Own, out. */
+static RgGrid make_grid(const RgPaper *paper, const Stores *stores, RgVerdict *verdict_of,
+                        char **missing) {
     bool exact = has_exact(paper), here = stores->count > 0;
     bool verdicts = here && has_verdicts(paper);
     const char *headings[9] = {"method", "metric", "setting", "source", "checked", "reported"};
@@ -148,6 +232,7 @@ static RgGrid make_grid(const RgPaper *paper, const Stores *stores, RgVerdict *v
         const RgReported *r = &paper->figures[i];
         Own own = own_of(stores, r);
         verdict_of[i] = rg_reported_verdict(r, own.mean, own.interval);
+        missing[i] = own.missing;
         *cell++ = rg_string_copy(r->method);
         *cell++ = rg_string_copy(r->metric);
         *cell++ = rg_string_copy(r->setting);
@@ -218,8 +303,25 @@ static const char *tolerance_of(const RgReported *r) {
     return r->tolerance_reason;
 }
 
-static void write_notes(const RgPaper *paper, const RgVerdict *verdict_of,
+/* The reasons why figures are missing, each once. */
+static void write_missing(const RgPaper *paper, char *const *missing,
+                          const RgTableOptions *options) {
+    const char **sentence = rg_allocate(paper->figure_count + 1, sizeof *sentence);
+    int64_t count = 0;
+    for (int64_t i = 0; i < paper->figure_count; i++) {
+        bool seen = !missing[i];
+        for (int64_t k = 0; k < count && !seen; k++)
+            seen = strcmp(sentence[k], missing[i]) == 0;
+        if (!seen)
+            sentence[count++] = missing[i];
+    }
+    write_sentences("Why figures are missing here:", sentence, options->format, options->out);
+    free(sentence);
+}
+
+static void write_notes(const RgPaper *paper, const RgVerdict *verdict_of, char *const *missing,
                         const RgTableOptions *options) {
+    write_missing(paper, missing, options);
     write_reasons(paper, "Why figures differ:", RG_VERDICT_DIFFERS, verdict_of, difference_of,
                   options);
     write_reasons(paper, "Why figures cannot be compared:", RG_VERDICT_NOT_COMPARABLE, verdict_of,
@@ -242,7 +344,8 @@ static RgStatus write_paper(const RgPaper *paper, const Stores *stores,
     FILE *out = options->out;
     RgTableFormat format = options->format;
     RgVerdict *verdict_of = rg_allocate(paper->figure_count, sizeof *verdict_of);
-    RgGrid grid = make_grid(paper, stores, verdict_of);
+    char **missing = rg_allocate(paper->figure_count, sizeof *missing);
+    RgGrid grid = make_grid(paper, stores, verdict_of, missing);
     RgStatus status = check_results(stores, error);
     for (int64_t i = 0; verdicts && i < paper->figure_count; i++)
         verdicts[verdict_of[i]]++;
@@ -256,8 +359,11 @@ static RgStatus write_paper(const RgPaper *paper, const Stores *stores,
     if (status == RG_OK)
         rg_grid_write(&grid, format, out);
     if (status == RG_OK && !rg_table_format_is_raw(format))
-        write_notes(paper, verdict_of, options);
+        write_notes(paper, verdict_of, missing, options);
     rg_grid_free(&grid);
+    for (int64_t i = 0; i < paper->figure_count; i++)
+        free(missing[i]);
+    free(missing);
     free(verdict_of);
     return status;
 }

@@ -60,8 +60,8 @@ typedef struct RgPaperStore {
 
 /* Write the reported figures, and next to them those of the stores' experiments: the mean over seeds
  * at the last evaluation with its 95 % interval, a dash if missing; the exact values and the
- * verdicts, where there are any. Then the reasons, the differences of the settings and the unknown
- * facts. Of `options` only format, choice and out are read. verdicts [RG_VERDICTS] is counted up,
+ * verdicts, where there are any. Then the reasons, of missing figures too, where a store is there; the differences of
+ * the settings and the unknown facts. Of `options` only format, choice and out are read. verdicts [RG_VERDICTS] is counted up,
  * unless it is NULL. */
 RgStatus rg_paper_table(const RgPaper *paper, const RgPaperStore *stores, int64_t store_count,
                         const RgTableOptions *options, int64_t *verdicts, RgError *error);

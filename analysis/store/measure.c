@@ -97,10 +97,32 @@ const char **rg_results_quantities(const RgResults *results) {
     return names;
 }
 
+/* Trials that all failed may lack any metric: that of `name` may be no slip. */
+static bool all_failed(const RgResults *results) {
+    int failed = 0;
+    for (int i = 0; i < results->trial_count; i++)
+        failed += results->trials[i].status == RG_TRIAL_FAILED;
+    return failed > 0 && failed == results->trial_count;
+}
+
+static RgStatus refuse_failed(const RgResults *results, const char *name, RgError *error) {
+    const RgTrial *first = &results->trials[0];
+    char *which = results->trial_count == 1
+                      ? rg_string_copy("the only trial failed")
+                      : rg_string_format("all %d trials failed", results->trial_count);
+    RgStatus status =
+        rg_fail(error, RG_E_USAGE, "no value of \"%s\", as %s (%s, seed %lld: %s)", name, which,
+                first->label, (long long)first->seed, rg_trial_reason(first));
+    free(which);
+    return status;
+}
+
 RgStatus rg_results_measure(const RgResults *results, const char *name, RgMeasure *measure,
                             RgError *error) {
     if (rg_results_has(results, name, measure))
         return RG_OK;
+    if (all_failed(results))
+        return refuse_failed(results, name, error);
     const char **names = rg_results_quantities(results);
     RgStatus status = rg_unknown_name(error, "metric", name, names);
     free(names);

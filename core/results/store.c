@@ -252,6 +252,15 @@ RgStatus rg_store_trial_status(RgStore *store, int64_t trial, const char *status
     return end(store, good, RG_OK, error, "record the trial's status");
 }
 
+RgStatus rg_store_trial_failed(RgStore *store, int64_t experiment, const char *key,
+                               const char *reason, RgError *error) {
+    RgTrialRecord record = {.experiment = experiment, .key = key};
+    bool finished;
+    RG_TRY(find_trial(store, &record, &finished, error));
+    return record.id && !finished ? rg_store_trial_status(store, record.id, "failed", reason, error)
+                                  : RG_OK;
+}
+
 RgStatus rg_store_trial_done(RgStore *store, int64_t trial, const char *diverged,
                              const char *sha256, int64_t selected, RgError *error) {
     bool good = begin(store, true) && forget_sums(store, trial, "checkpoint") &&

@@ -90,6 +90,9 @@ RgStatus rg_store_trial(RgStore *store, RgTrialRecord *record, bool *finished, R
 /* The same query for a trial that may not exist yet; writes nothing. */
 RgStatus rg_store_trial_finished(RgStore *store, int64_t experiment, const char *key,
                                  bool *finished, RgError *error);
+/* Marks an unfinished trial as failed for a reason; one that is not in the store stays away. */
+RgStatus rg_store_trial_failed(RgStore *store, int64_t experiment, const char *key,
+                               const char *reason, RgError *error);
 RgStatus rg_store_trial_status(RgStore *store, int64_t trial, const char *status,
                                const char *reason, RgError *error);
 /* Marks the trial as finished or, with the given reason, diverged, and records the SHA-256 of its

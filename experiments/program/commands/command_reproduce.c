@@ -10,6 +10,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 typedef struct ReproduceArguments {
     RgReproduceOptions options;
@@ -65,12 +66,17 @@ static void close_papers(Papers *papers) {
     free(papers->name);
 }
 
+/* Without the "./" of the working folder, in which the paper's file is, before "../". */
+static const char *plain_path(const char *config) {
+    return strncmp(config, "./../", 5) == 0 ? config + 2 : config;
+}
+
 static void list_papers(const Papers *papers) {
     for (int64_t i = 0; i < papers->count; i++) {
         const RgPaper *paper = rg_paper_of(papers->file[i]);
         printf("%-18s %s (%s)\n", papers->name[i], paper->title, paper->reference);
         for (int k = 0; paper->experiments && paper->experiments[k]; k++)
-            printf("%-18s %s\n", "", paper->experiments[k]);
+            printf("%-18s %s\n", "", plain_path(paper->experiments[k]));
     }
 }
 

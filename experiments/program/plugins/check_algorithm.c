@@ -34,6 +34,7 @@ static bool go(RgSmallRace *race, int steps, RgClaims *claims, const char *claim
 static bool begin(const RgSmallRaceTerms *terms, RgSmallRace *race, RgClaims *claims,
                   const char *claim) {
     RgError error = {0};
+    rg_claim_begin(claim);
     if (rg_small_race_begin(terms, race, &error) == RG_OK)
         return true;
     return rg_claim(claims, false, claim, "%s", error.text);
@@ -41,6 +42,24 @@ static bool begin(const RgSmallRaceTerms *terms, RgSmallRace *race, RgClaims *cl
 
 static bool trains(const RgAlgorithm *algorithm) {
     return algorithm->loss || algorithm->step;
+}
+
+/* ---- exact expectations ---- */
+
+/* Of a loss of pairs whose mean lacks the weights of exact pairs. It is sound on samples, so that
+ * this is no claim. */
+static void note_expectation(const RgAlgorithm *algorithm, const char *options, RgClaims *claims) {
+    RgSmallRaceTerms terms = terms_of(algorithm, options, 16);
+    RgSmallRace race;
+    double loss;
+    terms.expectation = RG_EXACT_EXPECTATION;
+    if (algorithm->loss && rg_small_race_begin(&terms, &race, NULL) == RG_OK &&
+        rg_trainer_gradient(race.trainer, 0, &loss, NULL) != RG_OK && !race.trainer->now.weighted)
+        rg_claim_nothing(claims, "exact expectations",
+                         "it cannot be trained with training.expectation = \"exact\", as its loss "
+                         "takes no mean by rg_batch_mean");
+    if (algorithm->loss)
+        rg_small_race_end(&race);
 }
 
 /* ---- bits ---- */
@@ -128,13 +147,13 @@ void rg_claim_parts(const RgAlgorithm *algorithm, const char *options, RgClaims 
         apart += pow((double)parts[i] - (double)whole[i], 2);
         norm += pow((double)whole[i], 2);
     }
-    if (parts)
-        rg_claim(claims, sqrt(apart) <= 1e-4 * sqrt(norm) && norm > 0, claim,
-                 norm > 0 ? "off by %.1g of its norm, %.3g%s" : "a norm of %.0g%.0g%s",
-                 norm > 0 ? sqrt(apart / norm) : 0, sqrt(norm),
-                 sqrt(apart) <= 1e-4 * sqrt(norm)
-                     ? ""
-                     : "; a loss that is not a mean over prompts must set recipe->couples");
+    bool same = sqrt(apart) <= 1e-4 * sqrt(norm);
+    if (parts && norm > 0)
+        rg_claim(claims, same, claim, "off by %.1g of its norm, %.3g%s", sqrt(apart / norm),
+                 sqrt(norm),
+                 same ? "" : "; a loss that is not a mean over prompts must set recipe->couples");
+    else if (parts)
+        rg_claim(claims, false, claim, "the gradient of the whole batch is 0");
     free(whole);
     free(parts);
 }
@@ -358,11 +377,14 @@ void rg_check_algorithm(const RgAlgorithm *algorithm, const char *options, RgCla
     RgSmallRaceTerms terms = terms_of(algorithm, options, 16);
     RgSmallRace race;
     RgError error = {0};
+    static const char claim[] = "it can be trained on a bandit";
+    rg_claim_begin(claim);
     bool begins = rg_small_race_begin(&terms, &race, &error) == RG_OK;
     rg_small_race_end(&race);
-    if (!rg_claim(claims, begins, "it can be trained on a bandit", "%s", error.text))
+    if (!rg_claim(claims, begins, claim, "%s", error.text))
         return;
     claim_gradient_of(algorithm, options, claims);
+    note_expectation(algorithm, options, claims);
     rg_claim_parts(algorithm, options, claims);
     rg_claim_threads(algorithm, options, claims);
     rg_claim_checkpoint(algorithm, options, claims);

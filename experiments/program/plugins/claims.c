@@ -2,8 +2,16 @@
 /* Printing claims. The claims themselves are in check_*.c. */
 #include "experiments/program/plugins/claims.h"
 
+#include "core/plugin.h"
+
 #include <stdarg.h>
 #include <stdlib.h>
+
+void rg_claim_begin(const char *claim) {
+    static char note[256];
+    snprintf(note, sizeof note, "the claim under check: %s", claim);
+    rg_plugin_set_crash_note(note);
+}
 
 bool rg_claim(RgClaims *claims, bool holds, const char *claim, const char *detail, ...) {
     va_list arguments;
@@ -11,6 +19,7 @@ bool rg_claim(RgClaims *claims, bool holds, const char *claim, const char *detai
     va_start(arguments, detail);
     vsnprintf(text, sizeof text, detail, arguments);
     va_end(arguments);
+    rg_plugin_set_crash_note(NULL);
     const char *colon = text[0] ? ": " : "";
     *(holds ? &claims->held : &claims->failed) += 1;
     if (!holds && claims->failed == 1)

@@ -14,6 +14,8 @@ typedef struct RgClaims {
     char first_failure[256]; /* "" if there is none */
 } RgClaims;
 
+/* Has the report of a crash name the claim, until one is printed. */
+void rg_claim_begin(const char *claim);
 /* Prints "ok       claim: detail" or "FAILED: claim: detail". Returns `holds`. */
 bool rg_claim(RgClaims *claims, bool holds, const char *claim, const char *detail, ...)
     __attribute__((format(printf, 4, 5)));

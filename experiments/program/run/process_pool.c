@@ -257,6 +257,21 @@ static void start_some(ProcessPool *pool) {
 
 /* ---- ending ---- */
 
+/* The leader's store is at rest, so that it may fork: it is woken for this alone. */
+static void record_given_up(ProcessPool *pool, int64_t trial, const char *reason) {
+    RgStore *store = pool->run->store;
+    RgError error = {0};
+    RgStatus status = rg_store_wake(store, &error);
+    if (status == RG_OK)
+        status = rg_store_trial_failed(store, pool->run->experiment, plan_of(pool, trial)->key,
+                                       reason, &error);
+    rg_store_rest(store);
+    if (status != RG_OK && pool->status == RG_OK) {
+        pool->status = status;
+        pool->error = error;
+    }
+}
+
 /* A process ended without a report: its trial waits again, unless it makes no progress. */
 static void on_worker_death(ProcessPool *pool, int64_t trial, int how) {
     PoolTrial *t = &pool->trials[trial];
@@ -274,10 +289,14 @@ static void on_worker_death(ProcessPool *pool, int64_t trial, int how) {
     t->deaths = further ? 1 : t->deaths + 1;
     name_of(pool, trial, name);
     t->waiting = t->deaths < MOST_DEATHS;
-    char *text = rg_string_format("%s: its process %s; %s", name, end,
-                                  t->waiting ? "it resumes from its last checkpoint"
-                                             : "it has died 3 times without progress");
+    char *reason = rg_string_format("its process %s; %s", end,
+                                    t->waiting ? "it resumes from its last checkpoint"
+                                               : "it has died 3 times without progress");
+    char *text = rg_string_format("%s: %s", name, reason);
     fprintf(stderr, "regatta: %s\n", text);
+    if (!t->waiting)
+        record_given_up(pool, trial, reason);
+    free(reason);
     pool->given_up += !t->waiting;
     if (!t->waiting && !pool->first_given_up)
         pool->first_given_up = text;

@@ -5,6 +5,7 @@
 #include "core/files.h"
 #include "core/lookup.h"
 #include "core/notice.h"
+#include "core/plugin.h"
 #include "core/results/judge_cache.h"
 #include "core/results/last_run.h"
 #include "core/results/parts.h"
@@ -89,6 +90,7 @@ static RgStatus record_experiment(const RgExperiment *experiment, RgStore *store
 static RgStatus run_trials(const RgExperiment *experiment, RgStore *store, const Place *place,
                            const RgRunOptions *a, RgError *error) {
     char *folder = rg_store_folder(rg_store_path(store));
+    rg_plugin_set_crash_note("the results store is intact"); /* its transactions are atomic */
     RgProgress progress = rg_progress_create(experiment->trial_count, a->quiet);
     RgTrialRun run = {.store = store,
                       .skip = place->skip,
@@ -114,6 +116,7 @@ static RgStatus run_trials(const RgExperiment *experiment, RgStore *store, const
         status = place->ranks ? run_as_given(&run, experiment, place, error)
                               : run_in_turn(&run, experiment, error);
     rg_progress_end(&progress);
+    rg_plugin_set_crash_note(NULL);
     rg_trial_setup_clear(&run.setup);
     rg_judge_cache_close(run.setup.answers);
     rg_reference_cache_close(run.cache);

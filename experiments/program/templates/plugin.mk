@@ -3,7 +3,7 @@
 # PKG_CONFIG_PATH=PREFIX/lib/pkgconfig make REGATTA=PREFIX/bin/regatta
 REGATTA = @PROGRAM@
 REGATTA_CFLAGS = @FLAGS@
-CFLAGS = -O2 -Wall -Wextra
+CFLAGS = -O2 -Wall -Wextra -Werror=implicit-function-declaration
 # abi.h changes with the installed headers; a plug-in compiled with other headers is refused.
 headers = $(wildcard @HEADERS@/core/abi.h)
 
