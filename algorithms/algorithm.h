@@ -14,7 +14,7 @@
  *     static RgTensor *dpo_loss(RgStep *step, const void *options, const RgBatch *batch) {
  *         const DpoOptions *o = options;
  *         RgTape *t = step->tape;
- *         return rg_negate(t, rg_mean(t, rg_preference_fit(t, batch, o->beta)));
+ *         return rg_negate(t, rg_batch_mean(step, batch, rg_preference_fit(t, batch, o->beta)));
  *     }
  *
  * A loss may have its own state and its own parameters (a value network, algorithms/ppo.c). An
