@@ -37,8 +37,9 @@ static double part_gradient(RgTrainer *trainer, int64_t step, const RgBatchPart 
         trainer->now.fault = "the loss takes no mean by rg_batch_mean, which has the weights of "
                              "the batch: expected it in place of rg_mean";
     if (!loss || loss->count != 1) {
-        trainer->now.fault = loss ? "the loss has several numbers: expected a scalar (rg_batch_mean)"
-                                  : "the loss is NULL: expected a tensor";
+        trainer->now.fault = loss
+                                 ? "the loss has several numbers: expected a scalar (rg_batch_mean)"
+                                 : "the loss is NULL: expected a tensor";
         return 0;
     }
     rg_backward(trainer->tape, loss, (RgReal)share);
