@@ -626,30 +626,22 @@ Test(budget, ends_with_the_limit_that_is_reached_first) {
     cr_assert_eq(rg_budget_share(&budget, &spending, NULL), 0);
 }
 
-static RgStatus no_step(RgTrainer *trainer, const void *options, void *state, RgError *error) {
-    (void)trainer, (void)options, (void)state, (void)error;
-    return RG_OK;
-}
-
 Test(budget, epochs_become_steps_of_the_data_that_are_there) {
     RgError error = {0};
     RgPairs pairs = {.count = 30};
     RgTask task = {.pairs = &pairs};
-    RgAlgorithm dpo = *rg_algorithm_find("dpo"), own = {.step = no_step};
-    RgRecipe recipe = {.responses = RG_FROM_DATASET, .preferences = RG_FROM_DATASET}, none = {0};
+    RgRecipe recipe = {.responses = RG_FROM_DATASET, .preferences = RG_FROM_DATASET};
     RgBudgetOptions budget = {.epochs = 0.1};
-    cr_assert_eq(rg_budget_resolve(&budget, &dpo, &recipe, &task, 3, "x", &error), RG_OK);
+    cr_assert_eq(rg_budget_resolve(&budget, &recipe, &task, 3, "x", &error), RG_OK);
     cr_assert_eq(budget.steps, 1, "0.1 · 30 is more than 3 in doubles");
     budget = (RgBudgetOptions){.epochs = 1.5, .steps = 20};
-    cr_assert_eq(rg_budget_resolve(&budget, &dpo, &recipe, &task, 4, "x", &error), RG_OK);
+    cr_assert_eq(rg_budget_resolve(&budget, &recipe, &task, 4, "x", &error), RG_OK);
     cr_assert_eq(budget.steps, 12);
     task.pairs = NULL;
-    cr_assert_eq(rg_budget_resolve(&budget, &dpo, &recipe, &task, 4, "x", &error), RG_E_USAGE);
+    cr_assert_eq(rg_budget_resolve(&budget, &recipe, &task, 4, "x", &error), RG_E_USAGE);
     cr_assert(strstr(error.text, "budget.epochs = 1.5: x goes over offline pairs, of which the "
                                  "environment has none: expected budget.steps"),
               "%s", error.text);
-    cr_assert_eq(rg_budget_resolve(&budget, &own, &none, &task, 4, "x", &error), RG_E_USAGE);
-    cr_assert(strstr(error.text, "data that it draws itself"), "%s", error.text);
 }
 
 Test(budget, evaluation_is_due_where_a_multiple_of_the_cost_is_reached) {

@@ -61,13 +61,10 @@ static int64_t pairs_of(const RgTask *task) {
     return task->pairs ? task->pairs->count : task->expected_pairs;
 }
 
-int64_t rg_recipe_elements(const RgAlgorithm *a, const RgRecipe *r, const RgTask *task,
-                           const char **of) {
+int64_t rg_recipe_elements(const RgRecipe *r, const RgTask *task, const char **of) {
     bool pairs = rg_recipe_takes_pairs(r), policy = r->responses == RG_FROM_POLICY;
     bool sampled = policy || r->opponents != RG_FROM_NOWHERE;
-    *of = a->step && !a->recipe ? NULL : "training prompts";
-    if (!*of)
-        return 0;
+    *of = "training prompts";
     if (r->group > 0 || (pairs && policy && r->on_policy >= 1))
         return count_of(task->prompts);
     *of = pairs && !(sampled && r->on_policy >= 1) ? "offline pairs" : "demonstrations";

@@ -17,10 +17,9 @@ RgStatus rg_recipe_check(const RgAlgorithm *algorithm, const RgRecipe *recipe, R
 /* How many elements of a data set a step's batches go over, pass after pass, and of which: offline
  * pairs, also where some of a batch are sampled in their place, demonstrations, or prompts where
  * all is sampled. 0: there are none. An algorithm with a step of its own is taken to go over what
- * its recipe says; of one without a recipe it is not known, and `of` is NULL. Before an environment
- * is prepared its pairs are those that it expects to have. */
-int64_t rg_recipe_elements(const RgAlgorithm *algorithm, const RgRecipe *recipe, const RgTask *task,
-                           const char **of);
+ * its recipe says. Before an environment is prepared its pairs are those that it expects to
+ * have. */
+int64_t rg_recipe_elements(const RgRecipe *recipe, const RgTask *task, const char **of);
 
 /* Refuse a recipe that needs what the environment or the policy lacks, such as offline pairs or a
  * judge that gives rewards: RG_E_USAGE, with the algorithm's name. */

@@ -100,18 +100,17 @@ int64_t rg_epoch_steps(double epochs, int64_t elements, int64_t batch) {
     return steps < 1 ? 1 : (int64_t)fmin(steps, 1e15);
 }
 
-RgStatus rg_budget_resolve(RgBudgetOptions *budget, const RgAlgorithm *algorithm,
-                           const RgRecipe *recipe, const RgTask *task, int64_t batch,
-                           const char *label, RgError *error) {
+RgStatus rg_budget_resolve(RgBudgetOptions *budget, const RgRecipe *recipe, const RgTask *task,
+                           int64_t batch, const char *label, RgError *error) {
     if (budget->epochs == 0)
         return RG_OK;
     const char *of;
-    int64_t elements = rg_recipe_elements(algorithm, recipe, task, &of);
+    int64_t elements = rg_recipe_elements(recipe, task, &of);
     if (elements < 1)
         return rg_fail(error, RG_E_USAGE,
                        "budget.epochs = %g: %s goes over %s, of which the environment has none: "
                        "expected budget.steps, or another limit",
-                       budget->epochs, label, of ? of : "data that it draws itself");
+                       budget->epochs, label, of);
     int64_t steps = rg_epoch_steps(budget->epochs, elements, batch);
     if (budget->steps == 0 || steps < budget->steps)
         budget->steps = steps;

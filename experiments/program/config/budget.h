@@ -58,9 +58,8 @@ int64_t rg_epoch_steps(double epochs, int64_t elements, int64_t batch);
 
 /* Put the steps that `epochs` come to with these data in the place of `steps`, where those are more
  * or 0. Refused where the algorithm, called `label`, goes over data that the task has not. */
-RgStatus rg_budget_resolve(RgBudgetOptions *budget, const RgAlgorithm *algorithm,
-                           const RgRecipe *recipe, const RgTask *task, int64_t batch,
-                           const char *label, RgError *error);
+RgStatus rg_budget_resolve(RgBudgetOptions *budget, const RgRecipe *recipe, const RgTask *task,
+                           int64_t batch, const char *label, RgError *error);
 
 /* The largest spent share of any limit; at 1 or more the trial is over. 0 without a limit. `cost`,
  * unless NULL, receives the cost of that limit. */

@@ -439,7 +439,7 @@ static void plan_rollout(const RgTrialSpec *plan, const RgTransformerCost *model
 /* Where the data are there, or it is known how many there will be. */
 static void plan_epochs(const RgTrialSpec *plan, const RgTask *task, RgTrialCost *cost) {
     const char *of;
-    int64_t elements = rg_recipe_elements(plan->algorithm, &plan->recipe, task, &of);
+    int64_t elements = rg_recipe_elements(&plan->recipe, task, &of);
     if (plan->budget.epochs > 0 && elements > 0)
         cost->epoch_steps = rg_epoch_steps(plan->budget.epochs, elements, plan->training.batch);
 }

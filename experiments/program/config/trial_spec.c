@@ -194,16 +194,6 @@ static RgStatus resolve_algorithm(RgTrialSpec *plan, const RgSettings *s, RgErro
     return RG_OK;
 }
 
-/* What a step draws is not known of an algorithm with a step of its own and no recipe. */
-static RgStatus check_epochs(const RgTrialSpec *plan, RgError *error) {
-    if (plan->budget.epochs == 0 || !plan->algorithm->step || plan->algorithm->recipe)
-        return RG_OK;
-    return rg_fail(error, RG_E_USAGE,
-                   "budget.epochs = %g: %s has a step of its own and no recipe, so that it is not "
-                   "known what it goes over: expected budget.steps, or another limit",
-                   plan->budget.epochs, plan->part.label);
-}
-
 /* A limit that is given as 0; one of the command line before those of files. */
 static const RgSetting *zero_limit(const RgSettings *s) {
     const RgSetting *found = NULL;
@@ -253,7 +243,6 @@ static RgStatus check_kl(const RgTrialSpec *plan, RgError *error) {
 
 static RgStatus check_budget(const RgTrialSpec *plan, const RgSettings *s, RgError *error) {
     RG_TRY(check_kl(plan, error));
-    RG_TRY(check_epochs(plan, error));
     RG_TRY(check_limits(plan, s, error));
     if (plan->budget.steps == 0 && plan->budget.epochs == 0 &&
         plan->optimizer.schedule != RG_SCHEDULE_CONSTANT)

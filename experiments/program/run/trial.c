@@ -364,7 +364,7 @@ RgStatus rg_trial_begin(RgTrialInHand *trial, RgError *error) {
     trial->budget = plan->budget;
     RgStatus status =
         rg_resolve_place(plan->resolved,
-                         rg_budget_resolve(&trial->budget, plan->algorithm, &plan->recipe, task,
+                         rg_budget_resolve(&trial->budget, &plan->recipe, task,
                                            plan->training.batch, plan->part.label, error),
                          error);
     if (status == RG_OK)
