@@ -127,6 +127,13 @@ expect 'one digit' out
 grep -qE 'step|trial' err && complain "finished trials run again: $(cat err)"
 "$program" table --paper ./again.cfg stores/tiny.db >beside 2>err || complain "table: $(cat err)"
 expect agrees beside
+"$program" report stores/tiny.db --paper ./again.cfg -o page.html >out 2>err || complain "report: $(cat err)"
+expect '<h2>Reported figures</h2>' page.html
+expect 'Somebody 2025' page.html
+expect 'agrees' page.html
+expect '<li>other, return, far: theirs has a slip</li>' page.html
+"$program" report stores/tiny.db -o page.html >out 2>err || complain "report: $(cat err)"
+grep -q 'Reported figures' page.html && complain "a section of no paper"
 "$program" reproduce --list >out 2>err || complain "list: $(cat err)"
 sed 's,"./tiny.cfg","../tiny.cfg",' again.cfg >above.cfg
 "$program" reproduce --list ./above.cfg >out 2>err || complain "list of one: $(cat err)"

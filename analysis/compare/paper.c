@@ -151,7 +151,7 @@ static void find_own(const RgResults *results, const RgReported *reported, Own *
 /* The stores of a paper's experiments, open. */
 typedef struct Stores {
     const RgPaperStore *of;
-    RgResults **results; /* [count] NULL: the store is not there */
+    const RgResults *const *results; /* [count] NULL: the store is not there */
     int64_t count;
 } Stores;
 
@@ -250,15 +250,27 @@ static RgGrid make_grid(const RgPaper *paper, const Stores *stores, RgVerdict *v
     return grid;
 }
 
-static void write_sentences(const char *heading, const char *const *sentence, RgTableFormat format,
-                            FILE *out) {
-    if (!sentence || !sentence[0])
-        return;
-    const char *comment = format == RG_TABLE_LATEX ? "% " : "";
+/* ---- notes ---- */
+
+typedef struct Notes {
+    RgPaperNotes write;
+    void *context;
+} Notes;
+
+static void write_sentences(const Notes *notes, const char *heading, const char *const *sentence) {
+    if (sentence && sentence[0])
+        notes->write(notes->context, heading, sentence);
+}
+
+/* RgPaperNotes for a table on a stream; the context is its RgTableOptions. */
+static void print_sentences(void *context, const char *heading, const char *const *sentence) {
+    const RgTableOptions *options = context;
+    FILE *out = options->out;
+    const char *comment = options->format == RG_TABLE_LATEX ? "% " : "";
     fprintf(out, "\n%s%s\n", comment, heading);
     for (; *sentence; sentence++) {
         fprintf(out, "%s- ", comment);
-        if (format == RG_TABLE_MARKDOWN)
+        if (options->format == RG_TABLE_MARKDOWN)
             rg_write_markdown(out, *sentence);
         else
             rg_write_line(out, *sentence);
@@ -270,7 +282,7 @@ static void write_sentences(const char *heading, const char *const *sentence, Rg
  * figures. */
 static void write_reasons(const RgPaper *paper, const char *heading, RgVerdict verdict,
                           const RgVerdict *verdict_of, const char *(*of)(const RgReported *),
-                          const RgTableOptions *options) {
+                          const Notes *notes) {
     const char **sentence = rg_allocate(paper->figure_count + 1, sizeof *sentence);
     char **owned = rg_allocate(paper->figure_count + 1, sizeof *owned);
     int64_t count = 0;
@@ -284,7 +296,7 @@ static void write_reasons(const RgPaper *paper, const char *heading, RgVerdict v
                 rg_string_format("%s, %s, %s: %s", r->method, r->metric, r->setting, of(r)),
             count++;
     }
-    write_sentences(heading, sentence, options->format, options->out);
+    write_sentences(notes, heading, sentence);
     for (int64_t i = 0; i < count; i++)
         free(owned[i]);
     free(owned);
@@ -304,8 +316,7 @@ static const char *tolerance_of(const RgReported *r) {
 }
 
 /* The reasons why figures are missing, each once. */
-static void write_missing(const RgPaper *paper, char *const *missing,
-                          const RgTableOptions *options) {
+static void write_missing(const RgPaper *paper, char *const *missing, const Notes *notes) {
     const char **sentence = rg_allocate(paper->figure_count + 1, sizeof *sentence);
     int64_t count = 0;
     for (int64_t i = 0; i < paper->figure_count; i++) {
@@ -315,21 +326,21 @@ static void write_missing(const RgPaper *paper, char *const *missing,
         if (!seen)
             sentence[count++] = missing[i];
     }
-    write_sentences("Why figures are missing here:", sentence, options->format, options->out);
+    write_sentences(notes, "Why figures are missing here:", sentence);
     free(sentence);
 }
 
 static void write_notes(const RgPaper *paper, const RgVerdict *verdict_of, char *const *missing,
-                        const RgTableOptions *options) {
-    write_missing(paper, missing, options);
+                        const Notes *notes) {
+    write_missing(paper, missing, notes);
     write_reasons(paper, "Why figures differ:", RG_VERDICT_DIFFERS, verdict_of, difference_of,
-                  options);
+                  notes);
     write_reasons(paper, "Why figures cannot be compared:", RG_VERDICT_NOT_COMPARABLE, verdict_of,
-                  obstacle_of, options);
+                  obstacle_of, notes);
     write_reasons(paper, "Tolerances of figures that agree:", RG_VERDICT_AGREES, verdict_of,
-                  tolerance_of, options);
-    write_sentences("What differs:", paper->differences, options->format, options->out);
-    write_sentences("What is not known:", paper->unknown, options->format, options->out);
+                  tolerance_of, notes);
+    write_sentences(notes, "What differs:", paper->differences);
+    write_sentences(notes, "What is not known:", paper->unknown);
 }
 
 static RgStatus check_results(const Stores *stores, RgError *error) {
@@ -337,6 +348,12 @@ static RgStatus check_results(const Stores *stores, RgError *error) {
         if (stores->results[i])
             RG_TRY(rg_results_status(stores->results[i], RG_OK, error));
     return RG_OK;
+}
+
+static void free_missing(const RgPaper *paper, char **missing) {
+    for (int64_t i = 0; i < paper->figure_count; i++)
+        free(missing[i]);
+    free(missing);
 }
 
 static RgStatus write_paper(const RgPaper *paper, const Stores *stores,
@@ -359,36 +376,48 @@ static RgStatus write_paper(const RgPaper *paper, const Stores *stores,
     if (status == RG_OK)
         rg_grid_write(&grid, format, out);
     if (status == RG_OK && !rg_table_format_is_raw(format))
-        write_notes(paper, verdict_of, missing, options);
+        write_notes(paper, verdict_of, missing, &(const Notes){print_sentences, (void *)options});
     rg_grid_free(&grid);
-    for (int64_t i = 0; i < paper->figure_count; i++)
-        free(missing[i]);
-    free(missing);
+    free_missing(paper, missing);
     free(verdict_of);
     return status;
 }
 
-static RgStatus open_stores(Stores *stores, const RgTableOptions *options, RgError *error) {
-    for (int64_t i = 0; i < stores->count; i++)
-        RG_TRY(rg_results_open(stores->of[i].store, &options->choice, &stores->results[i], error));
+RgGrid rg_paper_grid(const RgPaper *paper, const RgResults *results, RgPaperNotes write,
+                     void *context) {
+    const RgPaperStore store = {NULL, results->path};
+    const Stores stores = {&store, &results, 1};
+    RgVerdict *verdict_of = rg_allocate(paper->figure_count, sizeof *verdict_of);
+    char **missing = rg_allocate(paper->figure_count, sizeof *missing);
+    RgGrid grid = make_grid(paper, &stores, verdict_of, missing);
+    write_notes(paper, verdict_of, missing, &(const Notes){write, context});
+    free_missing(paper, missing);
+    free(verdict_of);
+    return grid;
+}
+
+static RgStatus open_stores(const RgPaperStore *store, int64_t count, const RgTableOptions *options,
+                            RgResults **results, RgError *error) {
+    for (int64_t i = 0; i < count; i++)
+        RG_TRY(rg_results_open(store[i].store, &options->choice, &results[i], error));
     return RG_OK;
 }
 
 RgStatus rg_paper_table(const RgPaper *paper, const RgPaperStore *store, int64_t store_count,
                         const RgTableOptions *options, int64_t *verdicts, RgError *error) {
-    Stores stores = {store, rg_allocate(store_count, sizeof *stores.results), store_count};
-    RgStatus status = open_stores(&stores, options, error);
+    RgResults **results = rg_allocate(store_count, sizeof *results);
+    const Stores stores = {store, (const RgResults *const *)results, store_count};
+    RgStatus status = open_stores(store, store_count, options, results, error);
     if (status == RG_OK)
         status = write_paper(paper, &stores, options, verdicts, error);
     for (int64_t i = 0; i < store_count; i++) {
-        RgResults *results = stores.results[i];
-        char *left_out = results ? rg_results_left_out(results) : NULL;
+        char *left_out = results[i] ? rg_results_left_out(results[i]) : NULL;
         if (status == RG_OK && left_out && !rg_table_format_is_raw(options->format))
             rg_note_write(left_out, options->format, options->out);
         free(left_out);
-        rg_results_close(results);
+        rg_results_close(results[i]);
     }
-    free(stores.results);
+    free(results);
     RG_TRY(status);
     if (fflush(options->out) != 0 || ferror(options->out))
         return rg_fail(error, RG_E_FILE, "cannot write the table: the output failed");

@@ -66,4 +66,12 @@ typedef struct RgPaperStore {
 RgStatus rg_paper_table(const RgPaper *paper, const RgPaperStore *stores, int64_t store_count,
                         const RgTableOptions *options, int64_t *verdicts, RgError *error);
 
+/* What stands below a table: sentences (NULL-terminated) under a heading. */
+typedef void (*RgPaperNotes)(void *context, const char *heading, const char *const *sentences);
+
+/* The same table as data, for one open experiment; the caller frees the grid. The notes go to `write`
+ * with `context`. */
+RgGrid rg_paper_grid(const RgPaper *paper, const RgResults *results, RgPaperNotes write,
+                     void *context);
+
 #endif

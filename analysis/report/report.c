@@ -292,6 +292,7 @@ static void write_navigation(Page *page, const char *body) {
         {"results", "Results"},
         {"duels", "Head to head"},
         {"figures", "Figures"},
+        {"reported", "Reported figures"},
         {"cost", "Cost"},
         {"responses", "Responses"},
         {"trials", "Trials"},
@@ -336,6 +337,45 @@ static void write_total(Page *page) {
     fputs(".</p>\n", page->out);
 }
 
+/* RgPaperNotes: the context is the page's stream. */
+static void write_paper_notes(void *context, const char *heading, const char *const *sentence) {
+    FILE *out = context;
+    fputs("<h3>", out);
+    rg_write_html(out, heading);
+    fputs("</h3>\n<ul>\n", out);
+    for (; *sentence; sentence++) {
+        fputs("<li>", out);
+        rg_write_html(out, *sentence);
+        fputs("</li>\n", out);
+    }
+    fputs("</ul>\n", out);
+}
+
+/* A paper's reported figures beside those of the experiment. */
+static void write_reported(Page *page) {
+    const RgPaper *paper = page->options->paper;
+    FILE *out = page->out;
+    if (!paper)
+        return;
+    char *notes;
+    size_t size;
+    FILE *below = open_memstream(&notes, &size);
+    RG_ASSERT(below);
+    RgGrid grid = rg_paper_grid(paper, page->results, write_paper_notes, below);
+    fclose(below);
+    rg_page_section(out, "reported", "Reported figures");
+    fputs("<p class=\"soft\">", out);
+    rg_write_html(out, paper->title);
+    fputs(" (", out);
+    rg_write_html(out, paper->reference);
+    fputs(").</p>\n", out);
+    rg_page_grid(out, &grid);
+    fputs(notes, out);
+    fputs("</section>\n", out);
+    rg_grid_free(&grid);
+    free(notes);
+}
+
 static RgStatus write_body(Page *page, const RgTable *table, RgError *error) {
     FILE *out = page->out;
     fputs("<main>\n", out);
@@ -345,6 +385,7 @@ static RgStatus write_body(Page *page, const RgTable *table, RgError *error) {
     fputs("</section>\n", out);
     RG_TRY(write_tournament(page, error));
     RG_TRY(write_figures(page, error));
+    write_reported(page);
     rg_page_section(out, "cost", "Cost");
     fputs("<p class=\"soft\">Cost of training up to the last evaluation. FLOP are those of all "
           "operators and of sampling; time excludes evaluation; memory is the largest resident set "

@@ -175,19 +175,35 @@ const RgCommand rg_command_plot = {
 
 /* ---- report ---- */
 
+typedef struct ReportArguments {
+    RgReportOptions options;
+    const char *paper; /* NULL: none */
+} ReportArguments;
+
 static RgStatus report(void *arguments, RgError *error) {
-    return rg_report(arguments, error);
+    ReportArguments *a = arguments;
+    RgPaperFile *file = NULL;
+    if (a->paper) {
+        RG_TRY(rg_paper_read(a->paper, &file, error));
+        a->options.paper = rg_paper_of(file);
+    }
+    RgStatus status = rg_report(&a->options, error);
+    rg_paper_close(file);
+    return status;
 }
 
 static const RgArgument report_arguments[] = {
-    RG_ARGUMENT_INCLUDE(RgReportOptions, choice, rg_trials_arguments),
-    RG_ARGUMENT_POSITIONAL(RgReportOptions, store, RG_EXPECTED_STORE),
-    RG_ARGUMENT_OPTION(RgReportOptions, output, "output", 'o', "FILE",
+    RG_ARGUMENT_INCLUDE(ReportArguments, options.choice, rg_trials_arguments),
+    RG_ARGUMENT_POSITIONAL(ReportArguments, options.store, RG_EXPECTED_STORE),
+    RG_ARGUMENT_OPTION(ReportArguments, options.output, "output", 'o', "FILE",
                        "page to write (default: report.html)"),
-    RG_ARGUMENT_OPTION(RgReportOptions, title, "title", 0, "TEXT",
+    RG_ARGUMENT_OPTION(ReportArguments, options.title, "title", 0, "TEXT",
                        "title (default: the experiment's name)"),
+    RG_ARGUMENT_OPTION(ReportArguments, paper, "paper", 'p', "NAME",
+                       "a section with the figures reported by a paper beside the experiment's, as "
+                       "`regatta table --paper` prints them"),
     RG_ARGUMENT_OPTION(
-        RgReportOptions, prompts, "prompts", 0, "N",
+        ReportArguments, options.prompts, "prompts", 0, "N",
         "prompts whose responses are shown (default: all, at most 50, fewer with many methods)",
         .low = 1, .high = 1000),
     RG_ARGUMENT_END,
@@ -200,7 +216,7 @@ const RgCommand rg_command_report = {
     .purpose = "Write one self-contained HTML page: configuration, table, figures, sample "
                "responses side by side, costs and provenance.",
     .arguments = report_arguments,
-    .size = sizeof(RgReportOptions),
-    .defaults = &(const RgReportOptions){.output = "report.html"},
+    .size = sizeof(ReportArguments),
+    .defaults = &(const ReportArguments){.options = {.output = "report.html"}},
     .run = report,
 };
