@@ -201,7 +201,9 @@ static void parse_all(const Parser *p, int argc, char **argv) {
     }
     char *help = command->details ? rg_string_format("%s\v%s", command->purpose, command->details)
                                   : rg_string_copy(command->purpose);
-    const struct argp argp = {options, parse, command->usage, help, NULL, NULL, NULL};
+    /* Of an empty table --help would leak in the C library. */
+    const struct argp_option *table = options[0].name || options[0].key ? options : NULL;
+    const struct argp argp = {table, parse, command->usage, help, NULL, NULL, NULL};
     argp_err_exit_status = 2;
     argp_parse(&argp, argc, argv, 0, NULL, (void *)p);
     free(help);
