@@ -9,6 +9,7 @@
  * only the policy's class limits what is learned: responses have to be enumerated. In units of the
  * labels' temperature. Text has the same two stages as ppo or rloo with a judge "reward_model". */
 #include "algorithms/training/expectation.h"
+#include "algorithms/training/pair_sampler.h"
 #include "core/models/enumerated.h"
 #include "core/tensor/lapack.h"
 
@@ -142,7 +143,6 @@ static void fit_reward(RgTrainer *trainer, const double *shares, double decay, S
 }
 
 static RgStatus check_sources(const RgTrainer *trainer, RgError *error) {
-    enum { MOST_PAIRS = 1 << 22 };
     const RgPolicy *policy = trainer->policy;
     if (!policy->type->logits)
         return rg_fail(error, RG_E_USAGE,
@@ -151,10 +151,10 @@ static RgStatus check_sources(const RgTrainer *trainer, RgError *error) {
                        "judge \"reward_model\"",
                        policy->type->about.name);
     double n = (double)rg_policy_responses(policy);
-    if ((double)rg_policy_contexts(policy) * n * n > MOST_PAIRS)
+    if ((double)rg_policy_contexts(policy) * n * n > RG_MOST_ENUMERATED_PAIRS)
         return rg_fail(error, RG_E_USAGE,
                        "rlhf: there are more than %d pairs of responses, expected fewer",
-                       MOST_PAIRS);
+                       RG_MOST_ENUMERATED_PAIRS);
     if (!trainer->task->pairs || trainer->task->pairs->count == 0)
         return rg_fail(error, RG_E_USAGE,
                        "rlhf needs preference pairs, and the environment has none");

@@ -4,6 +4,7 @@
 
 #include "core/models/enumerated.h"
 
+#include <math.h>
 #include <stdlib.h>
 
 RgSequences *rg_enumerated_prompts(int64_t contexts) {
@@ -23,6 +24,16 @@ RgStatus rg_enumerated_check_policy(const char *environment, int64_t contexts, i
             "other numbers: expected a tabular or log-linear policy made for it",
             environment, (long long)contexts, (long long)responses, policy->type->about.name);
     return RG_OK;
+}
+
+void rg_enumerated_weights(int64_t responses, const double *logprob, const bool *allowed,
+                           double *weight) {
+    double most = -INFINITY;
+    for (int64_t r = 0; r < responses; r++)
+        if (!allowed || allowed[r])
+            most = fmax(most, logprob[r]);
+    for (int64_t r = 0; r < responses; r++)
+        weight[r] = !allowed || allowed[r] ? exp(fmax(logprob[r] - most, -600)) : 0;
 }
 
 void rg_enumerated_append_pair(RgSequences *sequences, int32_t context, int64_t responses,

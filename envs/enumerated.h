@@ -15,6 +15,12 @@ RgSequences *rg_enumerated_prompts(int64_t contexts);
 RgStatus rg_enumerated_check_policy(const char *environment, int64_t contexts, int64_t responses,
                                     const RgPolicy *policy, RgError *error);
 
+/* Unnormalised probabilities of the responses to one context by their log-probabilities [responses],
+ * 0 where `allowed` [responses] is false; NULL allows all. Those of allowed responses are above 0, so
+ * that a second one can always be drawn. weight [responses] out. */
+void rg_enumerated_weights(int64_t responses, const double *logprob, const bool *allowed,
+                           double *weight);
+
 /* Append two different responses to the context, drawn by weight [responses], which is
  * unnormalised and changed. `random` is of this pair alone. */
 void rg_enumerated_append_pair(RgSequences *sequences, int32_t context, int64_t responses,

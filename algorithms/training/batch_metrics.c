@@ -40,9 +40,7 @@ void rg_batch_log_pairs(RgTrainer *trainer, const RgBatchMeans *means) {
 }
 
 /* Metrics of groups: the judge's reward, the divergence from the reference. */
-void rg_batch_add_groups(RgTrainer *trainer, const RgBatch *batch, int64_t prompts,
-                         RgBatchMeans *means) {
-    (void)trainer;
+void rg_batch_add_groups(const RgBatch *batch, int64_t prompts, RgBatchMeans *means) {
     double each = 1 / ((double)prompts * (double)batch->k);
     for (int64_t i = 0; i < batch->prompts * batch->k; i++) {
         double w = weight_of(batch, i / batch->k);

@@ -15,8 +15,7 @@ typedef struct RgBatchMeans {
 /* Adds a part's pairs or groups to the means over all `prompts` of the batch. */
 void rg_batch_add_pairs(RgTrainer *trainer, const RgBatch *batch, int64_t prompts,
                         RgBatchMeans *means);
-void rg_batch_add_groups(RgTrainer *trainer, const RgBatch *batch, int64_t prompts,
-                         RgBatchMeans *means);
+void rg_batch_add_groups(const RgBatch *batch, int64_t prompts, RgBatchMeans *means);
 /* Logs the means of a whole batch; `rewarded`: the judge gives rewards. */
 void rg_batch_log_pairs(RgTrainer *trainer, const RgBatchMeans *means);
 void rg_batch_log_groups(RgTrainer *trainer, const RgBatchMeans *means, bool rewarded);

@@ -9,8 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MOST_PAIRS = 1 << 22 };
-
 /* What the probabilities are computed from: tables [contexts, responses] in double. */
 typedef struct Tables {
     int64_t contexts, responses;
@@ -355,10 +353,10 @@ RgStatus rg_expectation_check(const RgAlgorithm *algorithm, const RgRecipe *reci
                        "labels are not known: expected a judge that gives rewards, or \"sampled\"");
     int64_t n = rg_policy_responses(policy);
     double pairs = 2.0 * (double)rg_policy_contexts(policy) * (double)n * (double)n;
-    if (pairs > MOST_PAIRS)
+    if (pairs > RG_MOST_ENUMERATED_PAIRS)
         return rg_fail(error, RG_E_USAGE,
                        "training.expectation is \"exact\", and there are %.0f labelled pairs of "
                        "responses: expected at most %d, or \"sampled\"",
-                       pairs, MOST_PAIRS);
+                       pairs, RG_MOST_ENUMERATED_PAIRS);
     return RG_OK;
 }

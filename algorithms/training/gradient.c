@@ -19,9 +19,10 @@ static double part_gradient(RgTrainer *trainer, int64_t step, const RgBatchPart 
     double share = (double)(part->last - part->first) / (double)rollout->prompts;
     if (rollout->order) {
         batch = rg_batch_of_responses(trainer, step, part, rollout);
-        bool has_sides = batch.chosen.log_ratio != NULL;
-        (has_sides ? rg_batch_add_pairs : rg_batch_add_groups)(trainer, &batch, rollout->prompts,
-                                                               means);
+        if (batch.chosen.log_ratio)
+            rg_batch_add_pairs(trainer, &batch, rollout->prompts, means);
+        else
+            rg_batch_add_groups(&batch, rollout->prompts, means);
     } else {
         batch = rg_batch_of_demonstrations(trainer, part);
         double tokens = (double)rg_sequences_response_tokens(rollout->sequences);

@@ -40,7 +40,6 @@ RgStatus rg_pair_sampler_check(const RgAlgorithm *a, const RgRecipe *r,
 RgStatus rg_pair_sampler_check_sources(const RgAlgorithm *a, const RgRecipe *r, const RgTask *task,
                                        const RgPolicy *policy, RgError *error) {
     const char *name = a->about.name, *sampler = rg_pair_samplers[r->pair_sampler];
-    enum { MOST_PAIRS = 1 << 22 };
     if (r->pair_sampler == RG_PAIRS_INDEPENDENT)
         return RG_OK;
     if (!policy->type->logits)
@@ -49,11 +48,11 @@ RgStatus rg_pair_sampler_check_sources(const RgAlgorithm *a, const RgRecipe *r, 
                        "enumerated: expected \"independent\"",
                        name, sampler, policy->type->about.name);
     double responses = (double)rg_policy_responses(policy);
-    if ((double)rg_policy_contexts(policy) * responses * responses > MOST_PAIRS)
+    if ((double)rg_policy_contexts(policy) * responses * responses > RG_MOST_ENUMERATED_PAIRS)
         return rg_fail(error, RG_E_USAGE,
                        "%s: pair_sampler is \"%s\", and there are more than %d pairs of responses: "
                        "expected \"independent\"",
-                       name, sampler, MOST_PAIRS);
+                       name, sampler, RG_MOST_ENUMERATED_PAIRS);
     if (rg_pair_sampler_rewards(r) && (!task->judge || !(task->label_temperature > 0)))
         return rg_fail(error, RG_E_USAGE,
                        "%s: pair_sampler is \"%s\", which needs a judge that gives rewards and "

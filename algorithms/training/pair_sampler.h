@@ -21,6 +21,9 @@ RgStatus rg_pair_sampler_check(const RgAlgorithm *algorithm, const RgRecipe *rec
 RgStatus rg_pair_sampler_check_sources(const RgAlgorithm *algorithm, const RgRecipe *recipe,
                                        const RgTask *task, const RgPolicy *policy, RgError *error);
 
+/* The most pairs of responses, over all contexts, that a method goes over one by one. */
+enum { RG_MOST_ENUMERATED_PAIRS = 1 << 22 };
+
 /* Every response to every context, in the order of the policy's table. The caller destroys it. */
 RgSequences *rg_all_responses(const RgPolicy *policy);
 

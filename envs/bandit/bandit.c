@@ -251,16 +251,13 @@ static void destroy(RgEnvironment *environment) {
 /* Unnormalised probabilities of the behaviour policy in one context: weight [responses] out. */
 static void behaviour_weights(const State *s, int64_t context, const double *reference,
                               double *weight) {
-    int64_t n = s->options.responses;
-    double most = -INFINITY; /* largest covered log-probability: keeps a weight above zero */
-    for (int64_t r = 0; r < n; r++)
-        if (s->covered[context * n + r])
-            most = fmax(most, reference[context * n + r]);
-    for (int64_t r = 0; r < n; r++) {
-        weight[r] = s->covered[context * n + r] ? 1 : 0;
-        if (s->options.behaviour == BEHAVIOUR_REFERENCE)
-            weight[r] *= exp(fmax(reference[context * n + r] - most, -600));
+    int64_t n = s->options.responses, first = context * n;
+    if (s->options.behaviour == BEHAVIOUR_REFERENCE) {
+        rg_enumerated_weights(n, reference + first, s->covered + first, weight);
+        return;
     }
+    for (int64_t r = 0; r < n; r++)
+        weight[r] = s->covered[first + r] ? 1 : 0;
 }
 
 /* The two responses of an unordered pair in the order of pair_counts_file. */

@@ -271,12 +271,7 @@ static void destroy(RgEnvironment *environment) {
 static void append_pair(State *s, int64_t i, const double *reference, RgRandom random,
                         double *weight) {
     int64_t n = s->options.responses, context = i % s->options.contexts;
-    const double *logprob = reference + context * n;
-    double most = -INFINITY;
-    for (int64_t r = 0; r < n; r++)
-        most = fmax(most, logprob[r]);
-    for (int64_t r = 0; r < n; r++) /* above zero, so that there always is a second response */
-        weight[r] = exp(fmax(logprob[r] - most, -600));
+    rg_enumerated_weights(n, reference + context * n, NULL, weight);
     rg_enumerated_append_pair(s->pairs->sequences, (int32_t)context, n, weight,
                               rg_random_at(random, (uint64_t)i));
 }
