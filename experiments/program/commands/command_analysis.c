@@ -17,6 +17,7 @@ typedef struct TableArguments {
     RgFormatArguments format;
     const char *statistic; /* NULL: the mean */
     const char *paper;     /* NULL: none */
+    bool claims;           /* of the paper, alone */
     const char **lists;    /* [list_count] of metrics, separated by commas */
     int list_count;
     char *names;             /* the lists, joined */
@@ -28,7 +29,8 @@ static RgStatus paper_table(const TableArguments *a, RgError *error) {
     RG_TRY(rg_paper_read(a->paper, &file, error));
     const RgPaperStore store = {.store = a->options.store};
     RgStatus status =
-        rg_paper_table(rg_paper_of(file), &store, store.store ? 1 : 0, &a->options, NULL, error);
+        rg_paper_table(rg_paper_of(file), &store, store.store ? 1 : 0,
+                       a->claims ? RG_PAPER_CLAIMS : RG_PAPER_ALL, &a->options, NULL, error);
     rg_paper_close(file);
     return status;
 }
@@ -49,6 +51,8 @@ static RgStatus check_table(void *arguments, RgError *error) {
     TableArguments *a = arguments;
     if (!a->options.store && !a->paper)
         return rg_fail(error, RG_E_USAGE, RG_EXPECTED_STORE);
+    if (a->claims && !a->paper)
+        return rg_fail(error, RG_E_USAGE, "--claims: expected --paper NAME, whose claims to print");
     if (a->paper && a->lists)
         return rg_fail(error, RG_E_USAGE,
                        "--paper cannot be combined with --metrics: it has its own metrics");
@@ -78,9 +82,12 @@ static const RgArgument table_arguments[] = {
     RG_ARGUMENT_REPEATED(
         TableArguments, lists, list_count, "metrics", 'm', "A,B,…",
         "columns; if repeated, further columns (default: the usual metrics, where recorded)"),
-    RG_ARGUMENT_OPTION(TableArguments, paper, "paper", 'p', "NAME",
-                       "the figures reported by a paper (a name of analysis/papers, or a file of "
-                       "your own); with RESULTS.db, the experiment's figures beside them"),
+    RG_ARGUMENT_OPTION(
+        TableArguments, paper, "paper", 'p', "NAME",
+        "the figures and claims of a paper (a name of analysis/papers, or a file of your "
+        "own); with RESULTS.db, the experiment's figures beside them"),
+    RG_ARGUMENT_OPTION(TableArguments, claims, "claims", 0, NULL,
+                       "with --paper, the claims alone; in csv and json with unrounded numbers"),
     RG_ARGUMENT_OPTION(
         TableArguments, statistic, "statistic", 0, "NAME",
         "aggregate over seeds: mean, or iqm, the interquartile mean (default: mean)"),
@@ -200,8 +207,8 @@ static const RgArgument report_arguments[] = {
     RG_ARGUMENT_OPTION(ReportArguments, options.title, "title", 0, "TEXT",
                        "title (default: the experiment's name)"),
     RG_ARGUMENT_OPTION(ReportArguments, paper, "paper", 'p', "NAME",
-                       "a section with the figures reported by a paper beside the experiment's, as "
-                       "`regatta table --paper` prints them"),
+                       "a section with the figures and claims of a paper beside the experiment's "
+                       "figures, as `regatta table --paper` prints them"),
     RG_ARGUMENT_OPTION(
         ReportArguments, options.prompts, "prompts", 0, "N",
         "prompts whose responses are shown (default: all, at most 50, fewer with many methods)",
