@@ -7,6 +7,7 @@
 #include "analysis/compare/mean.h"
 #include "analysis/figures/figure_parts.h"
 #include "analysis/figures/plot.h"
+#include "analysis/store/swept.h"
 
 /* The palette's index of a registered method's colour; −1: it has none, as a plug-in's. */
 int rg_plot_method_color(const char *algorithm);
@@ -33,18 +34,6 @@ RgFigureCurve *rg_plot_add_curve(RgFigure *figure, RgFigureCurve curve);
 RgFigurePoint rg_plot_point(double x, const RgMean *mean);
 RgFigurePoint rg_plot_final_point(const RgResults *results, const RgGroup *group,
                                   const RgMeasure *measure);
-
-/* "exploration" stands for "algorithms.0.exploration" if it is the only option with this ending;
- * NULL: none. */
-const char *rg_plot_swept(const RgResults *results, const char *name);
-
-typedef struct RgSweptValue {
-    const char *text;
-    double number;
-} RgSweptValue;
-
-/* Distinct values of an option, sorted; the caller frees. Returns their number. */
-int rg_plot_swept_values(const RgResults *results, const char *option, RgSweptValue **values);
 
 /* The name of a group's curve: its label and swept values, except those on the axes (`nor` may be
  * NULL). malloc'd. */

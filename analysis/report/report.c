@@ -215,7 +215,7 @@ static void write_ratings(Page *page, const RgTournament *tournament) {
     RgGrid grid = rg_tournament_ratings_grid(tournament);
     rg_page_grid(page->out, &grid);
     rg_grid_free(&grid);
-    rg_page_notes(page->out, tournament->notes, tournament->note_count);
+    rg_page_notes(page->out, tournament->notes.at, tournament->notes.count);
 }
 
 static RgStatus write_tournament(Page *page, RgError *error) {
