@@ -119,8 +119,8 @@ static RgGrid make_grid(const RgFamily *family) {
     return grid;
 }
 
-static void write_records(const RgSweptCells *cells, const RgFamily *families,
-                          const RgNotes *notes, const RgCompareOptions *options) {
+static void write_records(const RgSweptCells *cells, const RgFamily *families, const RgNotes *notes,
+                          const RgCompareOptions *options) {
     RgRecords *records = rg_records_create();
     for (int i = 0; i < cells->count; i++)
         add_records(records, cells, i, &families[i]);
@@ -131,10 +131,10 @@ static void write_records(const RgSweptCells *cells, const RgFamily *families,
 /* What the columns mean; `c` is any of the comparisons. */
 static void write_definitions(const RgComparison *c, int count, int cells,
                               const RgCompareOptions *options) {
-    char *method = rg_string_format("[low, high] is a 95 %% interval and p two-sided against %s: "
-                                    "Student's t over %s, paired.%s",
-                                    null_text(c), sources(c),
-                                    c->win ? " A tie counts as half a win." : "");
+    char *method =
+        rg_string_format("[low, high] is a 95 %% interval and p two-sided against %s: "
+                         "Student's t over %s, paired.%s",
+                         null_text(c), sources(c), c->win ? " A tie counts as half a win." : "");
     char *of_cells = cells > 1 ? rg_string_format(" of all %d cells together", cells) : NULL;
     char *holm = rg_string_format("p, Holm: adjusted for %d comparison%s%s by the step-down "
                                   "correction of Holm (1979).",

@@ -261,11 +261,11 @@ static char *few_seeds(const RgBudget *budget) {
 }
 
 static void add_notes(RgNotes *notes, const RgBudget *budget) {
-    rg_notes_add(notes,
-                 rg_string_format("The evaluations of each trial are interpolated linearly and read "
-                                  "at equal %s, within the range that all trials cover; mean over "
-                                  "seeds ± standard error, [low, high] a 95 %% interval over %s.",
-                                  budget->cost.name, rg_results_sources(budget->results)));
+    rg_notes_add(
+        notes, rg_string_format("The evaluations of each trial are interpolated linearly and read "
+                                "at equal %s, within the range that all trials cover; mean over "
+                                "seeds ± standard error, [low, high] a 95 %% interval over %s.",
+                                budget->cost.name, rg_results_sources(budget->results)));
     rg_notes_add(notes, left_out(budget));
     rg_notes_add(notes, few_seeds(budget));
     rg_notes_add(notes, rg_results_gaps(budget->results));

@@ -166,8 +166,8 @@ static void write_grids(const RgSweptCells *cells, RgFrontier *const *frontiers,
 }
 
 /* With all notes of each cell. */
-static void write_cells(const RgSweptCells *cells, RgFrontier *const *frontiers, const RgNotes *notes,
-                        RgTableFormat format, FILE *out) {
+static void write_cells(const RgSweptCells *cells, RgFrontier *const *frontiers,
+                        const RgNotes *notes, RgTableFormat format, FILE *out) {
     RgNotes all = rg_notes_of_cells(cells, notes);
     if (rg_table_format_is_raw(format)) {
         RgRecords *records = rg_records_create();

@@ -647,19 +647,46 @@ RgStatus rg_plot_figure(const RgResults *results, const RgPlotOptions *options, 
     return RG_OK;
 }
 
-RgStatus rg_plot(const RgPlotOptions *options, RgError *error) {
-    RgResults *results;
+/* Options of a map, and those that it has not, are refused rather than ignored. */
+static RgStatus check_map(const RgPlotOptions *options, RgError *error) {
+    const char *unused = options->map       ? options->x                          ? "-x"
+                                              : options->z                        ? "-z"
+                                              : options->y_log                    ? "--log-y"
+                                              : options->kind != RG_PLOT_INFERRED ? "--kind"
+                                                                                  : NULL
+                         : options->against ? "--against"
+                         : options->mark    ? "--mark"
+                                            : NULL;
+    if (!unused)
+        return RG_OK;
+    return options->map
+               ? rg_fail(error, RG_E_USAGE, "--map cannot be combined with %s", unused)
+               : rg_fail(error, RG_E_USAGE,
+                         "%s is of a map of two swept options: expected --map COLUMNS,ROWS",
+                         unused);
+}
+
+static RgStatus draw(const RgResults *results, const RgPlotOptions *options, RgError *error) {
     RgFigure *figure = NULL;
-    RG_TRY(rg_results_open(options->store, &options->choice, &results, error));
+    if (options->map)
+        return rg_plot_map(results, options, error);
     RgStatus status = rg_plot_figure(results, options, &figure, error);
     status = rg_results_status(results, status, error);
     if (status == RG_OK)
         status = rg_figure_draw(figure, options->output, options->width, options->height, error);
+    rg_figure_destroy(figure);
+    return status;
+}
+
+RgStatus rg_plot(const RgPlotOptions *options, RgError *error) {
+    RgResults *results;
+    RG_TRY(check_map(options, error));
+    RG_TRY(rg_results_open(options->store, &options->choice, &results, error));
+    RgStatus status = draw(results, options, error);
     char *left_out = rg_results_left_out(results);
     if (status == RG_OK && left_out && options->notes)
         fprintf(options->notes, "%s\n", left_out);
     free(left_out);
-    rg_figure_destroy(figure);
     rg_results_close(results);
     return status;
 }

@@ -46,6 +46,8 @@ char *rg_plot_axis_label(const RgMeasure *measure, double most, double *factor);
 
 RgStatus rg_plot_heatmap(const RgResults *results, const RgPlotOptions *options, RgFigure **figure,
                          RgError *error);
+/* The whole figure, drawn, with notes. */
+RgStatus rg_plot_map(const RgResults *results, const RgPlotOptions *options, RgError *error);
 RgStatus rg_plot_tournament(const RgResults *results, const RgPlotOptions *options,
                             RgFigure **figure, RgError *error);
 RgStatus rg_plot_budget(const RgResults *results, const RgPlotOptions *options, RgFigure **figure,

@@ -80,8 +80,8 @@ static RgStatus add_option(const RgResults *results, const char *name, RgSweptCe
     for (int i = 0; i < cells->option_count; i++)
         if (cells->options[i] == option)
             return rg_fail(error, RG_E_USAGE, "--by names \"%s\" twice: expected it once", name);
-    cells->options = rg_reallocate(cells->options, (size_t)cells->option_count + 1,
-                                   sizeof *cells->options);
+    cells->options =
+        rg_reallocate(cells->options, (size_t)cells->option_count + 1, sizeof *cells->options);
     cells->options[cells->option_count++] = option;
     return RG_OK;
 }

@@ -145,7 +145,16 @@ static const RgArgument plot_arguments[] = {
     RG_ARGUMENT_OPTION(PlotArguments, options.z, NULL, 'z', "NAME",
                        "metric of a heat map (default: reward)"),
     RG_ARGUMENT_OPTION(PlotArguments, options.method, "method", 0, "LABEL",
-                       "method of a heat map (default: the method that has both options)"),
+                       "method of a heat map (default: the method that has both options), or of a "
+                       "map (default: all)"),
+    RG_ARGUMENT_OPTION(PlotArguments, options.map, "map", 0, "COLUMNS,ROWS",
+                       "a map of y over two swept options, one panel for each method, with the "
+                       "values in the cells"),
+    RG_ARGUMENT_OPTION(PlotArguments, options.against, "against", 0, "LABEL",
+                       "of a map: the differences to this method in each cell; *: beyond chance, "
+                       "by Holm's correction over all cells and methods"),
+    RG_ARGUMENT_OPTION(PlotArguments, options.mark, "mark", 0, "A=VALUE,B=VALUE",
+                       "of a map: a cell to frame, such as a published setting"),
     RG_ARGUMENT_OPTION(PlotArguments, options.output, "output", 'o', "FILE",
                        "figure to write: .svg, .png or .pdf, by its suffix",
                        .expected = "expected -o FILE.svg, FILE.png or FILE.pdf"),
@@ -173,6 +182,7 @@ const RgCommand rg_command_plot = {
         "  regatta plot results/verses-head-to-head.db -x flops -y win_rate_base -o win.svg\n"
         "  regatta plot results/bandit-exploration.db -x exploration -y reward -o ablation.png\n"
         "  regatta plot results/bandit-grid.db -x exploration -y mixture -z reward -o map.pdf\n"
+        "  regatta plot results/bandit-grid.db --map exploration,mixture --against dpo -o map.svg\n"
         "  regatta plot results/verses-head-to-head.db -k overoptimisation -o over.pdf",
     .arguments = plot_arguments,
     .size = sizeof(PlotArguments),

@@ -61,10 +61,11 @@ const RgCommand rg_command_compare = {
     .usage = "RESULTS.db A B\nRESULTS.db --against LABEL\nRESULTS.db",
     .purpose = "Compare methods of an experiment, paired by seed and prompt: two, each with one, "
                "or all pairs.",
-    .details = "A, B and LABEL are labels as in regatta table. For more than one comparison, "
-               "Holm-adjusted p-values are given too. With --by, a method that was not swept over the "
-               "options is in every cell, and Holm's correction is over the comparisons of all "
-               "cells together.",
+    .details =
+        "A, B and LABEL are labels as in regatta table. For more than one comparison, "
+        "Holm-adjusted p-values are given too. With --by, a method that was not swept over the "
+        "options is in every cell, and Holm's correction is over the comparisons of all "
+        "cells together.",
     .arguments = compare_arguments,
     .size = sizeof(CompareArguments),
     .check = check_compare,
