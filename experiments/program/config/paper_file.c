@@ -291,8 +291,11 @@ static RgStatus read_content(RgPaperFile *file, const char *path, RgError *error
     PaperOptions o;
     RG_TRY(rg_config_read(path, file->settings, error));
     int64_t count = rg_settings_length(file->settings, "figures");
-    if (count == 0)
-        return rg_fail(error, RG_E_USAGE, "%s: no figures, expected figures = ( { … } );", path);
+    if (count == 0 && rg_settings_length(file->settings, "claims") == 0)
+        return rg_fail(error, RG_E_USAGE,
+                       "%s: no figures and no claims, expected figures = ( { … } ); or "
+                       "claims = ( { … } );",
+                       path);
     RG_TRY(rg_options_read(paper_options, file->settings, "", &o, error));
     take_sentences(&o.experiments, file->experiments);
     file->figures = rg_allocate(count, sizeof *file->figures);
