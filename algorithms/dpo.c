@@ -52,8 +52,8 @@ static RgTensor *dpo_loss(RgStep *step, const void *options, const RgBatch *batc
     const DpoOptions *o = options;
     RgTape *t = step->tape;
     if (o->margin == MARGIN_PROBABILITY) {
-        RgTensor *margin = rg_sub(t, probability_gain(t, &batch->chosen),
-                                  probability_gain(t, &batch->rejected));
+        RgTensor *margin =
+            rg_sub(t, probability_gain(t, &batch->chosen), probability_gain(t, &batch->rejected));
         RgTensor *fit = rg_log_sigmoid(t, rg_scale(t, margin, (RgReal)o->beta));
         return rg_negate(t, rg_batch_mean(step, batch, fit));
     }

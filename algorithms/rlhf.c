@@ -172,11 +172,12 @@ static void fit_reward(RgTrainer *trainer, const double *shares, double decay, S
 static RgStatus check_sources(const RgTrainer *trainer, const RlhfOptions *o, RgError *error) {
     const RgPolicy *policy = trainer->policy;
     if (!policy->type->logits)
-        return rg_fail(error, RG_E_USAGE,
-                       "rlhf fits a reward to every response, and those of a %s policy cannot be "
-                       "enumerated: expected a tabular, log-linear or mlp policy, or ppo or rloo with "
-                       "a judge \"reward_model\"",
-                       policy->type->about.name);
+        return rg_fail(
+            error, RG_E_USAGE,
+            "rlhf fits a reward to every response, and those of a %s policy cannot be "
+            "enumerated: expected a tabular, log-linear or mlp policy, or ppo or rloo with "
+            "a judge \"reward_model\"",
+            policy->type->about.name);
     double n = (double)rg_policy_responses(policy);
     if (o->reward == REWARD_TABLE &&
         (double)rg_policy_contexts(policy) * n * n > RG_MOST_ENUMERATED_PAIRS)

@@ -133,8 +133,8 @@ static void add_gradient(RgTrainer *trainer, const Reward *r, int64_t first, int
             response[k][i] =
                 *rg_sequence_response(pairs->sequences, 2 * pair + (k == 0 ? chosen : 1 - chosen));
     }
-    RgTensor *margin =
-        rg_sub(t, reward_of(r, t, context, response[0], n), reward_of(r, t, context, response[1], n));
+    RgTensor *margin = rg_sub(t, reward_of(r, t, context, response[0], n),
+                              reward_of(r, t, context, response[1], n));
     rg_backward(t, rg_negate(t, rg_mean(t, rg_log_sigmoid(t, margin))), 1);
     rg_tape_reset(t);
 }

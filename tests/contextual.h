@@ -52,8 +52,8 @@ static inline void contextual_train(Contextual *c, const char *algorithm, const 
     cr_assert_eq(rg_options_read(a->about.options, c->settings, "algorithm", c->options, &error),
                  RG_OK, "%s", error.text);
     cr_assert_eq(rg_trainer_create(a, c->options, &training, c->policy, c->reference,
-                                   &c->environment->task, &adamw, 0, rg_random_root(6),
-                                   &c->trainer, &error),
+                                   &c->environment->task, &adamw, 0, rg_random_root(6), &c->trainer,
+                                   &error),
                  RG_OK, "%s", error.text);
 }
 

@@ -135,8 +135,7 @@ static void check_differences(const char *options) {
     RgTape *t = rg_tape_create();
     rg_tape_second_order(t, true);
     RgTensor *logprob = rg_policy_logprob(t, policy, sequences);
-    RgHessian *hessian =
-        rg_hessian_create(t, rg_sum(t, rg_square(t, logprob)), policy->parameters);
+    RgHessian *hessian = rg_hessian_create(t, rg_sum(t, rg_square(t, logprob)), policy->parameters);
     rg_hessian_product(hessian, v, product);
     rg_tape_destroy(t);
     for (int64_t i = 0; i < count; i++)
@@ -248,10 +247,9 @@ Test(contextual, an_additive_reward_without_hidden_layers_is_bradley_terrys) {
                                     "4", "activation=tanh");
     double expected[N] = {0}, *reward = rg_allocate(301 * N, sizeof *reward);
     contextual_train(&c, "rlhf", "", RG_SAMPLED_EXPECTATION, 300);
-    rg_reward_network_fit(c.trainer,
-                          &(RgRewardNetworkOptions){.hidden = "", .epochs = 4000,
-                                                    .learning_rate = 0.01},
-                          reward);
+    rg_reward_network_fit(
+        c.trainer, &(RgRewardNetworkOptions){.hidden = "", .epochs = 4000, .learning_rate = 0.01},
+        reward);
     fit_by_counts(c.environment->task.pairs, N, expected);
     for (int64_t i = 0; i < 301 * N; i++)
         cr_expect_float_eq(reward[i] - reward[i / N * N], expected[i % N], 2e-4, "%ld", (long)i);
@@ -270,10 +268,11 @@ Test(contextual, only_a_joint_reward_depends_on_the_context) {
             "activation=tanh");
         double reward[ALL * N], most = 0;
         contextual_train(&c, "rlhf", "", RG_SAMPLED_EXPECTATION, 40);
-        rg_reward_network_fit(c.trainer,
-                              &(RgRewardNetworkOptions){.hidden = "8 8", .joint = joint,
-                                                        .epochs = 200, .learning_rate = 0.01},
-                              reward);
+        rg_reward_network_fit(
+            c.trainer,
+            &(RgRewardNetworkOptions){
+                .hidden = "8 8", .joint = joint, .epochs = 200, .learning_rate = 0.01},
+            reward);
         for (int i = 0; i < ALL * N; i++)
             most = fmax(most, fabs(reward[i] - reward[i / N * N] - (reward[i % N] - reward[0])));
         cr_expect(joint ? most > 0.05 : most < 1e-9, "%s: %g", kinds[joint], most);

@@ -66,9 +66,9 @@ static RgEvaluation *evaluated(const Contextual *c) {
     RgError error = {0};
     RgContender contender = {c->policy, c->reference, 0.1, 1};
     RgEvaluation *evaluation = rg_evaluation_create();
-    cr_assert_eq(rg_environment_evaluate(c->environment, &contender, rg_random_root(1), evaluation,
-                                         &error),
-                 RG_OK);
+    cr_assert_eq(
+        rg_environment_evaluate(c->environment, &contender, rg_random_root(1), evaluation, &error),
+        RG_OK);
     return evaluation;
 }
 
@@ -192,12 +192,16 @@ Test(contextual, a_saved_mlp_is_the_same_policy) {
 
 Test(contextual, a_broken_description_is_refused) {
     static const char *const broken[] = {
-        "", "{}",
-        "{\"contexts\":1,\"responses\":2,\"feature_count\":2,\"hidden\":[3],\"activation\":\"relu\","
+        "",
+        "{}",
+        "{\"contexts\":1,\"responses\":2,\"feature_count\":2,\"hidden\":[3],\"activation\":"
+        "\"relu\","
         "\"first_norm\":false,\"features\":[1]}",
-        "{\"contexts\":1,\"responses\":2,\"feature_count\":1,\"hidden\":[0],\"activation\":\"relu\","
+        "{\"contexts\":1,\"responses\":2,\"feature_count\":1,\"hidden\":[0],\"activation\":"
+        "\"relu\","
         "\"first_norm\":false,\"features\":[1]}",
-        "{\"contexts\":1,\"responses\":2,\"feature_count\":1,\"hidden\":[3],\"activation\":\"other\","
+        "{\"contexts\":1,\"responses\":2,\"feature_count\":1,\"hidden\":[3],\"activation\":"
+        "\"other\","
         "\"first_norm\":false,\"features\":[1]}",
         "{\"contexts\":1,\"responses\":2,\"feature_count\":1,\"hidden\":[],\"activation\":\"relu\","
         "\"first_norm\":true,\"features\":[1]}",
@@ -296,8 +300,8 @@ Test(contextual, the_expectation_over_responses_refuses_the_data_set) {
         const RgAlgorithm *a = rg_algorithm_find(refused[i]);
         RgError error = {0};
         RgTrainer *trainer = NULL;
-        RgTrainingOptions training = {.batch = 4, .temperature = 1, .top_p = 1,
-                                      .expectation = RG_RESPONSE_EXPECTATION};
+        RgTrainingOptions training = {
+            .batch = 4, .temperature = 1, .top_p = 1, .expectation = RG_RESPONSE_EXPECTATION};
         void *options = rg_allocate(1, a->about.options_size);
         cr_assert_eq(rg_options_read(a->about.options, c.settings, "algorithm", options, &error),
                      RG_OK);
@@ -311,12 +315,32 @@ Test(contextual, the_expectation_over_responses_refuses_the_data_set) {
     contextual_end(&c);
 }
 
+/* PARL's exact levels are over all contexts, those of the test too, which are no training data. */
+Test(contextual, exact_parl_refuses_contexts_that_are_no_prompts) {
+    Contextual c = contextual_begin(small, "8", "gain=1");
+    const RgAlgorithm *a = rg_algorithm_find("parl");
+    RgError error = {0};
+    RgTrainer *trainer = NULL;
+    RgTrainingOptions training = {.batch = 4, .temperature = 1, .top_p = 1};
+    void *options = rg_allocate(1, a->about.options_size);
+    rg_small_race_set(c.settings, "algorithm", "expectation=exact");
+    cr_assert_eq(rg_options_read(a->about.options, c.settings, "algorithm", options, &error),
+                 RG_OK);
+    cr_expect_eq(rg_trainer_create(a, options, &training, c.policy, c.reference,
+                                   &c.environment->task, &rg_small_race_optimizer, 0,
+                                   rg_random_root(1), &trainer, &error),
+                 RG_E_USAGE);
+    cr_expect(strstr(error.text, "only 25 of 33 are training prompts"), "%s", error.text);
+    free(options);
+    contextual_end(&c);
+}
+
 /* ---- methods ---- */
 
 static double reward_after(const char *algorithm, const char *options, RgExpectation expectation,
                            int steps) {
-    Contextual c = contextual_begin("pair_contexts=200 test_contexts=50 responses=5 feature_count=4",
-                                    "16", "gain=1");
+    Contextual c = contextual_begin(
+        "pair_contexts=200 test_contexts=50 responses=5 feature_count=4", "16", "gain=1");
     contextual_train(&c, algorithm, options, expectation, 50);
     for (int i = 0; i < steps; i++)
         cr_assert(take_step(c.trainer));

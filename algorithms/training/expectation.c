@@ -12,8 +12,8 @@
 /* What the probabilities are computed from: tables [contexts, responses] in double. */
 typedef struct Tables {
     int64_t contexts, responses;
-    double *prompts;          /* [contexts] share of the prompts */
-    int32_t *listed;          /* [listed_count] contexts that the tables of policies are filled for */
+    double *prompts; /* [contexts] share of the prompts */
+    int32_t *listed; /* [listed_count] contexts that the tables of policies are filled for */
     int64_t listed_count;
     double *first, *second;   /* log-probabilities of the two sources; NULL: the data set */
     double *log_ratio;        /* of the policy, for its own labels; or NULL */
@@ -386,10 +386,11 @@ RgStatus rg_expectation_check(const RgAlgorithm *algorithm, const RgRecipe *reci
                        "\"sampled\"",
                        name_of(training), name, why);
     if (!policy->type->logits)
-        return rg_fail(error, RG_E_USAGE,
-                       "training.expectation is \"%s\", and the responses of a %s policy cannot "
-                       "be enumerated: expected a tabular, log-linear or mlp policy, or \"sampled\"",
-                       name_of(training), policy->type->about.name);
+        return rg_fail(
+            error, RG_E_USAGE,
+            "training.expectation is \"%s\", and the responses of a %s policy cannot "
+            "be enumerated: expected a tabular, log-linear or mlp policy, or \"sampled\"",
+            name_of(training), policy->type->about.name);
     bool judged = recipe->preferences == RG_FROM_JUDGE || recipe->rivals != RG_FROM_NOWHERE;
     if (judged && !task->judge && !task->preference)
         return rg_fail(error, RG_E_USAGE,

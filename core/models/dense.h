@@ -27,9 +27,9 @@ typedef struct RgDense {
     int64_t layers;                     /* 1 … RG_DENSE_LAYERS */
     int64_t width[RG_DENSE_LAYERS + 1]; /* of the input, then of each layer's output */
     RgActivation activation;
-    bool first_norm;       /* layer norm in the first layer */
-    bool last_activation;  /* also after the last layer, which is then no linear one */
-    int first_view;        /* of the parameters; set by rg_dense_declare */
+    bool first_norm;      /* layer norm in the first layer */
+    bool last_activation; /* also after the last layer, which is then no linear one */
+    int first_view;       /* of the parameters; set by rg_dense_declare */
 } RgDense;
 
 /* Why a list of hidden widths such as "64 64" is invalid, as the end of a sentence, or NULL: `fault`

@@ -111,15 +111,16 @@ static RgTensor *tabular_logits(RgPolicy *policy, RgTape *tape, RgParameters *pa
 /* features [contexts · responses, feature_count] times w [feature_count] → [contexts, responses] */
 static RgTensor *log_linear_logits(RgPolicy *policy, RgTape *tape, RgParameters *parameters) {
     const State *s = policy->state;
-    RgTensor *features =
-        rg_borrow(tape, RG_SHAPE(s->all.contexts * s->all.responses, s->feature_count), s->features);
+    RgTensor *features = rg_borrow(
+        tape, RG_SHAPE(s->all.contexts * s->all.responses, s->feature_count), s->features);
     RgTensor *w =
         rg_reshape(tape, rg_parameter(tape, parameters, 0), RG_SHAPE(s->feature_count, 1));
-    return rg_reshape(tape, rg_matmul(tape, features, w), RG_SHAPE(s->all.contexts, s->all.responses));
+    return rg_reshape(tape, rg_matmul(tape, features, w),
+                      RG_SHAPE(s->all.contexts, s->all.responses));
 }
 
 void rg_enumerated_indices(RgTape *tape, const RgSequences *sequences, int32_t **contexts,
-                    int32_t **responses) {
+                           int32_t **responses) {
     *contexts = RG_ARENA_ARRAY(rg_tape_arena(tape), int32_t, sequences->count);
     *responses = RG_ARENA_ARRAY(rg_tape_arena(tape), int32_t, sequences->count);
     for (int64_t i = 0; i < sequences->count; i++) {
@@ -151,7 +152,8 @@ static RgTensor *tabular_features(RgPolicy *policy, RgTape *tape, RgParameters *
     int32_t *contexts, *responses;
     rg_enumerated_indices(tape, sequences, &contexts, &responses);
     for (int64_t i = 0; i < sequences->count; i++)
-        y->data[i * s->all.contexts * s->all.responses + contexts[i] * s->all.responses + responses[i]] = 1;
+        y->data[i * s->all.contexts * s->all.responses + contexts[i] * s->all.responses +
+                responses[i]] = 1;
     return y;
 }
 
@@ -206,9 +208,10 @@ static void closed_form_rows(const RgPolicy *policy, const int32_t *contexts, in
     for (int64_t i = 0; i < count; i++)
         for (int64_t r = 0; r < s->all.responses; r++) {
             int64_t cell = contexts[i] * s->all.responses + r;
-            *logits++ = s->feature_count == 0
-                            ? value[cell]
-                            : rg_dot(s->feature_count, s->features + cell * s->feature_count, value);
+            *logits++ =
+                s->feature_count == 0
+                    ? value[cell]
+                    : rg_dot(s->feature_count, s->features + cell * s->feature_count, value);
         }
 }
 
@@ -305,8 +308,8 @@ double rg_enumerated_sample(RgPolicy *policy, const RgSequences *prompts,
     for (int64_t i = 0; i < n; i++) {
         double uniform =
             rg_random_uniform(rg_random_at(random, (uint64_t)(sampling->first + i)), 0);
-        tokens[i * sampling->response_limit] = draw_response(
-            logits + row[i] * e->responses, e->responses, draw, uniform, &logprob[i]);
+        tokens[i * sampling->response_limit] =
+            draw_response(logits + row[i] * e->responses, e->responses, draw, uniform, &logprob[i]);
         length[i] = 1;
     }
     rg_token_sampler_destroy(draw);

@@ -152,9 +152,9 @@ static RgTensor *logprob(RgPolicy *policy, RgTape *tape, RgParameters *parameter
                          const RgSequences *sequences) {
     int32_t *contexts, *responses;
     rg_enumerated_indices(tape, sequences, &contexts, &responses);
-    return rg_gather(
-        tape, rg_log_softmax(tape, sequence_logits(policy, tape, parameters, sequences)),
-        responses);
+    return rg_gather(tape,
+                     rg_log_softmax(tape, sequence_logits(policy, tape, parameters, sequences)),
+                     responses);
 }
 
 /* The contexts become prompts, so that the pass is one of the policy's: in parts that bound the
@@ -225,11 +225,11 @@ static char *describe(const RgPolicy *policy) {
         json_array_append_new(hidden, json_integer(n->width[l]));
     for (int64_t i = 0; i < s->all.contexts * s->feature_count; i++)
         json_array_append_new(numbers, json_real((double)s->features[i]));
-    json_t *root = json_pack(
-        "{s:I, s:I, s:I, s:o, s:s, s:b, s:o}", "contexts", (json_int_t)s->all.contexts,
-        "responses", (json_int_t)s->all.responses, "feature_count", (json_int_t)s->feature_count,
-        "hidden", hidden, "activation", rg_activation_names[n->activation], "first_norm",
-        (int)n->first_norm, "features", numbers);
+    json_t *root = json_pack("{s:I, s:I, s:I, s:o, s:s, s:b, s:o}", "contexts",
+                             (json_int_t)s->all.contexts, "responses", (json_int_t)s->all.responses,
+                             "feature_count", (json_int_t)s->feature_count, "hidden", hidden,
+                             "activation", rg_activation_names[n->activation], "first_norm",
+                             (int)n->first_norm, "features", numbers);
     size_t digits = sizeof(RgReal) == sizeof(float) ? 9 : 17;
     char *text = json_dumps(root, JSON_COMPACT | JSON_SORT_KEYS | JSON_REAL_PRECISION(digits));
     json_decref(root);
@@ -272,10 +272,11 @@ static RgStatus restore(RgPolicy *policy, const char *description, RgError *erro
                 (double)json_array_size(numbers) == (double)contexts * (double)width;
     if (!good) {
         json_decref(root);
-        return rg_fail(error, RG_E_FORMAT,
-                       "the description of an mlp policy needs \"contexts\", \"responses\", "
-                       "\"feature_count\", \"hidden\", \"activation\", \"first_norm\", and a number "
-                       "in \"features\" for each feature of each context");
+        return rg_fail(
+            error, RG_E_FORMAT,
+            "the description of an mlp policy needs \"contexts\", \"responses\", "
+            "\"feature_count\", \"hidden\", \"activation\", \"first_norm\", and a number "
+            "in \"features\" for each feature of each context");
     }
     State *s = state_of(contexts, responses, width);
     for (int64_t i = 0; i < contexts * width; i++)

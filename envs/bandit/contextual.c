@@ -47,21 +47,23 @@ static const RgOption options_table[] = {
     RG_OPTION_REAL(Options, feature_low, "-1", -1e3, 1e3,
                    "features are uniform between this number and feature_high"),
     RG_OPTION_REAL(Options, feature_high, "1", -1e3, 1e3, "upper end of the features' range"),
-    RG_OPTION_CHOICE(Options, reward, "network", rewards,
-                     "reward of a response: network, r + sign(r) of a hidden network with one layer "
-                     "for the context and one for the response; peak, exp(-((a - centre)/width)^2) "
-                     "of the response a = 0, 1, ...; or wave, a cos(pi s) + 2 sin(pi s)/a of the "
-                     "context's first feature s and a = 1, 2, ..., with features for log-linear "
-                     "policies in which sine and cosine are exchanged"),
+    RG_OPTION_CHOICE(
+        Options, reward, "network", rewards,
+        "reward of a response: network, r + sign(r) of a hidden network with one layer "
+        "for the context and one for the response; peak, exp(-((a - centre)/width)^2) "
+        "of the response a = 0, 1, ...; or wave, a cos(pi s) + 2 sin(pi s)/a of the "
+        "context's first feature s and a = 1, 2, ..., with features for log-linear "
+        "policies in which sine and cosine are exchanged"),
     RG_OPTION_INTEGER(Options, reward_hidden, "64", 1, 4096,
                       "units of each hidden layer of the reward \"network\""),
     RG_OPTION_REAL(Options, peak_centre, "0", -1e6, 1e6,
                    "best response of the reward \"peak\", counted from 0"),
     RG_OPTION_REAL(Options, peak_width, "10", 1e-3, 1e6, "width of the reward \"peak\""),
-    RG_OPTION_CHOICE(Options, behaviour, "uniform", behaviours,
-                     "policy that wrote the offline responses: uniform; cauchy, the bins of tanh(z) "
-                     "on [-1, 1] with z of a Cauchy distribution; or reference, the reference "
-                     "policy"),
+    RG_OPTION_CHOICE(
+        Options, behaviour, "uniform", behaviours,
+        "policy that wrote the offline responses: uniform; cauchy, the bins of tanh(z) "
+        "on [-1, 1] with z of a Cauchy distribution; or reference, the reference "
+        "policy"),
     RG_OPTION_REAL(Options, cauchy_location, "-0.7", -10, 10, "location of the behaviour cauchy"),
     RG_OPTION_REAL(Options, cauchy_scale, "0.4", 1e-3, 1e3, "scale of the behaviour cauchy"),
     RG_OPTION_INTEGER(Options, group_size, "2", 2, 64,
@@ -118,8 +120,7 @@ static RgStatus check_options(const Options *o, RgError *error) {
                        "feature_low is %g, expected less than feature_high, which is %g",
                        o->feature_low, o->feature_high);
     if (o->group_size > o->responses)
-        return rg_fail(error, RG_E_RANGE,
-                       "group_size is %lld, expected at most the %lld responses",
+        return rg_fail(error, RG_E_RANGE, "group_size is %lld, expected at most the %lld responses",
                        (long long)o->group_size, (long long)o->responses);
     if ((double)o->pair_contexts * (double)pairs_of_group(o) > MOST_PAIRS)
         return rg_fail(error, RG_E_RANGE,
@@ -231,8 +232,8 @@ static void append_group(const State *s, int32_t context, const double *logprob,
     double *weight = rg_allocate(o->responses, sizeof *weight);
     rg_enumerated_weights(o->responses, logprob, NULL, weight);
     for (int64_t k = 0; k < o->group_size; k++) {
-        group[k] = (int32_t)rg_random_choice(rg_random_uniform(random, (uint64_t)k), weight,
-                                             o->responses);
+        group[k] =
+            (int32_t)rg_random_choice(rg_random_uniform(random, (uint64_t)k), weight, o->responses);
         weight[group[k]] = 0;
     }
     for (int64_t a = 0; a < o->group_size; a++)
@@ -412,16 +413,19 @@ static RgStatus evaluate(RgEnvironment *environment, const RgContender *contende
 }
 
 static const char *const metrics[] = {
-    "reward", "optimality_gap",  "kl",              "entropy", "win_rate_base", "objective", "value",
-    "regret", "reward_training", "reward_accuracy", NULL,
+    "reward",          "optimality_gap",  "kl",    "entropy",
+    "win_rate_base",   "objective",       "value", "regret",
+    "reward_training", "reward_accuracy", NULL,
 };
 
 const RgEnvironmentType rg_environment_contextual_bandit = {
     .about = {.name = "contextual-bandit",
-              .summary = "Contexts with features, some of them held out; every metric is exact over "
-                         "responses",
-              .reference = "contextual bandits with a known reward; the settings of arXiv:2312.10584 "
-                           "and arXiv:2404.14367",
+              .summary =
+                  "Contexts with features, some of them held out; every metric is exact over "
+                  "responses",
+              .reference =
+                  "contextual bandits with a known reward; the settings of arXiv:2312.10584 "
+                  "and arXiv:2404.14367",
               .options = options_table,
               .options_size = sizeof(Options)},
     .primary_metric = "reward",

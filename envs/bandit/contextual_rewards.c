@@ -102,7 +102,7 @@ static double squashed_cauchy(double x, double location, double scale) {
 void rg_contextual_cauchy_policy(int64_t n, double location, double scale, double *logprob) {
     for (int64_t a = 0; a < n; a++) {
         double low = 2 * (double)a / (double)n - 1, high = 2 * (double)(a + 1) / (double)n - 1;
-        logprob[a] = log(squashed_cauchy(high, location, scale) -
-                         squashed_cauchy(low, location, scale));
+        logprob[a] =
+            log(squashed_cauchy(high, location, scale) - squashed_cauchy(low, location, scale));
     }
 }

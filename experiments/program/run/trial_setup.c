@@ -31,10 +31,11 @@ static int64_t environment_seed(const RgTrialSpec *plan) {
 /* The uniform policy of the same shape: without weights all logits are 0. */
 static RgStatus make_uniform(const RgPolicy *start, RgPolicy **reference, RgError *error) {
     if (!start->type->logits)
-        return rg_fail(error, RG_E_USAGE,
-                       "policy.reference is \"uniform\", and the responses of a %s policy cannot be "
-                       "enumerated: expected \"start\"",
-                       start->type->about.name);
+        return rg_fail(
+            error, RG_E_USAGE,
+            "policy.reference is \"uniform\", and the responses of a %s policy cannot be "
+            "enumerated: expected \"start\"",
+            start->type->about.name);
     *reference = rg_policy_clone(start, true);
     for (int v = 0; v < (*reference)->parameters->view_count; v++)
         rg_parameters_fill((*reference)->parameters, v, 0);

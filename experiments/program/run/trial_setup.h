@@ -12,7 +12,7 @@ typedef struct RgTrialSetup {
     char *identity; /* the settings that it was made from */
     RgEnvironment *environment;
     RgPolicy *reference;
-    RgPolicy *start; /* what training starts from, if it is not the reference; else NULL */
+    RgPolicy *start;       /* what training starts from, if it is not the reference; else NULL */
     RgJudgeCache *answers; /* of external judges, or NULL; borrowed, kept by rg_trial_setup_clear */
     bool ahead; /* made before processes are forked: only these may query external judges, so a
                    setup with such judges is refused; kept by rg_trial_setup_clear */
