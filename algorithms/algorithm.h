@@ -305,13 +305,16 @@ typedef struct RgAlgorithm {
      * logged. The result becomes step->prepared in every epoch. Allocate it and its tensors on
      * step->tape (rg_tape_arena), where they live until the end of the batch. */
     const void *(*prepare)(RgStep *step, const void *options, const RgBatch *batch);
+    /* Optional, with a loss: called after the last epoch of a step that was taken, with what
+     * `prepare` found. It may change the algorithm's own state, such as an adapted coefficient. */
+    void (*finish)(RgStep *step, const void *options);
 
     /* Or a step of its own. `step` reports a diverged trial by rg_trainer_diverged; the trial then
      * ends. It returns an error only if the judge fails. */
     RgStatus (*step)(RgTrainer *trainer, const void *options, void *state, RgError *error);
 
-    /* Create the state, if there is one. A loss finds it in step->state; it must not change
-     * anything in it except parameters that `create` gave to the trainer (rg_trainer_own). The
+    /* Create the state, if there is one. A loss finds it in step->state; only `finish` changes
+     * anything in it, except parameters that `create` gave to the trainer (rg_trainer_own). The
      * computations of `create` are charged like those of a step. */
     RgStatus (*create)(RgTrainer *trainer, const void *options, void **state, RgError *error);
     void (*destroy)(void *state);

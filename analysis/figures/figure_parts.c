@@ -10,7 +10,7 @@ const char *const rg_figure_color[RG_FIGURE_COLORS] = {
     "#2D3C00", "#690F4B", "#0000F0", "#B41E3C", "#003C87", "#8778FF", "#A5B478",
     "#A53C78", "#2D694B", "#0F5AE1", "#694B00", "#69964B", "#780F2D", "#FF4B87",
     "#D200B4", "#E196A5", "#3CA5B4", "#5A3C69", "#6996D2", "#00C3A5", "#966996",
-    "#8700B4", "#965A00", "#5A0F69", "#78C34B", "#FF002D", "#00D200"};
+    "#8700B4", "#965A00", "#5A0F69", "#78C34B", "#FF002D", "#00D200", "#C8A000"};
 
 void rg_figure_write_name(FILE *out, const char *name) {
     for (; *name; name++)
