@@ -226,7 +226,11 @@ typedef struct RgBatch {
                              probability P(y ≻ y') that the judge prefers y; with rivals: whether
                              it prefers y to its rival, 1 or 0 */
     RgSide chosen, rejected; /* for pairs: first and last of `order` */
-    RgSide third;            /* if the recipe has one; for RG_FROM_OTHERS both, [2·prompts] */
+    /* If the recipe has a third response: [prompts]; for RG_FROM_OTHERS both of a pair, [2·prompts];
+     * if `exact` every response to every prompt, with the weight third_weight of mean 1 (else NULL)
+     * that rg_third_mean takes. */
+    RgSide third;
+    RgTensor *third_weight;
     RgSteps steps;           /* if the recipe has `steps` */
     /* Demonstrations have these members instead. */
     RgTensor *log_likelihood; /* of all of them, a scalar */
@@ -238,6 +242,9 @@ typedef struct RgStep RgStep;
 /* The mean over the batch that a loss is: of terms [prompts] or [prompts, k], a scalar, with the
  * batch's weights. A loss that takes its means by rg_mean can only be trained on samples. */
 RgTensor *rg_batch_mean(RgStep *step, const RgBatch *batch, RgTensor *terms);
+
+/* The mean of terms of the third responses, of the shape of batch->third.logprob: a scalar. */
+RgTensor *rg_third_mean(RgTape *tape, const RgBatch *batch, RgTensor *terms);
 
 /* Δ = h(y_w) − h(y_l), [pairs]. */
 RgTensor *rg_log_ratio_margin(RgTape *tape, const RgBatch *batch);

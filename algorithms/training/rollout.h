@@ -18,6 +18,7 @@ typedef struct RgRollout {
     int64_t *pair;       /* [batch] as RgBatch.pair */
     bool *sampled;       /* [batch] at least one of the responses is not from the data set */
     RgReal *weight;      /* [batch] as RgBatch.weight; NULL: all are 1 */
+    RgReal *third_weight; /* [third->count] as RgBatch.third_weight; NULL: all are 1 */
     bool exact;          /* every possible pair, weighted by its probability; already labelled */
     double *reward;      /* [batch, k] for groups, with a judge that gives rewards; else NULL */
     double *win_rate;    /* [batch, k] for such groups, or with rivals; else NULL */
