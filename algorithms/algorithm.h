@@ -231,7 +231,7 @@ typedef struct RgBatch {
      * that rg_third_mean takes. */
     RgSide third;
     RgTensor *third_weight;
-    RgSteps steps;           /* if the recipe has `steps` */
+    RgSteps steps; /* if the recipe has `steps` */
     /* Demonstrations have these members instead. */
     RgTensor *log_likelihood; /* of all of them, a scalar */
     int64_t response_tokens;  /* number of tokens in them */

@@ -23,8 +23,11 @@ typedef struct RgFittedRewardOptions {
 } RgFittedRewardOptions;
 extern const RgOption rg_fitted_reward_options[];
 
-typedef enum RgRewardSource { RG_REWARD_JUDGED, RG_REWARD_FITTED_LINEAR, RG_REWARD_FITTED_MLP }
-    RgRewardSource;
+typedef enum RgRewardSource {
+    RG_REWARD_JUDGED,
+    RG_REWARD_FITTED_LINEAR,
+    RG_REWARD_FITTED_MLP
+} RgRewardSource;
 
 typedef struct RgFittedReward {
     RgReward reward;

@@ -265,8 +265,7 @@ static const void *ppo_prepare(RgStep *step, const void *options, const RgBatch 
         prepared.kl += log_ratio_of(batch, i) / (double)batch->prompts;
         prepared.reward += judged[i] / (double)batch->prompts;
     }
-    (o->unit == UNIT_TOKEN ? prepare_tokens
-                           : prepare_responses)(step, o, batch, judged, &prepared);
+    (o->unit == UNIT_TOKEN ? prepare_tokens : prepare_responses)(step, o, batch, judged, &prepared);
     return rg_arena_copy(rg_tape_arena(step->tape), &prepared, sizeof prepared);
 }
 
@@ -302,13 +301,12 @@ static RgTensor *value_loss(const RgStep *step, const PpoOptions *o, RgTensor *f
 }
 
 /* Share of ratios that are clipped, of log π and its old values of the advantages' size. */
-static double clip_fraction(const RgTensor *logprob, const RgTensor *old,
-                            const RgTensor *advantage, double clip) {
+static double clip_fraction(const RgTensor *logprob, const RgTensor *old, const RgTensor *advantage,
+                            double clip) {
     double clipped = 0;
     for (int64_t k = 0; k < advantage->count; k++) {
         double ratio = exp((double)logprob->data[k] - (double)old->data[k]);
-        clipped +=
-            rg_ppo_clips(ratio, (double)advantage->data[k], clip) / (double)advantage->count;
+        clipped += rg_ppo_clips(ratio, (double)advantage->data[k], clip) / (double)advantage->count;
     }
     return clipped;
 }
@@ -357,8 +355,9 @@ static void ppo_recipe(const void *options, RgRecipe *recipe) {
 
 const RgAlgorithm rg_algorithm_ppo = {
     .about = {.name = "ppo",
-              .summary = "Proximal policy optimisation on the judge's reward or one fitted to the pairs, "
-                         "with a KL penalty",
+              .summary =
+                  "Proximal policy optimisation on the judge's reward or one fitted to the pairs, "
+                  "with a KL penalty",
               .reference =
                   "Schulman et al. 2017, arXiv:1707.06347; Ouyang et al. 2022, arXiv:2203.02155",
               .options = ppo_options,

@@ -49,7 +49,8 @@ static RgTensor *unlikelihood_loss(RgStep *step, const void *options, const RgBa
     const UnlikelihoodOptions *o = options;
     RgTape *t = step->tape;
     RgTensor *term = o->form == FORM_TOKEN ? token_term(t, batch) : batch->rejected.logprob;
-    RgTensor *loss = rg_sub(t, rg_scale(t, term, (RgReal)o->rejected_weight), batch->chosen.logprob);
+    RgTensor *loss =
+        rg_sub(t, rg_scale(t, term, (RgReal)o->rejected_weight), batch->chosen.logprob);
     return rg_batch_mean(step, batch, loss);
 }
 
@@ -63,8 +64,9 @@ static void unlikelihood_recipe(const void *options, RgRecipe *recipe) {
 const RgAlgorithm rg_algorithm_unlikelihood = {
     .about = {.name = "unlikelihood",
               .summary = "Likelihood of the preferred responses, unlikelihood of the others",
-              .reference = "Rafailov et al. 2023, arXiv:2305.18290, section 6; Welleck et al. 2020, "
-                           "arXiv:1908.04319",
+              .reference =
+                  "Rafailov et al. 2023, arXiv:2305.18290, section 6; Welleck et al. 2020, "
+                  "arXiv:1908.04319",
               .options = unlikelihood_options,
               .options_size = sizeof(UnlikelihoodOptions)},
     .recipe = unlikelihood_recipe,

@@ -175,7 +175,8 @@ static Third third_of(const char *algorithm, const char *options) {
 
 /* ∇ KL(π ‖ π_ref) = Σ π (h − KL) ∇log π, at the contexts of the offline pairs. */
 Test(expectation, hybrid_is_dpo_with_the_gradient_of_the_divergence) {
-    Third with = third_of("hybrid", "beta=0.7 kl_coefficient=0.4"), dpo = third_of("dpo", "beta=0.7");
+    Third with = third_of("hybrid", "beta=0.7 kl_coefficient=0.4"),
+          dpo = third_of("dpo", "beta=0.7");
     for (int c = 0; c < C; c++) {
         double kl = 0;
         for (int i = c * R; i < (c + 1) * R; i++)
@@ -211,7 +212,8 @@ static void add_slope(double *gradient, const double *policy, int cell, double s
 static void selm_by_hand(const Third *t, const double *q, const double *reward, double *gradient) {
     for (int i = 0; i < CELLS * R; i++)
         for (int y = 0; y < R; y++) {
-            int c = i / (R * R) * R, trio[] = {c + i / R % R, c + i % R, c + y}, best = 0, worst = 0;
+            int c = i / (R * R) * R, trio[] = {c + i / R % R, c + i % R, c + y}, best = 0,
+                worst = 0;
             for (int k = 1; k < 3; k++) {
                 best = reward[trio[k]] > reward[trio[best]] ? k : best;
                 worst = reward[trio[k]] <= reward[trio[worst]] ? k : worst;
@@ -241,7 +243,8 @@ static void check_selm(double temperature) {
             sum += exp(row[r] / fmax(temperature, 1e-3));
         }
         for (int r = 0; r < R; r++)
-            row[r] = temperature > 0 ? row[r] / temperature - log(sum) : (r == best ? 0 : -INFINITY);
+            row[r] =
+                temperature > 0 ? row[r] / temperature - log(sum) : (r == best ? 0 : -INFINITY);
     }
     Race s = exact_race("dpo", "");
     selm_by_hand(&t, q, rg_bandit_rewards(s.environment).reward, expected);
@@ -365,7 +368,7 @@ Test(expectation, samples_have_the_exact_gradient_as_their_mean) {
         bool own = race.trainer->own.parameters; /* made for one kind of expectation */
         if (!own && recipe->third != RG_FROM_OTHERS &&
             rg_expectation_check(algorithm, recipe, &race.trainer->training,
-                                         &race.environment->task, race.policy, &error) == RG_OK) {
+                                 &race.environment->task, race.policy, &error) == RG_OK) {
             double mean[CELLS], standard[CELLS], exact[CELLS], scale = 0;
             recipe->extragradient = false; /* one gradient at a time */
             trainer_loss(&race);

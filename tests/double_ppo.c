@@ -239,9 +239,9 @@ Test(losses, ppo_by_response_is_its_formula) {
         p->value[i] = here - step;
         PpoNumbers low = response_numbers(&race, rollout.sequences);
         p->value[i] = here;
-        double difference = (response_by_hand(&old, &high, &ignored) -
-                             response_by_hand(&old, &low, &ignored)) /
-                            (2 * step);
+        double difference =
+            (response_by_hand(&old, &high, &ignored) - response_by_hand(&old, &low, &ignored)) /
+            (2 * step);
         cr_expect_float_eq(p->gradient[i], difference, 1e-8, "%g, expected %g", p->gradient[i],
                            difference);
     }
@@ -285,9 +285,8 @@ Test(losses, ppo_adapts_its_strength_to_the_target_of_the_divergence) {
  * Newton method finds: here, of the shares of labels between two responses, their logits. */
 Test(losses, the_fitted_reward_is_the_maximum_of_the_likelihood) {
     static const char two[] = "contexts=3 responses=2 pairs=400 label_temperature=1";
-    const RgFittedRewardOptions fit = {.reward = RG_REWARD_FITTED_LINEAR,
-                                       .reward_epochs = 3000,
-                                       .reward_learning_rate = 0.01};
+    const RgFittedRewardOptions fit = {
+        .reward = RG_REWARD_FITTED_LINEAR, .reward_epochs = 3000, .reward_learning_rate = 0.01};
     Race race = race_begin("dpo", "", two, 0, SAMPLED);
     RgFittedReward fitted;
     RgError error = {0};

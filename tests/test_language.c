@@ -270,8 +270,8 @@ Test(language, metrics_of_the_pairs_are_sums_over_them) {
     for (int64_t i = 0; i < p->count; i++) {
         double side[2];
         for (int64_t k = 0; k < 2; k++) {
-            int64_t y = rg_language_number(view.language, rg_sequence_response(
-                                                              p->sequences, 2 * i + k));
+            int64_t y =
+                rg_language_number(view.language, rg_sequence_response(p->sequences, 2 * i + k));
             unseen -= seen[y] ? 0 : exp(own[y]);
             seen[y] = true;
             side[k != p->preferred[i]] = own[y] - base[y];

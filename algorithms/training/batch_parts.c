@@ -295,8 +295,7 @@ RgBatch rg_batch_of_responses(RgTrainer *trainer, int64_t step, const RgBatchPar
     if (part->third)
         batch.third = third_side(trainer, part, rollout);
     if (rollout->third_weight)
-        batch.third_weight =
-            rg_borrow(t, RG_SHAPE(part->third->count), rollout->third_weight);
+        batch.third_weight = rg_borrow(t, RG_SHAPE(part->third->count), rollout->third_weight);
     return batch;
 }
 

@@ -241,8 +241,9 @@ static void add_offline(const RgTrainer *trainer, const Tables *t, double weight
  * temperature 0 it is the likeliest response, the first of equals. */
 static double *third_table(RgTrainer *trainer, const Tables *t) {
     double temperature = trainer->recipe.third_temperature;
-    double *table = table_of(
-        trainer, t, trainer->recipe.third == RG_FROM_POLICY ? trainer->sampler : trainer->reference);
+    double *table =
+        table_of(trainer, t,
+                 trainer->recipe.third == RG_FROM_POLICY ? trainer->sampler : trainer->reference);
     if (temperature < 0 || temperature == 1)
         return table;
     for (int64_t c = 0; c < t->contexts; c++) {
@@ -314,8 +315,7 @@ static double *third_probabilities(RgTrainer *trainer, const Tables *t, const It
     }
     for (int64_t c = 0; c < t->contexts; c++)
         for (int64_t r = 0; r < n; r++)
-            probability[c * n + r] =
-                context[c] * (others ? response[r] : exp(table[c * n + r]));
+            probability[c * n + r] = context[c] * (others ? response[r] : exp(table[c * n + r]));
     return probability;
 }
 

@@ -12,7 +12,7 @@ static const char *const methods[] = {
     "ipo",     "kto",        "ppo",       "grpo",       "simpo",   "spin", "sppo",
     "rloo",    "sft",        "best-of-n", "xpo",        "vpo",     "selm", "rebel",
     "nash-md", "hinge",      "listwise",  "sail-revkl", "rdpo",    "cdpo", "chi-po",
-    "hybrid",  "online-ipo", "egpo",      "inpo",       "auxdpo",  "rlhf",  "unlikelihood"};
+    "hybrid",  "online-ipo", "egpo",      "inpo",       "auxdpo",  "rlhf", "unlikelihood"};
 enum { METHODS = sizeof methods / sizeof *methods };
 _Static_assert((int)METHODS <= (int)RG_FIGURE_COLORS, "a colour for each method");
 

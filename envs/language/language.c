@@ -48,8 +48,8 @@ static const RgOption options_table[] = {
                      "reference policy; or mulberry32, for sentences of the grammar that other "
                      "programs can draw alike, the same in every trial",
                      .later = true),
-    RG_OPTION_INTEGER(Options, pair_seed, "1", 0, 4294967295.0,
-                      "mulberry32: the generator's seed", .later = true),
+    RG_OPTION_INTEGER(Options, pair_seed, "1", 0, 4294967295.0, "mulberry32: the generator's seed",
+                      .later = true),
     RG_OPTION_CHOICE(Options, demonstrations, "chosen", demonstration_sources,
                      "sentences for supervised training: chosen, the preferred ones of the offline "
                      "pairs; grammar, sampled from the grammar, for the base model of a "
