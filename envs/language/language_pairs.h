@@ -23,7 +23,7 @@ double rg_mulberry32(uint32_t *state);
 typedef struct RgMulberryPairs {
     const RgLanguage *language;
     const double *logprob; /* [rows, words] of the rows that sentences are drawn from */
-    const double *reward;  /* [sentences] by number of sentence */
+    const double *reward;  /* [sentences] the judge's, by number of sentence */
     int64_t groups, group_size;
     uint32_t seed;
     double label_temperature, label_noise;
