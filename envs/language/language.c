@@ -500,12 +500,28 @@ static RgStatus evaluate(RgEnvironment *environment, const RgContender *contende
 }
 
 static const char *const metrics[] = {
-    "reward",         "judge_reward",     "kl",
-    "entropy",        "objective",        "value",
-    "win_rate_base",  "win_rate_dataset", "regret",
-    "optimality_gap", "frontier_reward",  "frontier_shortfall",
-    "sail_objective", "grammatical_mass", "grammar_kl",
-    "reward_margin",  "reward_accuracy",  "chosen_log_ratio", "rejected_log_ratio", "pair_loss", "unseen_mass", NULL,
+    "reward",
+    "judge_reward",
+    "kl",
+    "entropy",
+    "objective",
+    "value",
+    "win_rate_base",
+    "win_rate_dataset",
+    "regret",
+    "optimality_gap",
+    "frontier_reward",
+    "frontier_shortfall",
+    "sail_objective",
+    "grammatical_mass",
+    "grammar_kl",
+    "reward_margin",
+    "reward_accuracy",
+    "chosen_log_ratio",
+    "rejected_log_ratio",
+    "pair_loss",
+    "unseen_mass",
+    NULL,
 };
 
 const RgEnvironmentType rg_environment_language = {
