@@ -250,6 +250,13 @@ static double inpo(void) {
     return sum / PAIRS;
 }
 
+static double unlikelihood(void) {
+    double sum = 0;
+    for (int i = 0; i < PAIRS; i++)
+        sum += 0.4 * at.rejected[i] - at.chosen[i];
+    return sum / PAIRS;
+}
+
 static double chi_po_most; /* of a margin */
 
 static double chi_po_margin(int i) {
@@ -277,6 +284,7 @@ Test(losses, are_their_formulas) {
     check("kto", "beta=0.5 desirable_weight=2 undesirable_weight=3", kto);
     rise = 0;
     check("simpo", "beta=2 target_margin=0.7", simpo);
+    check("unlikelihood", "rejected_weight=0.4", unlikelihood);
     chi_po_most = 200; /* beyond all, then beyond some */
     check("chi-po", "beta=0.2 reward_limit=100", chi_po);
     chi_po_most = 0.6;

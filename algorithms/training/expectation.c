@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Every pair of responses with its probability, by the sources in the algorithm's recipe. */
+/* Every pair of responses with its probability, by the sources in the algorithm's recipe; and every
+ * third response. */
 #include "algorithms/training/expectation.h"
 
 #include "algorithms/training/pair_sampler.h"
@@ -270,6 +271,107 @@ static void add_offline(const RgTrainer *trainer, const Tables *t, double weight
             }
 }
 
+/* ---- third responses ---- */
+
+/* Log-probabilities of the third responses: of the policy, or of the reference at a temperature. At
+ * temperature 0 it is the likeliest response, the first of equals. */
+static double *third_table(RgTrainer *trainer, const Tables *t) {
+    double temperature = trainer->recipe.third_temperature;
+    double *table =
+        table_of(trainer, t,
+                 trainer->recipe.third == RG_FROM_POLICY ? trainer->sampler : trainer->reference);
+    if (temperature < 0 || temperature == 1)
+        return table;
+    for (int64_t c = 0; c < t->contexts; c++) {
+        double *row = table + c * t->responses, sum = 0;
+        int64_t best = 0;
+        for (int64_t r = 1; r < t->responses; r++)
+            best = row[r] > row[best] ? r : best;
+        double most = row[best];
+        for (int64_t r = 0; r < t->responses && temperature > 0; r++)
+            sum += exp((row[r] - most) / temperature);
+        for (int64_t r = 0; r < t->responses; r++)
+            row[r] = temperature > 0 ? (row[r] - most) / temperature - log(sum)
+                                     : (r == best ? 0 : -INFINITY);
+    }
+    return table;
+}
+
+/* The best and the worst of three responses by their rewards; where rewards are equal, the best is
+ * the first of them and the worst the last. */
+static void best_and_worst(const double *reward, const int32_t *trio, int32_t *best,
+                           int32_t *worst) {
+    int at_best = 0, at_worst = 0;
+    for (int k = 1; k < 3; k++) {
+        at_best = reward[trio[k]] > reward[trio[at_best]] ? k : at_best;
+        at_worst = reward[trio[k]] <= reward[trio[at_worst]] ? k : at_worst;
+    }
+    *best = trio[at_best];
+    *worst = trio[at_worst];
+}
+
+/* Of the data set's pairs, each with a third response: the best and the worst of the three. */
+static void add_competing(RgTrainer *trainer, const Tables *t, double weight, Items *items) {
+    int32_t n = (int32_t)t->responses;
+    const double *third = third_table(trainer, t);
+    double *share = double_array(trainer, (int64_t)n * n);
+    for (int32_t c = 0; c < t->contexts; c++) {
+        memset(share, 0, (size_t)n * (size_t)n * sizeof *share);
+        for (int32_t i = 0; i < n * n; i++)
+            for (int32_t y = 0; y < n && t->shares[c * n * n + i] > 0; y++) {
+                int32_t trio[] = {i / n, i % n, y}, best, worst;
+                best_and_worst(t->reward + c * n, trio, &best, &worst);
+                share[best * n + worst] += t->shares[c * n * n + i] * exp(third[c * n + y]);
+            }
+        for (int32_t i = 0; i < n * n; i++)
+            add_item(items, (Item){.context = c,
+                                   .first = i / n,
+                                   .second = i % n,
+                                   .on_policy = true,
+                                   .probability = weight * share[i]});
+    }
+}
+
+/* The probability of each third response: [contexts, responses]. Contexts are those of the pairs;
+ * responses of other pairs are of all of them, chosen and rejected or chosen alone. */
+static double *third_probabilities(RgTrainer *trainer, const Tables *t, const Items *items) {
+    int64_t n = t->responses;
+    bool others = trainer->recipe.third == RG_FROM_OTHERS, both = !trainer->recipe.third_chosen;
+    const double *table = others ? NULL : third_table(trainer, t);
+    double *probability = double_array(trainer, t->contexts * n);
+    double *context = double_array(trainer, t->contexts), *response = double_array(trainer, n);
+    for (int64_t i = 0; i < items->count; i++) {
+        const Item *item = &items->item[i];
+        double share = both ? item->probability / 2 : item->probability;
+        context[item->context] += item->probability;
+        if (both || !item->second_preferred)
+            response[item->first] += share;
+        if (both || item->second_preferred)
+            response[item->second] += share;
+    }
+    for (int64_t c = 0; c < t->contexts; c++)
+        for (int64_t r = 0; r < n; r++)
+            probability[c * n + r] = context[c] * (others ? response[r] : exp(table[c * n + r]));
+    return probability;
+}
+
+static void fill_third(RgTrainer *trainer, const Tables *t, const Items *items,
+                       RgRollout *rollout) {
+    int64_t cells = t->contexts * t->responses, count = 0;
+    const double *probability = third_probabilities(trainer, t, items);
+    rollout->third = rg_sequences_create();
+    rollout->third_weight = RG_ARENA_ARRAY(rg_tape_arena(trainer->tape), RgReal, cells);
+    for (int64_t i = 0; i < cells; i++)
+        count += probability[i] > 0;
+    for (int64_t i = 0, at = 0; i < cells; i++) {
+        int32_t context = (int32_t)(i / t->responses), response = (int32_t)(i % t->responses);
+        if (!(probability[i] > 0))
+            continue;
+        rg_sequences_append(rollout->third, &context, 1, &response, 1);
+        rollout->third_weight[at++] = (RgReal)(probability[i] * (double)count);
+    }
+}
+
 /* ---- the rollout ---- */
 
 static void fill(RgTrainer *trainer, const Tables *t, const Items *items, RgRollout *rollout) {
@@ -314,11 +416,15 @@ RgStatus rg_expectation(RgTrainer *trainer, int64_t step, RgRollout *rollout, Rg
         add_by_pair(trainer, &tables, r->on_policy, &items);
     else if (tables.first)
         add_sampled(trainer, &tables, r->on_policy, &items);
+    else if (r->third_competes)
+        add_competing(trainer, &tables, r->on_policy, &items);
     else
         add_offline(trainer, &tables, r->on_policy, true, &items);
     if (r->on_policy < 1)
         add_offline(trainer, &tables, 1 - r->on_policy, false, &items);
     fill(trainer, &tables, &items, rollout);
+    if (r->third != RG_FROM_NOWHERE)
+        fill_third(trainer, &tables, &items, rollout);
     free(items.item);
     return r->rivals == RG_FROM_NOWHERE ? RG_OK : rg_expectation_rate(trainer, rollout, error);
 }
@@ -366,8 +472,8 @@ static const char *obstacle(const RgAlgorithm *a, const RgRecipe *r,
     if (training->expectation == RG_RESPONSE_EXPECTATION &&
         (r->responses != RG_FROM_POLICY || r->on_policy < 1))
         return "it takes responses from the data set";
-    if (r->third != RG_FROM_NOWHERE)
-        return "it samples a third response";
+    if (training->expectation == RG_RESPONSE_EXPECTATION && r->third != RG_FROM_NOWHERE)
+        return "it has a third response";
     if (r->steps)
         return "it needs single steps";
     if (training->temperature != 1 || training->top_k != 0 || training->top_p != 1 ||
@@ -401,10 +507,12 @@ RgStatus rg_expectation_check(const RgAlgorithm *algorithm, const RgRecipe *reci
     if (training->expectation == RG_RESPONSE_EXPECTATION && training->batch < contexts)
         contexts = training->batch;
     double pairs = 2.0 * (double)contexts * (double)n * (double)n;
+    if (recipe->third_competes && recipe->third_temperature != 0)
+        pairs *= (double)n / 2; /* trios */
     if (pairs > RG_MOST_ENUMERATED_PAIRS)
         return rg_fail(error, RG_E_USAGE,
-                       "training.expectation is \"%s\", and there are %.0f labelled pairs of "
-                       "responses: expected at most %d, or \"sampled\"",
+                       "training.expectation is \"%s\", and there are %.0f labelled pairs or "
+                       "trios of responses: expected at most %d, or \"sampled\"",
                        name_of(training), pairs, RG_MOST_ENUMERATED_PAIRS);
     return RG_OK;
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Exact expectations in place of samples: the batch of a step is every pair of responses to every
- * prompt under both labels, weighted by its probability under the recipe's sources. The loss and
+ * prompt under both labels, weighted by its probability under the recipe's sources. A third response is every one to every
+ * prompt likewise. The loss and
  * its gradient are then those of the population, for any method that learns from pairs (or groups
  * of two) and for any policy whose responses can be enumerated.
  *
@@ -12,8 +13,8 @@
 #include "algorithms/training/rollout.h"
 
 /* Refuse what has no exact expectation: policies that cannot be enumerated, more than 2^22 weighted
- * pairs, and recipes with a third response or groups of more than two. RG_E_USAGE, with the
- * algorithm's name. */
+ * pairs (or trios, where a sampled third response competes), and groups of more than two. RG_E_USAGE,
+ * with the algorithm's name. */
 RgStatus rg_expectation_check(const RgAlgorithm *algorithm, const RgRecipe *recipe,
                               const RgTrainingOptions *training, const RgTask *task,
                               const RgPolicy *policy, RgError *error);

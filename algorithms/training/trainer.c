@@ -369,6 +369,8 @@ static RgStatus loss_step(RgTrainer *trainer, RgError *error) {
     }
     if (status == RG_OK)
         status = note_loss(trainer, loss / (double)epoch, norm, epoch, error);
+    if (status == RG_OK && trainer->algorithm->finish)
+        trainer->algorithm->finish(&trainer->now, trainer->options);
     rg_gradient_end(trainer, &rollout);
     return status;
 }
