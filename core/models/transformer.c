@@ -16,17 +16,28 @@ static const char *const pairing_names[] = {
 static const char *const position_names[] = {
     [RG_POSITIONS_ROTARY] = "rotary", [RG_POSITIONS_LEARNED] = "learned", NULL};
 static const char *const norm_names[] = {[RG_NORM_RMS] = "rms", [RG_NORM_LAYER] = "layer", NULL};
-static const char *const feed_forward_names[] = {
-    [RG_FEED_FORWARD_SWIGLU] = "swiglu", [RG_FEED_FORWARD_GELU] = "gelu", NULL};
+static const char *const feed_forward_names[] = {[RG_FEED_FORWARD_SWIGLU] = "swiglu",
+                                                 [RG_FEED_FORWARD_GELU] = "gelu",
+                                                 [RG_FEED_FORWARD_GELU_EXACT] = "gelu-exact",
+                                                 [RG_FEED_FORWARD_GEGLU] = "geglu",
+                                                 NULL};
 static const char *const bias_names[] = {[RG_BIASES_NONE] = "none",
                                          [RG_BIASES_QUERY_KEY_VALUE] = "query-key-value",
                                          [RG_BIASES_ALL] = "all",
                                          NULL};
+static const char *const residual_names[] = {
+    [RG_RESIDUAL_SEQUENTIAL] = "sequential", [RG_RESIDUAL_PARALLEL] = "parallel", NULL};
+static const char *const scaling_names[] = {[RG_ROPE_UNSCALED] = "none",
+                                            [RG_ROPE_LINEAR] = "linear",
+                                            [RG_ROPE_LLAMA3] = "llama3",
+                                            [RG_ROPE_YARN] = "yarn",
+                                            NULL};
 
 static const RgOption options_table[] = {
     RG_OPTION_INTEGER(RgTransformerOptions, layers, "4", 1, 1000, "number of layers"),
     RG_OPTION_INTEGER(RgTransformerOptions, width, "128", 2, 65536,
-                      "width of the residual stream; a multiple of heads"),
+                      "width of the residual stream; a multiple of heads, unless head_size is "
+                      "given"),
     RG_OPTION_INTEGER(RgTransformerOptions, heads, "4", 1, 1024, "attention heads"),
     RG_OPTION_INTEGER(RgTransformerOptions, kv_heads, "0", 0, 1024,
                       "heads of keys and values, a divisor of heads; 0: as many as heads"),
@@ -48,31 +59,90 @@ static const RgOption options_table[] = {
                      "position encoding: rotary, or a learned embedding as in GPT-2"),
     RG_OPTION_CHOICE(RgTransformerOptions, norm, "rms", norm_names,
                      "RMSNorm, or LayerNorm with biases as in GPT-2"),
-    RG_OPTION_CHOICE(RgTransformerOptions, feed_forward, "swiglu", feed_forward_names,
-                     "SwiGLU, or GELU without a gate as in GPT-2"),
+    RG_OPTION_CHOICE(
+        RgTransformerOptions, feed_forward, "swiglu", feed_forward_names,
+        "SwiGLU; GELU without a gate, by the tanh approximation as in GPT-2 or exact as "
+        "in GPT-NeoX; or GEGLU, SwiGLU with that GELU as in Gemma"),
     RG_OPTION_CHOICE(RgTransformerOptions, biases, "none", bias_names,
                      "matrices of a layer that have a bias: none; query, key and value as in "
                      "Qwen2; or all as in GPT-2"),
     RG_OPTION_REAL(RgTransformerOptions, initial_deviation, "0.02", 0, 1,
                    "standard deviation of initial weights; those of projections onto the residual "
                    "stream are divided by sqrt(2 layers)"),
+    RG_OPTION_INTEGER(RgTransformerOptions, head_size, "0", 0, 65536,
+                      "dimensions of an attention head, an even number; 0: width / heads",
+                      .later = true),
+    RG_OPTION_BOOLEAN(RgTransformerOptions, query_key_norm, "false",
+                      "RMSNorm of the queries and keys of each head, as in Qwen3 and Gemma 3",
+                      .later = true),
+    RG_OPTION_INTEGER(RgTransformerOptions, rotary_size, "0", 0, 65536,
+                      "dimensions of a head that are rotated, its first ones; 0: all",
+                      .later = true),
+    RG_OPTION_CHOICE(RgTransformerOptions, rope_scaling, "none", scaling_names,
+                     "how rotary frequencies are slowed for a context longer than the original: "
+                     "all alike (linear), or by their rotations over the original context as in "
+                     "Llama 3.1 or YaRN (arXiv:2309.00071)",
+                     .later = true),
+    RG_OPTION_REAL(RgTransformerOptions, rope_factor, "1", 1e-6, 1e6,
+                   "factor by which rope_scaling slows frequencies", .later = true),
+    RG_OPTION_INTEGER(RgTransformerOptions, rope_original_context, "0", 0, 1048576,
+                      "context before scaling, for llama3 and yarn; 0: `context`", .later = true),
+    RG_OPTION_REAL(RgTransformerOptions, rope_low_rotations, "0", 0, 1e6,
+                   "rotations over the original context up to which a frequency is slowed in full "
+                   "by llama3 and yarn; 0: 1",
+                   .later = true),
+    RG_OPTION_REAL(RgTransformerOptions, rope_high_rotations, "0", 0, 1e6,
+                   "rotations from which on it is not slowed; 0: 4 for llama3, 32 for yarn",
+                   .later = true),
+    RG_OPTION_REAL(RgTransformerOptions, rope_amplitude, "0", 0, 1000,
+                   "factor of rotated queries and keys under rope_scaling; 0: 0.1 ln(rope_factor) "
+                   "+ 1 for yarn, 1 for the others",
+                   .later = true),
+    RG_OPTION_INTEGER(RgTransformerOptions, window, "0", 0, 1048576,
+                      "sliding window of attention: tokens that a token sees, itself included; 0: "
+                      "all before it",
+                      .later = true),
+    RG_OPTION_INTEGER(RgTransformerOptions, window_first, "0", 0, 1000,
+                      "layers before the first with the window", .later = true),
+    RG_OPTION_INTEGER(RgTransformerOptions, full_every, "0", 0, 1000,
+                      "every so many layers one has no window, as in Gemma; 0: none",
+                      .later = true),
+    RG_OPTION_REAL(RgTransformerOptions, window_rope_base, "0", 0, 1e9,
+                   "rope_base of the layers with the window, whose frequencies are not scaled, as "
+                   "in Gemma 3; 0: as in all others",
+                   .later = true),
+    RG_OPTION_CHOICE(RgTransformerOptions, residual, "sequential", residual_names,
+                     "input of the feed-forward layer: the sum after attention, or, parallel, the "
+                     "layer's input as in GPT-NeoX",
+                     .later = true),
+    RG_OPTION_BOOLEAN(RgTransformerOptions, output_norms, "false",
+                      "RMSNorm of what attention and the feed-forward layer add, as in Gemma 2",
+                      .later = true),
+    RG_OPTION_REAL(RgTransformerOptions, embedding_scale, "1", 1e-6, 1e6,
+                   "factor of token embeddings; sqrt(width) in Gemma", .later = true),
+    RG_OPTION_REAL(RgTransformerOptions, attention_scale, "0", 0, 1000,
+                   "factor of attention scores; 0: 1/sqrt(head_size)", .later = true),
+    RG_OPTION_REAL(RgTransformerOptions, attention_cap, "0", 0, 1e6,
+                   "cap c of attention scores, c tanh(score / c); 0: none", .later = true),
+    RG_OPTION_REAL(RgTransformerOptions, logit_cap, "0", 0, 1e6,
+                   "cap c of logits, c tanh(logit / c); 0: none", .later = true),
     RG_OPTION_END,
 };
 
-enum Size { NOTHING, WIDTH, KV_WIDTH, HIDDEN };
+enum Size { NOTHING, WIDTH, QUERY_WIDTH, KV_WIDTH, HEAD, HIDDEN };
 static const struct {
     const char *name;
     enum Size out, in; /* vectors have one size */
 } layer_weights[LAYER_WEIGHTS] = {
     [INPUT_NORM] = {"input_layernorm.weight", WIDTH, NOTHING},
     [INPUT_NORM_BIAS] = {"input_layernorm.bias", WIDTH, NOTHING},
-    [QUERY] = {"self_attn.q_proj.weight", WIDTH, WIDTH},
+    [QUERY] = {"self_attn.q_proj.weight", QUERY_WIDTH, WIDTH},
     [KEY] = {"self_attn.k_proj.weight", KV_WIDTH, WIDTH},
     [VALUE] = {"self_attn.v_proj.weight", KV_WIDTH, WIDTH},
-    [QUERY_BIAS] = {"self_attn.q_proj.bias", WIDTH, NOTHING},
+    [QUERY_BIAS] = {"self_attn.q_proj.bias", QUERY_WIDTH, NOTHING},
     [KEY_BIAS] = {"self_attn.k_proj.bias", KV_WIDTH, NOTHING},
     [VALUE_BIAS] = {"self_attn.v_proj.bias", KV_WIDTH, NOTHING},
-    [OUTPUT] = {"self_attn.o_proj.weight", WIDTH, WIDTH},
+    [OUTPUT] = {"self_attn.o_proj.weight", WIDTH, QUERY_WIDTH},
     [OUTPUT_BIAS] = {"self_attn.o_proj.bias", WIDTH, NOTHING},
     [POST_NORM] = {"post_attention_layernorm.weight", WIDTH, NOTHING},
     [POST_NORM_BIAS] = {"post_attention_layernorm.bias", WIDTH, NOTHING},
@@ -82,6 +152,10 @@ static const struct {
     [GATE_BIAS] = {"mlp.gate_proj.bias", HIDDEN, NOTHING},
     [UP_BIAS] = {"mlp.up_proj.bias", HIDDEN, NOTHING},
     [DOWN_BIAS] = {"mlp.down_proj.bias", WIDTH, NOTHING},
+    [QUERY_NORM] = {"self_attn.q_norm.weight", HEAD, NOTHING},
+    [KEY_NORM] = {"self_attn.k_norm.weight", HEAD, NOTHING},
+    [ATTENTION_OUTPUT_NORM] = {"attention_output_norm.weight", WIDTH, NOTHING},
+    [FEED_FORWARD_OUTPUT_NORM] = {"feed_forward_output_norm.weight", WIDTH, NOTHING},
 };
 
 static bool has_weight(const RgTransformerOptions *o, enum LayerWeight weight) {
@@ -98,9 +172,15 @@ static bool has_weight(const RgTransformerOptions *o, enum LayerWeight weight) {
     case DOWN_BIAS:
         return o->biases == RG_BIASES_ALL;
     case GATE:
-        return o->feed_forward == RG_FEED_FORWARD_SWIGLU;
+        return rg_transformer_is_gated(o);
     case GATE_BIAS:
-        return o->feed_forward == RG_FEED_FORWARD_SWIGLU && o->biases == RG_BIASES_ALL;
+        return rg_transformer_is_gated(o) && o->biases == RG_BIASES_ALL;
+    case QUERY_NORM:
+    case KEY_NORM:
+        return o->query_key_norm;
+    case ATTENTION_OUTPUT_NORM:
+    case FEED_FORWARD_OUTPUT_NORM:
+        return o->output_norms;
     default:
         return true;
     }
@@ -135,12 +215,56 @@ static RgTransformerOptions resolve(const RgTransformerOptions *given) {
         o.kv_heads = o.heads;
     if (o.hidden == 0)
         o.hidden = (o.width * 8 / 3 + 15) / 16 * 16;
+    if (o.rope_factor == 0)
+        o.rope_factor = 1;
+    if (o.embedding_scale == 0)
+        o.embedding_scale = 1;
     return o;
 }
 
 int64_t rg_transformer_most(const char *size) {
     const RgOption *option = rg_options_find(options_table, size);
     return option ? (int64_t)option->high : 1 << 24; /* the vocabulary is not an option */
+}
+
+static RgStatus misfit(RgError *error, const char *what) {
+    return rg_fail(error, RG_E_RANGE, "transformer: %s", what);
+}
+
+/* An option that would have no effect is refused, too. */
+static RgStatus check_variants(const RgTransformerOptions *o, RgError *error) {
+    int64_t size = rg_transformer_head_size(o);
+    bool rotary = o->positions == RG_POSITIONS_ROTARY;
+    if (size % 2 != 0 || o->rotary_size % 2 != 0 || o->rotary_size > size)
+        return rg_fail(error, RG_E_RANGE,
+                       "transformer: head_size %lld and rotary_size %lld, expected even numbers, "
+                       "and no more dimensions rotated than a head has",
+                       (long long)size, (long long)o->rotary_size);
+    if (!rotary && (o->rotary_size || o->rope_scaling || o->window_rope_base > 0))
+        return misfit(error, "rotary_size, rope_scaling and window_rope_base need "
+                             "positions = \"rotary\"");
+    if (o->rope_scaling == RG_ROPE_UNSCALED &&
+        (o->rope_factor != 1 || o->rope_original_context || o->rope_low_rotations > 0 ||
+         o->rope_high_rotations > 0 || o->rope_amplitude > 0))
+        return misfit(error, "rope_factor, rope_original_context, rope_low_rotations, "
+                             "rope_high_rotations and rope_amplitude need a rope_scaling");
+    if (o->rope_scaling == RG_ROPE_LINEAR &&
+        (o->rope_original_context || o->rope_low_rotations > 0 || o->rope_high_rotations > 0))
+        return misfit(error, "rope_original_context, rope_low_rotations and rope_high_rotations "
+                             "are of rope_scaling llama3 and yarn");
+    double low = o->rope_low_rotations > 0 ? o->rope_low_rotations : 1;
+    double high = o->rope_high_rotations > 0          ? o->rope_high_rotations
+                  : o->rope_scaling == RG_ROPE_LLAMA3 ? 4
+                                                      : 32;
+    if (o->rope_scaling >= RG_ROPE_LLAMA3 && !(low < high))
+        return misfit(error, "rope_low_rotations is not below rope_high_rotations");
+    if (o->rope_scaling == RG_ROPE_YARN && !(o->rope_base > 1))
+        return misfit(error, "rope_base is not above 1");
+    if (o->window == 0 && (o->window_first || o->full_every || o->window_rope_base > 0))
+        return misfit(error, "window_first, full_every and window_rope_base need a window");
+    if (o->output_norms && (o->norm != RG_NORM_RMS || o->residual == RG_RESIDUAL_PARALLEL))
+        return misfit(error, "output_norms need norm = \"rms\" and residual = \"sequential\"");
+    return RG_OK;
 }
 
 /* The range of each option is checked when it is read. Here all are checked again, for descriptions
@@ -159,7 +283,7 @@ static RgStatus check_dimensions(const RgTransformerOptions *o, int64_t vocabula
             return rg_fail(error, RG_E_RANGE, "transformer: %s is %lld, expected 1 to %lld",
                            sizes[i].name, (long long)sizes[i].size, (long long)most);
     }
-    if (o->width % (2 * o->heads) != 0)
+    if (o->head_size == 0 && o->width % (2 * o->heads) != 0)
         return rg_fail(error, RG_E_RANGE,
                        "transformer: width %lld does not divide into %lld heads of even size",
                        (long long)o->width, (long long)o->heads);
@@ -175,7 +299,7 @@ static RgStatus check_dimensions(const RgTransformerOptions *o, int64_t vocabula
         return rg_fail(
             error, RG_E_RANGE,
             "transformer: unknown rope_pairing, positions, norm, feed_forward or biases");
-    return RG_OK;
+    return check_variants(o, error);
 }
 
 RgStatus rg_transformer_dimensions(const RgTransformerOptions *given, int64_t vocabulary,
@@ -194,7 +318,12 @@ static void declare_vector(RgParameters *parameters, const char *name, int64_t w
 
 static void declare_layer(RgParameters *parameters, const RgTransformerOptions *o, int64_t layer) {
     const int64_t size[] = {
-        [WIDTH] = o->width, [KV_WIDTH] = o->width / o->heads * o->kv_heads, [HIDDEN] = o->hidden};
+        [WIDTH] = o->width,
+        [QUERY_WIDTH] = rg_transformer_query_width(o),
+        [KV_WIDTH] = rg_transformer_head_size(o) * o->kv_heads,
+        [HEAD] = rg_transformer_head_size(o),
+        [HIDDEN] = o->hidden,
+    };
     for (int weight = 0; weight < LAYER_WEIGHTS; weight++) {
         if (!has_weight(o, (enum LayerWeight)weight))
             continue;
@@ -238,13 +367,7 @@ static RgStatus build(RgPolicy *policy, const RgTransformerOptions *given, int64
 }
 
 static void make_angles(RgPolicy *policy) {
-    RgTransformer *model = policy->state;
-    const RgTransformerOptions *o = &model->options;
-    int64_t size = o->width / o->heads, count = o->context * size / 2;
-    model->angles = rg_allocate(2 * (size_t)count, sizeof(RgReal));
-    rg_rope_angles(o->context, size, (RgReal)o->rope_base, model->angles, model->angles + count);
-    model->rope = (RgRopeTable){
-        .cosine = model->angles, .sine = model->angles + count, .rows = o->context, .size = size};
+    rg_transformer_make_ropes(policy->state);
 }
 
 static RgStatus transformer_create(RgPolicy *policy, const void *options,
@@ -359,7 +482,8 @@ typedef struct Projections {
 static RgTensor *drop_some(const Pass *pass, RgTensor *x, int64_t layer, enum LayerWeight weight) {
     if (pass->dropout == 0)
         return x;
-    RgRandom stream = rg_random_at(pass->drop, (uint64_t)(layer * LAYER_WEIGHTS + (int)weight));
+    const int64_t streams = 18; /* of a layer; changing it would change results */
+    RgRandom stream = rg_random_at(pass->drop, (uint64_t)(layer * streams + (int)weight));
     RgTensor *kept = rg_tensor_new(pass->tape, x->shape);
     RgReal factor = (RgReal)(1 / (1 - pass->dropout));
     RG_FOR_PIECES(kept->count, rg_spread(kept->count, RG_LEAST_NUMBERS / 16),
@@ -407,10 +531,26 @@ static RgTensor *embed(const Pass *pass, const int32_t *token, const int32_t *po
     RgTape *t = pass->tape;
     RgTensor *table = rg_parameter(t, pass->parameters, EMBEDDING);
     RgTensor *x = rg_embedding(t, table, token, n);
+    double scale = pass->model->options.embedding_scale;
+    if (scale != 1)
+        x = rg_scale(t, x, (RgReal)scale);
     if (pass->model->options.positions == RG_POSITIONS_ROTARY)
         return x;
     RgTensor *positions = rg_parameter(t, pass->parameters, POSITION_EMBEDDING);
     return rg_add(t, x, rg_embedding(t, positions, position, n));
+}
+
+/* RMSNorm of every head of x [n, heads · size]. */
+static RgTensor *norm_heads(const Pass *pass, int64_t layer, RgTensor *x, int64_t heads,
+                            enum LayerWeight weight) {
+    const RgTransformerOptions *o = &pass->model->options;
+    if (!o->query_key_norm)
+        return x;
+    RgTape *t = pass->tape;
+    RgShape shape = x->shape, by_head = RG_SHAPE(shape.size[0] * heads, shape.size[1] / heads);
+    RgTensor *w = rg_parameter(t, pass->parameters, rg_transformer_view(o, layer, weight));
+    RgTensor *y = rg_rms_norm(t, rg_reshape(t, x, by_head), w, (RgReal)o->norm_epsilon);
+    return rg_reshape(t, y, shape);
 }
 
 static Projections project(const Pass *pass, int64_t layer, RgTensor *x, const int32_t *position) {
@@ -421,26 +561,57 @@ static Projections project(const Pass *pass, int64_t layer, RgTensor *x, const i
         .query = linear(pass, normed, layer, QUERY, QUERY_BIAS, NULL),
         .key = linear(pass, normed, layer, KEY, KEY_BIAS, NULL),
     };
+    p.query = norm_heads(pass, layer, p.query, o->heads, QUERY_NORM);
+    p.key = norm_heads(pass, layer, p.key, o->kv_heads, KEY_NORM);
     if (o->positions == RG_POSITIONS_ROTARY) {
         RgRopePairing pairing = (RgRopePairing)o->rope_pairing;
-        p.query = rg_rope_by_table(pass->tape, p.query, position, o->heads, &m->rope, pairing);
-        p.key = rg_rope_by_table(pass->tape, p.key, position, o->kv_heads, &m->rope, pairing);
+        const RgRopeTable *rope = rg_transformer_rope(m, layer);
+        p.query = rg_rope_by_table(pass->tape, p.query, position, o->heads, rope, pairing);
+        p.key = rg_rope_by_table(pass->tape, p.key, position, o->kv_heads, rope, pairing);
     }
     p.value = linear(pass, normed, layer, VALUE, VALUE_BIAS, NULL);
     return p;
 }
 
-/* The rest of a layer after attention: output projection, feed-forward layer, both residuals. */
-static RgTensor *finish(const Pass *pass, int64_t layer, RgTensor *x, RgTensor *attended) {
+/* Activations of the feed-forward layer [n, hidden]. */
+static RgTensor *activate(const Pass *pass, int64_t layer, RgTensor *x) {
     RgTape *t = pass->tape;
     const RgTransformerOptions *o = &pass->model->options;
-    x = linear(pass, attended, layer, OUTPUT, OUTPUT_BIAS, x);
-    RgTensor *normed = norm(pass, x, rg_transformer_view(o, layer, POST_NORM));
-    RgTensor *hidden = o->feed_forward == RG_FEED_FORWARD_GELU
-                           ? rg_gelu(t, linear(pass, normed, layer, UP, UP_BIAS, NULL))
-                           : rg_swiglu(t, linear(pass, normed, layer, GATE, GATE_BIAS, NULL),
-                                       linear(pass, normed, layer, UP, UP_BIAS, NULL));
-    return linear(pass, hidden, layer, DOWN, DOWN_BIAS, x);
+    RgTensor *gate = NULL;
+    if (rg_transformer_is_gated(o))
+        gate = linear(pass, x, layer, GATE, GATE_BIAS, NULL);
+    RgTensor *up = linear(pass, x, layer, UP, UP_BIAS, NULL);
+    switch (o->feed_forward) {
+    case RG_FEED_FORWARD_GELU:
+        return rg_gelu(t, up);
+    case RG_FEED_FORWARD_GELU_EXACT:
+        return rg_gelu_exact(t, up);
+    case RG_FEED_FORWARD_GEGLU:
+        return rg_mul(t, rg_gelu(t, gate), up);
+    default:
+        return rg_swiglu(t, gate, up);
+    }
+}
+
+/* The residual stream x plus a product, normed first if the model does so. */
+static RgTensor *onto_stream(const Pass *pass, int64_t layer, RgTensor *y, enum LayerWeight weight,
+                             enum LayerWeight bias, enum LayerWeight output_norm, RgTensor *x) {
+    const RgTransformerOptions *o = &pass->model->options;
+    if (!o->output_norms)
+        return linear(pass, y, layer, weight, bias, x);
+    RgTensor *product = linear(pass, y, layer, weight, bias, NULL);
+    return rg_add(pass->tape, x, norm(pass, product, rg_transformer_view(o, layer, output_norm)));
+}
+
+/* The rest of a layer after attention: output projection, feed-forward layer, both residuals. */
+static RgTensor *finish(const Pass *pass, int64_t layer, RgTensor *x, RgTensor *attended) {
+    const RgTransformerOptions *o = &pass->model->options;
+    RgTensor *sum =
+        onto_stream(pass, layer, attended, OUTPUT, OUTPUT_BIAS, ATTENTION_OUTPUT_NORM, x);
+    RgTensor *input = o->residual == RG_RESIDUAL_PARALLEL ? x : sum;
+    RgTensor *normed = norm(pass, input, rg_transformer_view(o, layer, POST_NORM));
+    RgTensor *hidden = activate(pass, layer, normed);
+    return onto_stream(pass, layer, hidden, DOWN, DOWN_BIAS, FEED_FORWARD_OUTPUT_NORM, sum);
 }
 
 /* A layer of a pass. Only attention mixes rows. So after the attention of the last layer, only the
@@ -458,8 +629,12 @@ static RgTensor *run_layer(RgTape *t, const void *context, RgTensor *const *inpu
     const RgTransformerOptions *o = &l->pass.model->options;
     RgTensor *x = inputs[0];
     Projections p = project(&l->pass, l->layer, x, l->packed.position);
-    RgTensor *attended = rg_attention(t, p.query, p.key, p.value, l->packed.offset,
-                                      l->packed.prefix, l->packed.sequences, o->heads, o->kv_heads);
+    RgAttentionForm form = {.scale = o->attention_scale,
+                            .cap = o->attention_cap,
+                            .window = rg_transformer_window(o, l->layer)};
+    RgTensor *attended =
+        rg_attention_in_form(t, p.query, p.key, p.value, l->packed.offset, l->packed.prefix,
+                             l->packed.sequences, o->heads, o->kv_heads, form);
     if (l->rows) {
         x = rg_embedding(t, x, l->rows, l->row_count);
         attended = rg_embedding(t, attended, l->rows, l->row_count);
@@ -554,7 +729,7 @@ static RgTensor *token_logprob(RgPolicy *policy, RgTape *tape, RgParameters *par
     RgTensor *hidden = hidden_states(&pass, &packed, rows->row, rows->count);
     RgTensor *head =
         rg_parameter(tape, pass.parameters, rg_transformer_head_view(&pass.model->options));
-    return rg_token_logprob(tape, hidden, head, rows->target);
+    return rg_token_logprob_capped(tape, hidden, head, rows->target, pass.model->options.logit_cap);
 }
 
 static RgTensor *transformer_logprob(RgPolicy *policy, RgTape *tape, RgParameters *parameters,
@@ -589,7 +764,7 @@ static RgTensor *transformer_log_likelihood(RgPolicy *policy, RgTape *tape,
     RgTensor *hidden = hidden_states(&pass, &packed, rows.row, rows.count);
     RgTensor *head =
         rg_parameter(tape, pass.parameters, rg_transformer_head_view(&pass.model->options));
-    return rg_log_likelihood(tape, hidden, head, rows.target);
+    return rg_log_likelihood_capped(tape, hidden, head, rows.target, pass.model->options.logit_cap);
 }
 
 /* Mean over the response's tokens of the hidden state after the last norm; zeros for an empty
@@ -637,6 +812,60 @@ static int64_t vocabulary(const RgPolicy *policy, bool in_response) {
 
 /* ---- description ---- */
 
+/* An option's number: of a choice its index, of a flag 0 or 1. */
+static double number_of(const RgOption *option, const RgTransformerOptions *o) {
+    const char *at = (const char *)o + option->offset;
+    switch (option->kind) {
+    case RG_KIND_INTEGER:
+        return (double)*(const int64_t *)(const void *)at;
+    case RG_KIND_REAL:
+        return *(const double *)(const void *)at;
+    case RG_KIND_BOOLEAN:
+        return *(const bool *)(const void *)at;
+    default:
+        return *(const int *)(const void *)at;
+    }
+}
+
+static void set_number(const RgOption *option, double number, RgTransformerOptions *o) {
+    char *at = (char *)o + option->offset;
+    switch (option->kind) {
+    case RG_KIND_INTEGER:
+        *(int64_t *)(void *)at = (int64_t)number;
+        break;
+    case RG_KIND_REAL:
+        *(double *)(void *)at = number;
+        break;
+    case RG_KIND_BOOLEAN:
+        *(bool *)(void *)at = number != 0;
+        break;
+    default:
+        *(int *)(void *)at = (int)number;
+    }
+}
+
+/* The default. All variants' choices and flags have their first value as default. */
+static double default_of(const RgOption *option) {
+    bool number = option->kind == RG_KIND_INTEGER || option->kind == RG_KIND_REAL;
+    return number ? strtod(option->fallback, NULL) : 0;
+}
+
+/* Variants are described only where they are not the default, so that files of other models keep
+ * their bytes. */
+static void describe_variants(const RgTransformerOptions *o, json_t *root) {
+    for (const RgOption *option = options_table; option->kind != RG_KIND_END; option++) {
+        double number = number_of(option, o);
+        if (!option->later || number == default_of(option))
+            continue;
+        json_t *value = option->kind == RG_KIND_INTEGER ? json_integer((json_int_t)number)
+                        : option->kind == RG_KIND_REAL  ? json_real(number)
+                        : option->kind == RG_KIND_BOOLEAN
+                            ? json_true()
+                            : json_string(option->choices[(int)number]);
+        json_object_set_new(root, option->name, value);
+    }
+}
+
 static char *describe(const RgPolicy *policy) {
     const RgTransformerOptions *o = rg_transformer_options(policy);
     json_t *root = json_pack(
@@ -649,6 +878,7 @@ static char *describe(const RgPolicy *policy) {
         o->initial_deviation, "positions", position_names[o->positions], "norm",
         norm_names[o->norm], "feed_forward", feed_forward_names[o->feed_forward], "biases",
         bias_names[o->biases]);
+    describe_variants(o, root);
     char *text = json_dumps(root, JSON_COMPACT | JSON_SORT_KEYS | JSON_REAL_PRECISION(17));
     json_decref(root);
     return text;
@@ -660,6 +890,33 @@ static int choice(const char *const *names, const char *name) {
         if (strcmp(names[i], name) == 0)
             return i;
     return -1;
+}
+
+static RgStatus restore_variant(const RgOption *option, const json_t *value,
+                                RgTransformerOptions *o, RgError *error) {
+    double number = default_of(option);
+    bool fits = true;
+    if (value && option->kind == RG_KIND_INTEGER && (fits = json_is_integer(value)))
+        number = (double)json_integer_value(value);
+    if (value && option->kind == RG_KIND_REAL && (fits = json_is_number(value)))
+        number = json_number_value(value);
+    if (value && option->kind == RG_KIND_BOOLEAN && (fits = json_is_boolean(value)))
+        number = json_is_true(value);
+    if (value && option->kind == RG_KIND_CHOICE && (fits = json_is_string(value)))
+        number = choice(option->choices, json_string_value(value));
+    bool limited = option->kind == RG_KIND_INTEGER || option->kind == RG_KIND_REAL;
+    if (!fits || number < 0 || (limited && (number < option->low || number > option->high)))
+        return rg_fail(error, RG_E_FORMAT, "description of a transformer: %s is not a valid value",
+                       option->name);
+    set_number(option, number, o);
+    return RG_OK;
+}
+
+static RgStatus restore_variants(const json_t *root, RgTransformerOptions *o, RgError *error) {
+    for (const RgOption *option = options_table; option->kind != RG_KIND_END; option++)
+        if (option->later)
+            RG_TRY(restore_variant(option, json_object_get(root, option->name), o, error));
+    return RG_OK;
 }
 
 static RgStatus restore(RgPolicy *policy, const char *description, RgError *error) {
@@ -697,14 +954,16 @@ static RgStatus restore(RgPolicy *policy, const char *description, RgError *erro
     o.norm = choice(norm_names, norms);
     o.feed_forward = choice(feed_forward_names, feed_forward);
     o.biases = choice(bias_names, biases);
+    RgStatus status = restore_variants(root, &o, error);
     json_decref(root);
+    RG_TRY(status);
     return build(policy, &o, vocabulary_size, error);
 }
 
 const RgPolicyType rg_policy_transformer = {
     .about = {.name = "transformer",
-              .summary =
-                  "Llama architecture and variants (Qwen2, GPT-2): causal attention over tokens",
+              .summary = "Llama architecture and variants (Qwen, GPT-2, GPT-NeoX, Gemma): causal "
+                         "attention over tokens",
               .reference = "Touvron et al. 2023, arXiv:2302.13971",
               .options = options_table,
               .options_size = sizeof(RgTransformerOptions)},
