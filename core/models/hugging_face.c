@@ -4,6 +4,7 @@
 #include "core/models/hugging_face.h"
 
 #include "core/files.h"
+#include "core/lookup.h"
 #include "core/models/hugging_face_config.h"
 #include "core/notice.h"
 #include "core/train/safetensors.h"
@@ -202,16 +203,16 @@ static bool is_buffer(const RgTransformerOptions *o, const char *name) {
            (strcmp(name, "lm_head.weight") == 0 || strcmp(name, "embed_out.weight") == 0);
 }
 
-static bool is_wanted(const RgHuggingFaceArchitecture *a, const RgPolicy *policy,
-                      const char *name) {
+/* The names of all tensors that have weights of the policy. */
+static RgLookup *wanted_tensors(const RgHuggingFaceArchitecture *a, const RgPolicy *policy) {
+    RgLookup *wanted = rg_lookup_create();
     const RgParameters *p = policy->parameters;
     for (int i = 0; i < p->view_count; i++) {
         RgHuggingFacePlace place =
             rg_hugging_face_place(a->naming, rg_transformer_options(policy), &p->views[i]);
-        if (strcmp(place.name, name) == 0)
-            return true;
+        *rg_lookup_at(wanted, place.name, strlen(place.name)) = i;
     }
-    return false;
+    return wanted;
 }
 
 /* A layer beyond those of config.json is an error: the model would be cut short. Of other tensors
@@ -219,7 +220,8 @@ static bool is_wanted(const RgHuggingFaceArchitecture *a, const RgPolicy *policy
 static RgStatus check_unread(const Shards *shards, const RgHuggingFaceArchitecture *a,
                              const RgPolicy *policy, RgError *error) {
     const RgTransformerOptions *o = rg_transformer_options(policy);
-    const char *first = NULL;
+    RgLookup *wanted = wanted_tensors(a, policy);
+    const char *first = NULL, *beyond = NULL;
     int64_t count = 0;
     for (int i = 0; i < shards->count; i++)
         for (int k = 0; k < rg_safetensors_count(shards->file[i]); k++) {
@@ -227,14 +229,17 @@ static RgStatus check_unread(const Shards *shards, const RgHuggingFaceArchitectu
             bool longer = strncmp(full, module, strlen(module)) == 0;
             const char *name = longer ? full + strlen(module) : full;
             if (rg_hugging_face_layer(a->naming, name) >= o->layers)
-                return rg_fail(error, RG_E_FORMAT,
-                               "%s: tensor \"%s\" is of a layer beyond the %lld of config.json",
-                               shards->folder, full, (long long)o->layers);
-            if (is_buffer(o, name) || is_wanted(a, policy, name))
+                beyond = full;
+            if (is_buffer(o, name) || rg_lookup_find(wanted, name, strlen(name)) >= 0)
                 continue;
             first = first ? first : full;
             count++;
         }
+    rg_lookup_destroy(wanted);
+    if (beyond)
+        return rg_fail(error, RG_E_FORMAT,
+                       "%s: tensor \"%s\" is of a layer beyond the %lld of config.json",
+                       shards->folder, beyond, (long long)o->layers);
     if (count > 0)
         rg_notice("%s: %lld tensors are not used, the first is \"%s\"", shards->folder,
                   (long long)count, first);

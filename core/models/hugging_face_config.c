@@ -89,8 +89,15 @@ static RgStatus set_option(const Config *c, const char *option_name, const json_
     void *at = (char *)&c->out->options + option->offset;
     if (option->kind == RG_KIND_INTEGER)
         return read_integer(c, value, key, (int64_t)option->high, at);
-    if (option->kind == RG_KIND_REAL)
-        return read_number(c, value, key, at);
+    if (option->kind == RG_KIND_REAL) {
+        RG_TRY(read_number(c, value, key, at));
+        double number = *(const double *)at;
+        /* Bases of wavelengths beyond those of new models are in use. */
+        bool fits = !option->later || (number >= option->low && number <= option->high);
+        return fits ? RG_OK
+                    : rg_fail(c->error, RG_E_FORMAT, "%s: %s = %g, expected %g to %g", c->path, key,
+                              number, option->low, option->high);
+    }
     *(bool *)at = json_is_true(value);
     return json_is_boolean(value) ? RG_OK : expected(c, key, "true or false");
 }

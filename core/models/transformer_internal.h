@@ -70,9 +70,17 @@ enum LayerWeight {
 };
 enum { EMBEDDING = 0, POSITION_EMBEDDING = 1 };
 
+extern const RgOption rg_transformer_option_table[];
+
 /* Resolves zeros and checks the dimensions. */
 RgStatus rg_transformer_dimensions(const RgTransformerOptions *given, int64_t vocabulary,
                                    RgTransformerOptions *options, RgError *error);
+
+/* Options and vocabulary as text, in files of this program, and back. Variants that a description
+ * does not name are none. */
+char *rg_transformer_describe(const RgPolicy *policy);
+RgStatus rg_transformer_read_description(const char *description, RgTransformerOptions *options,
+                                         int64_t *vocabulary, RgError *error);
 
 /* −1 if the options have no such weight. */
 int rg_transformer_view(const RgTransformerOptions *o, int64_t layer, enum LayerWeight weight);
