@@ -92,8 +92,8 @@ static RgStatus set_option(const Config *c, const char *option_name, const json_
     if (option->kind == RG_KIND_REAL) {
         RG_TRY(read_number(c, value, key, at));
         double number = *(const double *)at;
-        /* Bases of wavelengths beyond those of new models are in use. */
-        bool fits = !option->later || (number >= option->low && number <= option->high);
+        /* Larger bases of wavelengths than those of new models are in use. */
+        bool fits = number >= option->low && (!option->later || number <= option->high);
         return fits ? RG_OK
                     : rg_fail(c->error, RG_E_FORMAT, "%s: %s = %g, expected %g to %g", c->path, key,
                               number, option->low, option->high);
