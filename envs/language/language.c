@@ -6,6 +6,7 @@
 #include "envs/language/language.h"
 
 #include "envs/bandit/bandit_metrics.h"
+#include "envs/language/language_pairs.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -14,13 +15,18 @@
 enum { DEMONSTRATIONS_CHOSEN, DEMONSTRATIONS_GRAMMAR };
 static const char *const demonstration_sources[] = {"chosen", "grammar", NULL};
 
+enum { GENERATOR_OWN, GENERATOR_MULBERRY32 };
+static const char *const generators[] = {"own", "mulberry32", NULL};
+
 /* The pair sum takes n² / 2 logarithms: 2 s on two cores for the most sentences. */
 enum { MOST_IN_PAIRS = 65536 };
 
 typedef struct Options {
     const char *language;
     int64_t groups, group_size;
-    double label_temperature, label_noise;
+    double judge_error, label_temperature, label_noise;
+    int pair_generator;
+    int64_t pair_seed;
     int demonstrations;
     int64_t demonstration_count;
     double kl_strength;
@@ -34,9 +40,22 @@ static const RgOption options_table[] = {
         "groups of sentences sampled from the reference policy; the offline pairs are "
         "all pairs in a group with different rewards"),
     RG_OPTION_INTEGER(Options, group_size, "4", 2, 64, "sentences of a group"),
+    RG_OPTION_REAL(
+        Options, judge_error, "0", 0, 1e3,
+        "standard deviation of the judge's error, a sum of normally distributed numbers, "
+        "one for each word by its place and the word before it; metrics are of the true "
+        "rewards",
+        .later = true),
     RG_OPTION_REAL(Options, label_temperature, "0", 0, 1e3,
                    "temperature of the judge's Bradley-Terry labels; 0: the larger reward"),
     RG_OPTION_REAL(Options, label_noise, "0", 0, 1, "probability that a label is flipped"),
+    RG_OPTION_CHOICE(Options, pair_generator, "own", generators,
+                     "random numbers of the offline pairs: own, the trial's, for sentences of the "
+                     "reference policy; or mulberry32, for sentences of the grammar that other "
+                     "programs can draw alike, the same in every trial",
+                     .later = true),
+    RG_OPTION_INTEGER(Options, pair_seed, "1", 0, 4294967295.0, "mulberry32: the generator's seed",
+                      .later = true),
     RG_OPTION_CHOICE(Options, demonstrations, "chosen", demonstration_sources,
                      "sentences for supervised training: chosen, the preferred ones of the offline "
                      "pairs; grammar, sampled from the grammar, for the base model of a "
@@ -62,8 +81,9 @@ typedef struct State {
     double *grammar;        /* log-probabilities of the smoothed rows [rows, words] */
     RgSequences *sentences; /* all */
     double *reward;         /* [sentences->count] */
+    double *judged;         /* the judge's rewards: these and its error; [sentences->count] */
     bool *grammatical;      /* [sentences->count] */
-    RgLevels levels;
+    RgLevels levels, judged_levels;
     RgSequences *prompts, *demonstrations;
     RgPairs *pairs; /* of the last prepare */
     Base base;
@@ -71,7 +91,7 @@ typedef struct State {
 
 RgLanguageView rg_language_view(const RgEnvironment *environment) {
     const State *s = environment->state;
-    return (RgLanguageView){s->language, s->sentences, s->reward, &s->levels};
+    return (RgLanguageView){s->language, s->sentences, s->judged, &s->judged_levels};
 }
 
 int64_t rg_language_number(const RgLanguage *l, const int32_t *sentence) {
@@ -86,7 +106,7 @@ static RgStatus judge(void *environment, const RgSequences *sequences, double *r
     (void)error;
     const State *s = ((RgEnvironment *)environment)->state;
     for (int64_t i = 0; i < sequences->count; i++)
-        reward[i] = s->reward[rg_language_number(s->language, rg_sequence_response(sequences, i))];
+        reward[i] = s->judged[rg_language_number(s->language, rg_sequence_response(sequences, i))];
     return RG_OK;
 }
 
@@ -95,28 +115,43 @@ static RgStatus judge(void *environment, const RgSequences *sequences, double *r
 /* The prompt: one token, which at the first place of a sequence stands for the start. */
 static const int32_t start_token = 0;
 
+/* The judge's error in a sentence has this standard deviation over languages; sentences with words in
+ * common have errors in common, as those of a learned reward have. */
+static double error_of(const State *s, const int32_t *sentence, RgRandom random) {
+    const RgLanguage *l = s->language;
+    double sum = 0;
+    for (int64_t t = 0; t < l->length; t++) {
+        int64_t cell = rg_language_row(l, t, t > 0 ? sentence[t - 1] : 0) * l->words + sentence[t];
+        sum += rg_random_normal(random, (uint64_t)cell);
+    }
+    return s->options.judge_error * sum / sqrt((double)l->length);
+}
+
 /* All sentences in the order of a dictionary, with their rewards. */
-static void enumerate(State *s) {
+static void enumerate(State *s, RgRandom judge_error) {
     const RgLanguage *l = s->language;
     int64_t count = (int64_t)rg_language_sentences(l);
     int32_t *sentence = rg_allocate(l->length, sizeof *sentence);
     s->sentences = rg_sequences_create();
     s->reward = rg_allocate(count, sizeof *s->reward);
+    s->judged = rg_allocate(count, sizeof *s->judged);
     s->grammatical = rg_allocate(count, sizeof *s->grammatical);
     for (int64_t i = 0; i < count; i++) {
         rg_sequences_append(s->sentences, &start_token, 1, sentence, l->length);
-        s->reward[i] = rg_language_reward(l, sentence);
+        s->reward[i] = s->judged[i] = rg_language_reward(l, sentence);
+        if (s->options.judge_error > 0)
+            s->judged[i] += error_of(s, sentence, judge_error);
         s->grammatical[i] = rg_language_is_grammatical(l, sentence);
         for (int64_t t = l->length - 1; t >= 0 && ++sentence[t] == l->words; t--)
             sentence[t] = 0;
     }
     free(sentence);
     s->levels = rg_levels_create(s->reward, count);
+    s->judged_levels = rg_levels_create(s->judged, count);
 }
 
 static RgStatus create(RgEnvironment *environment, const void *options, RgRandom random,
                        RgError *error) {
-    (void)random; /* nothing is drawn before there is a policy */
     const Options *o = options;
     State *s = rg_allocate(1, sizeof *s);
     environment->state = s;
@@ -126,7 +161,7 @@ static RgStatus create(RgEnvironment *environment, const void *options, RgRandom
     const RgLanguage *l = s->language;
     s->grammar = rg_allocate(rg_language_rows(l) * l->words, sizeof *s->grammar);
     rg_language_logprob(l, s->grammar);
-    enumerate(s);
+    enumerate(s, rg_random_named(random, "judge error"));
     s->prompts = rg_sequences_create();
     rg_sequences_append(s->prompts, &start_token, 1, NULL, 0);
 
@@ -160,9 +195,11 @@ static void destroy(RgEnvironment *environment) {
     destroy_data(s);
     rg_sequences_destroy(s->prompts);
     rg_sequences_destroy(s->sentences);
+    rg_levels_clear(&s->judged_levels);
     rg_levels_clear(&s->levels);
     rg_language_destroy(s->language);
     free(s->grammar);
+    free(s->judged);
     free(s->reward);
     free(s->grammatical);
     free(s);
@@ -218,6 +255,21 @@ static void append_group(const State *s, const RgSequences *drawn, const double 
             }
 }
 
+/* Pairs that do not depend on the trial. */
+static void draw_published_pairs(State *s) {
+    const Options *o = &s->options;
+    const RgMulberryPairs from = {.language = s->language,
+                                  .logprob = s->grammar,
+                                  .reward = s->judged,
+                                  .groups = o->groups,
+                                  .group_size = o->group_size,
+                                  .seed = (uint32_t)o->pair_seed,
+                                  .label_temperature = o->label_temperature,
+                                  .label_noise = o->label_noise,
+                                  .start = start_token};
+    rg_language_mulberry_pairs(&from, s->pairs);
+}
+
 static RgStatus sample_pairs(State *s, const RgTask *task, RgPolicy *reference, RgRandom random,
                              RgError *error) {
     const Options *o = &s->options;
@@ -242,12 +294,23 @@ static RgStatus sample_pairs(State *s, const RgTask *task, RgPolicy *reference, 
     free(reward);
     rg_sequences_destroy(pairs);
     rg_sequences_destroy(drawn);
-    if (status == RG_OK && s->pairs->count == 0)
-        status = rg_fail(error, RG_E_USAGE,
-                         "environment: none of the %lld groups of %lld sentences has two different "
-                         "rewards: expected more groups, or a language with more rewards",
-                         (long long)o->groups, (long long)o->group_size);
     return status;
+}
+
+static RgStatus make_pairs(State *s, const RgTask *task, RgPolicy *reference, RgRandom random,
+                           RgError *error) {
+    const Options *o = &s->options;
+    s->pairs = rg_pairs_create();
+    if (o->pair_generator == GENERATOR_MULBERRY32)
+        draw_published_pairs(s);
+    else
+        RG_TRY(sample_pairs(s, task, reference, random, error));
+    if (s->pairs->count == 0)
+        return rg_fail(error, RG_E_USAGE,
+                       "environment: none of the %lld groups of %lld sentences has two different "
+                       "rewards: expected more groups, or a language with more rewards",
+                       (long long)o->groups, (long long)o->group_size);
+    return RG_OK;
 }
 
 /* Sentences sampled from the rows of the grammar. */
@@ -284,8 +347,7 @@ static RgStatus prepare(RgEnvironment *environment, RgPolicy *reference, RgRando
                        (long long)s->language->words, reference->type->about.name);
     RG_TRY(rg_policy_check(reference, s->sentences, "sentences of the language", error));
     destroy_data(s);
-    s->pairs = rg_pairs_create();
-    RG_TRY(sample_pairs(s, &environment->task, reference, random, error));
+    RG_TRY(make_pairs(s, &environment->task, reference, random, error));
     s->demonstrations = s->options.demonstrations == DEMONSTRATIONS_GRAMMAR
                             ? sample_grammar(s, rg_random_named(random, "demonstrations"))
                             : rg_pairs_chosen(s->pairs);
@@ -310,20 +372,41 @@ static void preferred_mass(const State *s, double *mass) {
             1 / (double)s->pairs->count;
 }
 
-/* β·Δ of the offline pairs in preferred order, and the share of positive ones (0 counts half). */
+/* Of the offline pairs in preferred order: h of both sides, β·Δ, the share of positive ones (0
+ * counts half), and −log σ(β·Δ). */
 static void implicit_rewards(const State *s, const double *table, double beta,
                              RgEvaluation *evaluation) {
     const double *base = s->base.logprob;
-    double margin = 0, right = 0, count = (double)s->pairs->count;
+    double margin = 0, right = 0, loss = 0, h[2] = {0}, count = (double)s->pairs->count;
     for (int64_t i = 0; i < s->pairs->count; i++) {
         int64_t chosen = number_of(s, 2 * i + s->pairs->preferred[i]);
         int64_t rejected = number_of(s, 2 * i + 1 - s->pairs->preferred[i]);
-        double gap = (table[chosen] - base[chosen]) - (table[rejected] - base[rejected]);
+        double of_chosen = table[chosen] - base[chosen];
+        double of_rejected = table[rejected] - base[rejected], gap = of_chosen - of_rejected;
+        double u = beta * gap;
+        h[0] += of_chosen / count;
+        h[1] += of_rejected / count;
+        loss += (fmax(-u, 0) + log1p(exp(-fabs(u)))) / count;
         margin += beta * gap / count;
         right += (gap > 0 ? 1 : gap < 0 ? 0 : 0.5) / count;
     }
     rg_evaluation_metric(evaluation, "reward_margin", margin);
     rg_evaluation_metric(evaluation, "reward_accuracy", right);
+    rg_evaluation_metric(evaluation, "chosen_log_ratio", h[0]);
+    rg_evaluation_metric(evaluation, "rejected_log_ratio", h[1]);
+    rg_evaluation_metric(evaluation, "pair_loss", loss);
+}
+
+/* The probability of the sentences that are in no offline pair. */
+static double unseen_mass(const State *s, const double *table) {
+    bool *seen = rg_allocate(s->sentences->count, sizeof *seen);
+    double mass = 0;
+    for (int64_t i = 0; i < 2 * s->pairs->count; i++)
+        seen[number_of(s, i)] = true;
+    for (int64_t i = 0; i < s->sentences->count; i++)
+        mass += seen[i] ? 0 : exp(table[i]);
+    free(seen);
+    return mass;
 }
 
 /* Of the grammar before and after smoothing: the probability of grammatical sentences, and
@@ -356,6 +439,7 @@ static void measure(const State *s, const RgContender *contender, const double *
     const RgLevels *l = &s->levels;
     const Base *base = &s->base;
     RgRewardTable rewards = {1, s->sentences->count, s->reward};
+    RgRewardTable judged = {1, s->sentences->count, s->judged};
     double *mass = rg_allocate(l->levels, sizeof *mass);
     double *dataset = rg_allocate(l->levels, sizeof *dataset);
     rg_levels_mass(l, table, mass);
@@ -364,6 +448,7 @@ static void measure(const State *s, const RgContender *contender, const double *
     double kl = rg_bandit_kl(&rewards, table, base->logprob, NULL);
     double value = reward - o->kl_strength * kl, frontier = rg_levels_frontier(l, base->mass, kl);
     of_prompt(evaluation, "reward", reward);
+    of_prompt(evaluation, "judge_reward", rg_bandit_expected_reward(&judged, table, NULL));
     of_prompt(evaluation, "win_rate_base", rg_levels_win_rate(l, mass, base->mass));
     of_prompt(evaluation, "win_rate_dataset", rg_levels_win_rate(l, mass, dataset));
     of_prompt(evaluation, "kl", kl);
@@ -376,23 +461,28 @@ static void measure(const State *s, const RgContender *contender, const double *
     rg_evaluation_metric(evaluation, "frontier_shortfall", frontier - reward);
     if (rewards.responses <= MOST_IN_PAIRS)
         rg_evaluation_metric(evaluation, "sail_objective",
-                             rg_levels_sail_objective(l, table, base->logprob, contender->beta,
-                                                      o->label_temperature, o->label_noise));
+                             rg_levels_sail_objective(&s->judged_levels, table, base->logprob,
+                                                      contender->beta, o->label_temperature,
+                                                      o->label_noise));
     grammar_metrics(s, table, evaluation);
     implicit_rewards(s, table, contender->beta, evaluation);
+    rg_evaluation_metric(evaluation, "unseen_mass", unseen_mass(s, table));
     free(dataset);
     free(mass);
 }
 
 /* The metrics, all exact:
- *   reward, kl, entropy, objective (at the β of implicit rewards), value (at β = kl_strength)
+ *   reward, judge_reward, kl, entropy, objective (at the β of implicit rewards), value (at β = kl_strength)
  *   win_rate_base, win_rate_dataset   against the reference, and the preferred sentences
  *   regret, optimality_gap            J*_β − J_β(π), and max r − E_π[r]
  *   frontier_reward                   the largest reward of any policy with this KL
  *   frontier_shortfall                frontier_reward − reward
  *   sail_objective                    of at most 65,536 sentences
  *   grammatical_mass, grammar_kl      see grammar_metrics
- *   reward_margin, reward_accuracy    of the offline pairs */
+ *   reward_margin, reward_accuracy    of the offline pairs
+ *   chosen_log_ratio, rejected_log_ratio   E[h] of their two sides
+ *   pair_loss                         −E[log σ(β·Δ)] of them, DPO's loss
+ *   unseen_mass                       probability of the sentences in none of them */
 static RgStatus evaluate(RgEnvironment *environment, const RgContender *contender, RgRandom random,
                          RgEvaluation *evaluation, RgError *error) {
     (void)random; /* nothing is sampled */
@@ -403,7 +493,7 @@ static RgStatus evaluate(RgEnvironment *environment, const RgContender *contende
     double *table = rg_allocate(s->sentences->count, sizeof *table);
     rg_language_table(environment, contender->policy, table);
     if (contender->best_of > 1)
-        rg_levels_best_of(&s->levels, contender->best_of, table);
+        rg_levels_best_of(&s->judged_levels, contender->best_of, table);
     measure(s, contender, table, evaluation);
     free(table);
     return RG_OK;
@@ -411,6 +501,7 @@ static RgStatus evaluate(RgEnvironment *environment, const RgContender *contende
 
 static const char *const metrics[] = {
     "reward",
+    "judge_reward",
     "kl",
     "entropy",
     "objective",
@@ -426,6 +517,10 @@ static const char *const metrics[] = {
     "grammar_kl",
     "reward_margin",
     "reward_accuracy",
+    "chosen_log_ratio",
+    "rejected_log_ratio",
+    "pair_loss",
+    "unseen_mass",
     NULL,
 };
 
