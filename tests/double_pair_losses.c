@@ -203,6 +203,15 @@ static double dpo(void) {
     return sum / PAIRS;
 }
 
+/* π − π_ref of the chosen response minus that of the rejected one */
+static double dpo_of_probabilities(void) {
+    double sum = 0;
+    for (int i = 0; i < PAIRS; i++)
+        sum -= log_sigmoid(0.5 * (exp(at.chosen[i]) - exp(reference[0][i]) - exp(at.rejected[i]) +
+                                  exp(reference[1][i])));
+    return sum / PAIRS;
+}
+
 static double xpo(void) {
     double sum = 0;
     for (int i = 0; i < PAIRS; i++)
@@ -264,6 +273,7 @@ static double chi_po(void) {
 Test(losses, are_their_formulas) {
     int beyond = 0;
     check("dpo", "beta=0.5", dpo);
+    check("dpo", "beta=0.5 margin=probability", dpo_of_probabilities);
     check("cdpo", "beta=0.5 label_smoothing=0.2", cdpo);
     check("rdpo", "beta=0.5 label_noise=0.2", rdpo);
     check("ipo", "beta=0.5", ipo);

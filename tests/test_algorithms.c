@@ -252,7 +252,7 @@ Test(family, what_samples_the_policy_does_so_online_semi_online_or_not) {
         for (int64_t every = 0; every <= 3; every += every == 0 ? 1 : 2)
             check_sampler(a, every);
     }
-    cr_expect_eq(checked, 15);
+    cr_expect_eq(checked, 16);
 }
 
 /* What is online to the bit: a sampler that has just been brought up to date. */

@@ -13,7 +13,9 @@
 /* What the probabilities are computed from: tables [contexts, responses] in double. */
 typedef struct Tables {
     int64_t contexts, responses;
-    double *prompts;          /* [contexts] share of the training prompts */
+    double *prompts; /* [contexts] share of the prompts */
+    int32_t *listed; /* [listed_count] contexts that the tables of policies are filled for */
+    int64_t listed_count;
     double *first, *second;   /* log-probabilities of the two sources; NULL: the data set */
     double *log_ratio;        /* of the policy, for its own labels; or NULL */
     double *reward;           /* the judge's; NULL: it only compares */
@@ -51,9 +53,18 @@ static double *double_array(RgTrainer *trainer, int64_t count) {
     return array;
 }
 
+/* Log-probabilities in the listed contexts; 0 elsewhere. */
 static double *table_of(RgTrainer *trainer, const Tables *t, const RgPolicy *policy) {
     double *table = double_array(trainer, t->contexts * t->responses);
-    rg_policy_table(policy, table);
+    if (t->listed_count == t->contexts) {
+        rg_policy_table(policy, table);
+        return table;
+    }
+    double *rows = double_array(trainer, t->listed_count * t->responses);
+    rg_policy_table_rows(policy, t->listed, t->listed_count, rows);
+    for (int64_t i = 0; i < t->listed_count; i++)
+        memcpy(table + t->listed[i] * t->responses, rows + i * t->responses,
+               (size_t)t->responses * sizeof *table);
     return table;
 }
 
@@ -88,6 +99,20 @@ static void find_prompts(RgTrainer *trainer, const RgSequences *prompts, Tables 
     t->prompts = double_array(trainer, t->contexts);
     for (int64_t i = 0; i < prompts->count; i++)
         t->prompts[*rg_sequence_prompt(prompts, i)] += 1 / (double)prompts->count;
+}
+
+/* The same of the prompts of a step's batch, which alone are listed then. */
+static void find_batch(RgTrainer *trainer, int64_t step, Tables *t) {
+    int64_t n = trainer->training.batch;
+    t->prompts = double_array(trainer, t->contexts);
+    for (int64_t i = 0; i < n; i++)
+        t->prompts[*rg_sequence_prompt(trainer->task->prompts,
+                                       rg_shuffle_at(&trainer->prompts, step * n + i))] +=
+            1 / (double)n;
+    t->listed_count = 0;
+    for (int32_t c = 0; c < t->contexts; c++)
+        if (t->prompts[c] > 0)
+            t->listed[t->listed_count++] = c;
 }
 
 /* Log-shares of the demonstrations of each context. */
@@ -131,18 +156,26 @@ const double *rg_pair_shares(RgTrainer *trainer) {
     return trainer->pair_shares;
 }
 
-static Tables table_sizes(const RgTrainer *trainer) {
-    return (Tables){.contexts = rg_policy_contexts(trainer->policy),
-                    .responses = rg_policy_responses(trainer->policy),
-                    .preference = trainer->task->preference};
+/* The sizes of the tables, with all contexts listed. */
+static Tables table_sizes(RgTrainer *trainer) {
+    Tables t = {.contexts = rg_policy_contexts(trainer->policy),
+                .responses = rg_policy_responses(trainer->policy),
+                .preference = trainer->task->preference};
+    t.listed = RG_ARENA_ARRAY(rg_tape_arena(trainer->tape), int32_t, t.contexts);
+    for (int32_t c = 0; c < t.contexts; c++)
+        t.listed[t.listed_count++] = c;
+    return t;
 }
 
-static RgStatus make_tables(RgTrainer *trainer, Tables *t, RgError *error) {
+static RgStatus make_tables(RgTrainer *trainer, int64_t step, Tables *t, RgError *error) {
     const RgRecipe *r = &trainer->recipe;
     *t = table_sizes(trainer);
     bool demonstrations = r->responses == RG_FROM_DATASET && r->opponents != RG_FROM_NOWHERE;
-    find_prompts(trainer, demonstrations ? trainer->task->demonstrations : trainer->task->prompts,
-                 t);
+    if (trainer->training.expectation == RG_RESPONSE_EXPECTATION)
+        find_batch(trainer, step, t);
+    else
+        find_prompts(trainer,
+                     demonstrations ? trainer->task->demonstrations : trainer->task->prompts, t);
     if (demonstrations)
         t->first = demonstration_table(trainer, t);
     else if (r->responses == RG_FROM_POLICY)
@@ -156,7 +189,8 @@ static RgStatus make_tables(RgTrainer *trainer, Tables *t, RgError *error) {
         for (int64_t i = 0; i < t->contexts * t->responses; i++)
             t->log_ratio[i] -= reference[i];
     }
-    t->shares = rg_pair_shares(trainer);
+    if (trainer->training.expectation == RG_EXACT_EXPECTATION)
+        t->shares = rg_pair_shares(trainer);
     bool judged = r->preferences == RG_FROM_JUDGE || rg_pair_sampler_rewards(r);
     return judged && trainer->task->judge ? find_rewards(trainer, t, error) : RG_OK;
 }
@@ -195,9 +229,10 @@ static void add_labelled(const RgTrainer *trainer, const Tables *t, Item item, I
 /* Pairs of two independent responses, of the recipe's sources. */
 static void add_sampled(const RgTrainer *trainer, const Tables *t, double weight, Items *items) {
     int64_t n = t->responses;
-    for (int32_t c = 0; c < t->contexts; c++)
+    for (int64_t k = 0; k < t->listed_count; k++)
         for (int32_t a = 0; a < n; a++)
             for (int32_t b = 0; b < n; b++) {
+                int32_t c = t->listed[k];
                 double both = exp(t->first[c * n + a] + t->second[c * n + b]);
                 Item item = {.context = c, .first = a, .second = b, .on_policy = true};
                 item.probability = weight * t->prompts[c] * both;
@@ -210,7 +245,8 @@ static void add_by_pair(RgTrainer *trainer, const Tables *t, double weight, Item
     int64_t n = t->responses;
     RgPairDistribution distribution = rg_pair_distribution(trainer, t->reward);
     double *probability = double_array(trainer, n * n);
-    for (int32_t c = 0; c < t->contexts; c++) {
+    for (int64_t k = 0; k < t->listed_count; k++) {
+        int32_t c = t->listed[k];
         double factor = rg_pair_probabilities(&distribution, &trainer->recipe, c, probability);
         for (int32_t i = 0; i < n * n; i++) {
             Item item = {.context = c, .first = i / (int32_t)n, .second = i % (int32_t)n};
@@ -371,11 +407,11 @@ static void fill(RgTrainer *trainer, const Tables *t, const Items *items, RgRoll
     }
 }
 
-RgStatus rg_expectation(RgTrainer *trainer, RgRollout *rollout, RgError *error) {
+RgStatus rg_expectation(RgTrainer *trainer, int64_t step, RgRollout *rollout, RgError *error) {
     const RgRecipe *r = &trainer->recipe;
     Tables tables;
     Items items = {0};
-    RG_TRY(make_tables(trainer, &tables, error));
+    RG_TRY(make_tables(trainer, step, &tables, error));
     if (r->pair_sampler != RG_PAIRS_INDEPENDENT)
         add_by_pair(trainer, &tables, r->on_policy, &items);
     else if (tables.first)
@@ -422,12 +458,22 @@ RgStatus rg_expectation_rate(RgTrainer *trainer, RgRollout *rollout, RgError *er
 
 /* ---- what has no exact expectation ---- */
 
+/* "exact" or "responses" */
+static const char *name_of(const RgTrainingOptions *training) {
+    return training->expectation == RG_EXACT_EXPECTATION ? "exact" : "responses";
+}
+
 static const char *obstacle(const RgAlgorithm *a, const RgRecipe *r,
                             const RgTrainingOptions *training) {
     if (a->step || !a->loss)
         return "it has a step of its own";
     if (!rg_recipe_takes_pairs(r) && r->group != 2)
         return "it learns from no pairs";
+    if (training->expectation == RG_RESPONSE_EXPECTATION &&
+        (r->responses != RG_FROM_POLICY || r->on_policy < 1))
+        return "it takes responses from the data set";
+    if (training->expectation == RG_RESPONSE_EXPECTATION && r->third != RG_FROM_NOWHERE)
+        return "it has a third response";
     if (r->steps)
         return "it needs single steps";
     if (training->temperature != 1 || training->top_k != 0 || training->top_p != 1 ||
@@ -442,27 +488,31 @@ RgStatus rg_expectation_check(const RgAlgorithm *algorithm, const RgRecipe *reci
     const char *name = algorithm->about.name, *why = obstacle(algorithm, recipe, training);
     if (why)
         return rg_fail(error, RG_E_USAGE,
-                       "training.expectation is \"exact\", which %s does not offer: %s; expected "
+                       "training.expectation is \"%s\", which %s does not offer: %s; expected "
                        "\"sampled\"",
-                       name, why);
+                       name_of(training), name, why);
     if (!policy->type->logits)
-        return rg_fail(error, RG_E_USAGE,
-                       "training.expectation is \"exact\", and the responses of a %s policy cannot "
-                       "be enumerated: expected a tabular or log-linear policy, or \"sampled\"",
-                       policy->type->about.name);
+        return rg_fail(
+            error, RG_E_USAGE,
+            "training.expectation is \"%s\", and the responses of a %s policy cannot "
+            "be enumerated: expected a tabular, log-linear or mlp policy, or \"sampled\"",
+            name_of(training), policy->type->about.name);
     bool judged = recipe->preferences == RG_FROM_JUDGE || recipe->rivals != RG_FROM_NOWHERE;
     if (judged && !task->judge && !task->preference)
         return rg_fail(error, RG_E_USAGE,
-                       "training.expectation is \"exact\", and the probabilities of the judge's "
-                       "labels are not known: expected a judge that gives rewards, or \"sampled\"");
-    int64_t n = rg_policy_responses(policy);
-    double pairs = 2.0 * (double)rg_policy_contexts(policy) * (double)n * (double)n;
+                       "training.expectation is \"%s\", and the probabilities of the judge's "
+                       "labels are not known: expected a judge that gives rewards, or \"sampled\"",
+                       name_of(training));
+    int64_t n = rg_policy_responses(policy), contexts = rg_policy_contexts(policy);
+    if (training->expectation == RG_RESPONSE_EXPECTATION && training->batch < contexts)
+        contexts = training->batch;
+    double pairs = 2.0 * (double)contexts * (double)n * (double)n;
     if (recipe->third_competes && recipe->third_temperature != 0)
         pairs *= (double)n / 2; /* trios */
     if (pairs > RG_MOST_ENUMERATED_PAIRS)
         return rg_fail(error, RG_E_USAGE,
-                       "training.expectation is \"exact\", and there are %.0f labelled pairs or "
+                       "training.expectation is \"%s\", and there are %.0f labelled pairs or "
                        "trios of responses: expected at most %d, or \"sampled\"",
-                       pairs, RG_MOST_ENUMERATED_PAIRS);
+                       name_of(training), pairs, RG_MOST_ENUMERATED_PAIRS);
     return RG_OK;
 }
