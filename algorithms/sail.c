@@ -32,6 +32,8 @@
  * DPO. */
 #include "algorithms/algorithm.h"
 
+#include <string.h>
+
 typedef enum ScoreTerm { SCORE_EXACT, SCORE_BASELINE, SCORE_RELEASED, SCORE_NONE } ScoreTerm;
 static const char *const score_terms[] = {"exact", "baseline", "released", "none", NULL};
 
@@ -135,40 +137,63 @@ static RgTensor *released_score(RgTape *t, RgTensor *fit, const RgBatch *batch) 
                   rg_mul(t, rejected, batch->rejected.logprob));
 }
 
-static RgTensor *sail_loss(RgStep *step, const SailOptions *o, const RgBatch *batch,
-                           bool policy_responds, bool policy_labels) {
-    RgTape *t = step->tape;
-    RgTensor *fit = rg_preference_fit(t, batch, o->beta);
-    RgTensor *loss = rg_negate(t, rg_batch_mean(step, batch, fit));
-    if (o->exploration == 0 || o->score_term == SCORE_NONE)
-        return loss;
+/* The terms of each variant's loss (RgAlgorithm.parts). */
+static const char *const pr_parts[] = {"dpo", "responses", NULL};
+static const char *const pp_parts[] = {"dpo", "responses", "labels", NULL};
+static const char *const dp_parts[] = {"dpo", "labels", NULL};
+static const char *const revkl_parts[] = {"dpo", "responses", "penalty", NULL};
 
+/* Whether the loss that the step asks for has a term, of the variant's `parts`. */
+static bool has_part(const RgStep *step, const char *const *parts, const char *name) {
+    for (int i = 0; parts[i]; i++)
+        if (strcmp(parts[i], name) == 0)
+            return step->part == 0 || step->part == i + 1;
+    return false;
+}
+
+/* The score terms of a pair: what is added to F, [pairs]. */
+static RgTensor *score_terms_of(RgStep *step, const SailOptions *o, const RgBatch *batch,
+                                RgTensor *fit, const char *const *parts) {
+    RgTape *t = step->tape;
     RgTensor *baseline = o->score_term == SCORE_BASELINE ? other_pairs_mean(t, fit, batch)
                                                          : rg_filled(t, fit->shape, 0);
     RgTensor *added = rg_filled(t, fit->shape, 0);
-    if (policy_responds && o->score_term == SCORE_RELEASED)
+    if (has_part(step, parts, "responses") && o->score_term == SCORE_RELEASED)
         added = rg_add(t, added, released_score(t, fit, batch));
-    else if (policy_responds)
+    else if (has_part(step, parts, "responses"))
         added = rg_add(t, added,
                        response_score(t, rg_stop_gradient(t, rg_sub(t, fit, baseline)), batch));
-    if (policy_labels) /* ½F² − b·F, whose gradient is (F − b)·∇F */
+    if (has_part(step, parts, "labels")) /* ½F² − b·F, whose gradient is (F − b)·∇F */
         added = rg_add(
             t, added,
             rg_sub(t, rg_scale(t, rg_square(t, fit), (RgReal)0.5), rg_mul(t, baseline, fit)));
+    return added;
+}
+
+static RgTensor *sail_loss(RgStep *step, const SailOptions *o, const RgBatch *batch,
+                           const char *const *parts) {
+    RgTape *t = step->tape;
+    RgTensor *fit = rg_preference_fit(t, batch, o->beta);
+    RgTensor *loss = rg_negate(t, rg_batch_mean(step, batch, fit));
+    if (!has_part(step, parts, "dpo"))
+        loss = rg_scale(t, loss, 0);
+    if (o->exploration == 0 || o->score_term == SCORE_NONE || step->part == 1) /* DPO alone */
+        return loss;
+    RgTensor *added = score_terms_of(step, o, batch, fit, parts);
     RgTensor *mean = rg_batch_mean(step, batch, rg_mul(t, batch->on_policy, added));
     return rg_sub(t, loss, rg_scale(t, mean, (RgReal)o->exploration));
 }
 
 static RgTensor *sail_dp_loss(RgStep *step, const void *options, const RgBatch *batch) {
-    return sail_loss(step, options, batch, false, true);
+    return sail_loss(step, options, batch, dp_parts);
 }
 
 static RgTensor *sail_pp_loss(RgStep *step, const void *options, const RgBatch *batch) {
-    return sail_loss(step, options, batch, true, true);
+    return sail_loss(step, options, batch, pp_parts);
 }
 
 static RgTensor *sail_pr_loss(RgStep *step, const void *options, const RgBatch *batch) {
-    return sail_loss(step, options, batch, true, false);
+    return sail_loss(step, options, batch, pr_parts);
 }
 
 /* Mean over a response's tokens of log π_ref − log π, [pairs]. */
@@ -179,8 +204,8 @@ static RgTensor *mean_reverse(RgTape *t, const RgSide *side) {
 static RgTensor *sail_revkl_loss(RgStep *step, const void *options, const RgBatch *batch) {
     const SailOptions *o = options;
     RgTape *t = step->tape;
-    RgTensor *loss = sail_loss(step, o, batch, true, false);
-    if (o->reverse_kl == 0)
+    RgTensor *loss = sail_loss(step, o, batch, revkl_parts);
+    if (o->reverse_kl == 0 || !has_part(step, revkl_parts, "penalty"))
         return loss;
     RgTensor *both = rg_add(t, mean_reverse(t, &batch->chosen), mean_reverse(t, &batch->rejected));
     return rg_add(t, loss,
@@ -230,6 +255,7 @@ const RgAlgorithm rg_algorithm_sail_dp = {
               .options_size = sizeof(SailOptions)},
     .recipe = sail_dp_recipe,
     .loss = sail_dp_loss,
+    .parts = dp_parts,
 };
 
 const RgAlgorithm rg_algorithm_sail_pp = {
@@ -240,6 +266,7 @@ const RgAlgorithm rg_algorithm_sail_pp = {
               .options_size = sizeof(SailOptions)},
     .recipe = sail_pp_recipe,
     .loss = sail_pp_loss,
+    .parts = pp_parts,
 };
 
 const RgAlgorithm rg_algorithm_sail_pr = {
@@ -250,6 +277,7 @@ const RgAlgorithm rg_algorithm_sail_pr = {
               .options_size = sizeof(SailOptions)},
     .recipe = sail_pr_recipe,
     .loss = sail_pr_loss,
+    .parts = pr_parts,
 };
 
 const RgAlgorithm rg_algorithm_sail_revkl = {
@@ -260,4 +288,5 @@ const RgAlgorithm rg_algorithm_sail_revkl = {
               .options_size = sizeof(SailOptions)},
     .recipe = sail_pr_recipe,
     .loss = sail_revkl_loss,
+    .parts = revkl_parts,
 };
