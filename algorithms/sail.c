@@ -20,6 +20,15 @@
  *     SAIL-PP   policy      policy    p = 0.3, π = 0.2
  *     SAIL-PR   policy      judge     g = 0.3, γ = 0.3
  *
+ * While β·Δ is small, F is log ½ for every pair: a sample of the first score term is then
+ * (log ½)·(∇log π(y_w) + ∇log π(y_l)), whose mean is 0, and with equal second moments its deviation is
+ * 2·log 2·c/β times that of DPO's part. score_term = "baseline" subtracts from F the mean F of the
+ * batch's other on-policy pairs, which leaves the mean as it is.
+ *
+ * J rises with E[F], so its score term leads to pairs whose labels the policy predicts: ∇J is not 0 at
+ * the optimum of reward and KL, where DPO's part is. A negative coefficient, which is not the
+ * paper's, leads to pairs whose labels are uncertain.
+ *
  * SAIL-RevKL adds a penalty to SAIL-PR's loss, c·mean(log π_ref − log π) over the tokens of each
  * response. It keeps the policy's likelihood of them from falling; its paper proves that this makes
  * the problem well behaved (arXiv:2606.31524). The mean over tokens and the coefficient are those

@@ -29,12 +29,19 @@ static double dot(const double *a, const double *b, int64_t count) {
     return sum;
 }
 
-/* Not a number where either is 0 up to the rounding of its coordinates. */
-static double cosine(const double *a, const double *b, int64_t count) {
+/* Whether it is 0 up to the rounding of its coordinates. */
+static bool is_zero(const double *a, int64_t count) {
     const double rounding = 1e-7;
-    double aa = dot(a, a, count), bb = dot(b, b, count);
-    double none = rounding * rounding * (double)count;
-    return aa > none && bb > none ? dot(a, b, count) / sqrt(aa * bb) : NAN;
+    return dot(a, a, count) <= rounding * rounding * (double)count;
+}
+
+/* 0 for a batch without a gradient, which leads nowhere; not a number where `exact` is 0. */
+static double cosine(const double *a, const double *exact, int64_t count) {
+    if (is_zero(exact, count))
+        return NAN;
+    return is_zero(a, count) ? 0
+                             : dot(a, exact, count) /
+                                   sqrt(dot(a, a, count) * dot(exact, exact, count));
 }
 
 static Measured measured_create(int64_t parameters, int parts) {
@@ -201,7 +208,8 @@ static void report_term(const Measured *m, int k, const char *term, const double
     report(evaluation, "bias", term, sqrt(fmax(0, distance - variance / n)));
     report(evaluation, "cosine", term, m->cosine[k] / n);
     report(evaluation, "total_cosine", term, m->aligned[k] / n);
-    report(evaluation, "value_cosine", term, -cosine(m->exact[k], value, m->parameters));
+    if (!is_zero(m->exact[k], m->parameters))
+        report(evaluation, "value_cosine", term, -cosine(m->exact[k], value, m->parameters));
 }
 
 static void report_all(const Measured *m, const RgTrialSpec *plan, const double *value,
@@ -217,12 +225,6 @@ RgStatus rg_gradient_parts(const RgTrialSetup *setup, const RgTrialSpec *plan,
                            const RgTrainer *trainer, RgEvaluation *evaluation, RgError *error) {
     if (!plan->algorithm->loss || plan->algorithm->create)
         return RG_OK;
-    RgError external = {0};
-    if (rg_environment_use_answers(setup->environment, NULL, &external) != RG_OK)
-        return rg_fail(error, RG_E_USAGE,
-                       "evaluation.gradients = %ld: expected 0 with an external judge, whose "
-                       "answers to these batches would be charged to no step",
-                       (long)plan->evaluation.gradients);
     RgPolicy *policy = rg_policy_clone(trainer->policy, false);
     Measured m = measured_create(policy->parameters->count, rg_loss_parts(plan->algorithm));
     double *value = NULL;

@@ -20,9 +20,9 @@
  *
  * Exact gradients are those of DPO, online DPO and SAIL on a bandit or a language, with the trial's
  * mixture and exploration coefficient; for other losses the last four are absent, as is a cosine
- * with a gradient that is 0. Of methods without a loss, or with a state of their own, there is
- * nothing. Nothing of the trainer changes, and its meter counts nothing. RG_E_USAGE where the
- * judge is external: the queries would be charged to nobody. */
+ * with an exact gradient that is 0; a batch whose gradient is 0 counts with a cosine of 0. Of methods without a loss, or with a state of their own, there is
+ * nothing. Nothing of the trainer changes, and its meter counts nothing. rg_trial_setup_make
+ * refuses external judges, whose answers would be charged to no step. */
 RgStatus rg_gradient_parts(const RgTrialSetup *setup, const RgTrialSpec *plan,
                            const RgTrainer *trainer, RgEvaluation *evaluation, RgError *error);
 
