@@ -37,7 +37,7 @@ static RgTensor *dpo_loss(RgStep *step, const void *options, const RgBatch *batc
     return rg_negate(t, rg_batch_mean(step, batch, rg_preference_fit(t, batch, o->beta)));
 }
 
-static const char *const dpo_parts[] = {"dpo", NULL}; /* as SAIL calls this term */
+static const char *const dpo_terms[] = {"dpo", NULL}; /* as SAIL calls this term */
 
 static void dpo_recipe(const void *options, RgRecipe *recipe) {
     const DpoOptions *o = options;
@@ -53,7 +53,7 @@ const RgAlgorithm rg_algorithm_dpo = {
               .options_size = sizeof(DpoOptions)},
     .recipe = dpo_recipe,
     .loss = dpo_loss,
-    .parts = dpo_parts,
+    .terms = dpo_terms,
 };
 
 static void online_dpo_recipe(const void *options, RgRecipe *recipe) {
@@ -75,5 +75,5 @@ const RgAlgorithm rg_algorithm_online_dpo = {
               .options_size = sizeof(DpoOptions)},
     .recipe = online_dpo_recipe,
     .loss = dpo_loss,
-    .parts = dpo_parts,
+    .terms = dpo_terms,
 };

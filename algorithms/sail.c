@@ -146,33 +146,33 @@ static RgTensor *released_score(RgTape *t, RgTensor *fit, const RgBatch *batch) 
                   rg_mul(t, rejected, batch->rejected.logprob));
 }
 
-/* The terms of each variant's loss (RgAlgorithm.parts). */
-static const char *const pr_parts[] = {"dpo", "responses", NULL};
-static const char *const pp_parts[] = {"dpo", "responses", "labels", NULL};
-static const char *const dp_parts[] = {"dpo", "labels", NULL};
-static const char *const revkl_parts[] = {"dpo", "responses", "penalty", NULL};
+/* The terms of each variant's loss (RgAlgorithm.terms). */
+static const char *const pr_terms[] = {"dpo", "responses", NULL};
+static const char *const pp_terms[] = {"dpo", "responses", "labels", NULL};
+static const char *const dp_terms[] = {"dpo", "labels", NULL};
+static const char *const revkl_terms[] = {"dpo", "responses", "penalty", NULL};
 
-/* Whether the loss that the step asks for has a term, of the variant's `parts`. */
-static bool has_part(const RgStep *step, const char *const *parts, const char *name) {
-    for (int i = 0; parts[i]; i++)
-        if (strcmp(parts[i], name) == 0)
-            return step->part == 0 || step->part == i + 1;
+/* Whether the loss that the step asks for has a term, of the variant's `terms`. */
+static bool has_term(const RgStep *step, const char *const *terms, const char *name) {
+    for (int i = 0; terms[i]; i++)
+        if (strcmp(terms[i], name) == 0)
+            return step->term == 0 || step->term == i + 1;
     return false;
 }
 
 /* The score terms of a pair: what is added to F, [pairs]. */
 static RgTensor *score_terms_of(RgStep *step, const SailOptions *o, const RgBatch *batch,
-                                RgTensor *fit, const char *const *parts) {
+                                RgTensor *fit, const char *const *terms) {
     RgTape *t = step->tape;
     RgTensor *baseline = o->score_term == SCORE_BASELINE ? other_pairs_mean(t, fit, batch)
                                                          : rg_filled(t, fit->shape, 0);
     RgTensor *added = rg_filled(t, fit->shape, 0);
-    if (has_part(step, parts, "responses") && o->score_term == SCORE_RELEASED)
+    if (has_term(step, terms, "responses") && o->score_term == SCORE_RELEASED)
         added = rg_add(t, added, released_score(t, fit, batch));
-    else if (has_part(step, parts, "responses"))
+    else if (has_term(step, terms, "responses"))
         added = rg_add(t, added,
                        response_score(t, rg_stop_gradient(t, rg_sub(t, fit, baseline)), batch));
-    if (has_part(step, parts, "labels")) /* ½F² − b·F, whose gradient is (F − b)·∇F */
+    if (has_term(step, terms, "labels")) /* ½F² − b·F, whose gradient is (F − b)·∇F */
         added = rg_add(
             t, added,
             rg_sub(t, rg_scale(t, rg_square(t, fit), (RgReal)0.5), rg_mul(t, baseline, fit)));
@@ -180,29 +180,29 @@ static RgTensor *score_terms_of(RgStep *step, const SailOptions *o, const RgBatc
 }
 
 static RgTensor *sail_loss(RgStep *step, const SailOptions *o, const RgBatch *batch,
-                           const char *const *parts) {
+                           const char *const *terms) {
     RgTape *t = step->tape;
     RgTensor *fit = rg_preference_fit(t, batch, o->beta);
     RgTensor *loss = rg_negate(t, rg_batch_mean(step, batch, fit));
-    if (!has_part(step, parts, "dpo"))
+    if (!has_term(step, terms, "dpo"))
         loss = rg_scale(t, loss, 0);
-    if (o->exploration == 0 || o->score_term == SCORE_NONE || step->part == 1) /* DPO alone */
+    if (o->exploration == 0 || o->score_term == SCORE_NONE || step->term == 1) /* DPO alone */
         return loss;
-    RgTensor *added = score_terms_of(step, o, batch, fit, parts);
+    RgTensor *added = score_terms_of(step, o, batch, fit, terms);
     RgTensor *mean = rg_batch_mean(step, batch, rg_mul(t, batch->on_policy, added));
     return rg_sub(t, loss, rg_scale(t, mean, (RgReal)o->exploration));
 }
 
 static RgTensor *sail_dp_loss(RgStep *step, const void *options, const RgBatch *batch) {
-    return sail_loss(step, options, batch, dp_parts);
+    return sail_loss(step, options, batch, dp_terms);
 }
 
 static RgTensor *sail_pp_loss(RgStep *step, const void *options, const RgBatch *batch) {
-    return sail_loss(step, options, batch, pp_parts);
+    return sail_loss(step, options, batch, pp_terms);
 }
 
 static RgTensor *sail_pr_loss(RgStep *step, const void *options, const RgBatch *batch) {
-    return sail_loss(step, options, batch, pr_parts);
+    return sail_loss(step, options, batch, pr_terms);
 }
 
 /* Mean over a response's tokens of log π_ref − log π, [pairs]. */
@@ -213,8 +213,8 @@ static RgTensor *mean_reverse(RgTape *t, const RgSide *side) {
 static RgTensor *sail_revkl_loss(RgStep *step, const void *options, const RgBatch *batch) {
     const SailOptions *o = options;
     RgTape *t = step->tape;
-    RgTensor *loss = sail_loss(step, o, batch, revkl_parts);
-    if (o->reverse_kl == 0 || !has_part(step, revkl_parts, "penalty"))
+    RgTensor *loss = sail_loss(step, o, batch, revkl_terms);
+    if (o->reverse_kl == 0 || !has_term(step, revkl_terms, "penalty"))
         return loss;
     RgTensor *both = rg_add(t, mean_reverse(t, &batch->chosen), mean_reverse(t, &batch->rejected));
     return rg_add(t, loss,
@@ -264,7 +264,7 @@ const RgAlgorithm rg_algorithm_sail_dp = {
               .options_size = sizeof(SailOptions)},
     .recipe = sail_dp_recipe,
     .loss = sail_dp_loss,
-    .parts = dp_parts,
+    .terms = dp_terms,
 };
 
 const RgAlgorithm rg_algorithm_sail_pp = {
@@ -275,7 +275,7 @@ const RgAlgorithm rg_algorithm_sail_pp = {
               .options_size = sizeof(SailOptions)},
     .recipe = sail_pp_recipe,
     .loss = sail_pp_loss,
-    .parts = pp_parts,
+    .terms = pp_terms,
 };
 
 const RgAlgorithm rg_algorithm_sail_pr = {
@@ -286,7 +286,7 @@ const RgAlgorithm rg_algorithm_sail_pr = {
               .options_size = sizeof(SailOptions)},
     .recipe = sail_pr_recipe,
     .loss = sail_pr_loss,
-    .parts = pr_parts,
+    .terms = pr_terms,
 };
 
 const RgAlgorithm rg_algorithm_sail_revkl = {
@@ -297,5 +297,5 @@ const RgAlgorithm rg_algorithm_sail_revkl = {
               .options_size = sizeof(SailOptions)},
     .recipe = sail_pr_recipe,
     .loss = sail_revkl_loss,
-    .parts = revkl_parts,
+    .terms = revkl_terms,
 };

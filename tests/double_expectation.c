@@ -118,7 +118,7 @@ enum { DPO, SECOND, THIRD, TERMS };
 static void terms_of(Race *race, double gradient[TERMS][CELLS]) {
     double *term[] = {gradient[0], gradient[1], gradient[2]};
     RgError error = {0};
-    cr_assert_eq(rg_trainer_part_gradients(race->trainer, 0, term, &error), RG_OK, "%s",
+    cr_assert_eq(rg_trainer_term_gradients(race->trainer, 0, term, &error), RG_OK, "%s",
                  error.text);
 }
 
@@ -158,7 +158,7 @@ Test(expectation, terms_of_sail_are_those_of_its_objective) {
 }
 
 Test(expectation, terms_of_a_loss_sum_to_its_gradient) {
-    static const char *const names[] = {"dpo", "online-dpo", "sail-dp", "sail-pp",
+    static const char *const names[] = {"dpo",     "online-dpo", "sail-dp", "sail-pp",
                                         "sail-pr", "sail-revkl", "ipo"};
     for (size_t k = 0; k < sizeof names / sizeof *names; k++) {
         Race s = exact_race(names[k], "beta=0.7");
@@ -182,8 +182,8 @@ Test(expectation, score_term_moves_the_optimum) {
         char options[80];
         snprintf(options, sizeof options, "beta=0.7 mixture=1 exploration=1 score_term=%s",
                  terms[k]);
-        Race s = race_begin("sail-pr", options, "contexts=3 responses=5 label_temperature=0.8", 0,
-                            8);
+        Race s =
+            race_begin("sail-pr", options, "contexts=3 responses=5 label_temperature=0.8", 0, 8);
         s.trainer->training.expectation = RG_EXACT_EXPECTATION;
         const double *reward = rg_bandit_rewards(s.environment).reward;
         double term[TERMS][CELLS], size[TERMS] = {0};

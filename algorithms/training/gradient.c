@@ -285,15 +285,15 @@ void rg_gradient_end(RgTrainer *trainer, RgRollout *rollout) {
     rg_rollout_release(rollout);
 }
 
-RgStatus rg_trainer_part_gradients(RgTrainer *trainer, int64_t step, double *const *gradient,
+RgStatus rg_trainer_term_gradients(RgTrainer *trainer, int64_t step, double *const *gradient,
                                    RgError *error) {
     RgParameters *p = trainer->policy->parameters;
-    int parts = rg_loss_parts(trainer->algorithm);
+    int terms = rg_loss_terms(trainer->algorithm);
     RgRollout rollout;
     RgStatus status = rg_gradient_begin(trainer, step, &rollout, error);
-    for (int k = 0; k < parts && status == RG_OK; k++) {
+    for (int k = 0; k < terms && status == RG_OK; k++) {
         trainer->outcome = (RgOutcome){0};
-        trainer->now.part = trainer->algorithm->parts ? k + 1 : 0;
+        trainer->now.term = trainer->algorithm->terms ? k + 1 : 0;
         rg_parameters_zero_gradient(p);
         rg_gradient_add(trainer, step, 0, &rollout);
         if (trainer->now.fault)
@@ -307,9 +307,9 @@ RgStatus rg_trainer_part_gradients(RgTrainer *trainer, int64_t step, double *con
     return status;
 }
 
-int rg_loss_parts(const RgAlgorithm *algorithm) {
+int rg_loss_terms(const RgAlgorithm *algorithm) {
     int count = 0;
-    while (algorithm->parts && algorithm->parts[count])
+    while (algorithm->terms && algorithm->terms[count])
         count++;
     return count > 0 ? count : 1;
 }

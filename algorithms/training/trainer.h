@@ -124,12 +124,12 @@ RgStatus rg_trainer_step(RgTrainer *trainer, RgError *error);
  * a loss. */
 RgStatus rg_trainer_gradient(RgTrainer *trainer, int64_t step, double *loss, RgError *error);
 
-/* Number of parts of an algorithm's loss: 1 where it names none. */
-int rg_loss_parts(const RgAlgorithm *algorithm);
-/* The gradient of each part of the loss on one batch, that of step `step`, in the policy's
- * parameters: gradient [parts][parameters] out. The policy's gradient is zero afterwards. Takes no
+/* Number of terms of an algorithm's loss: 1 where it names none. */
+int rg_loss_terms(const RgAlgorithm *algorithm);
+/* The gradient of each term of the loss on one batch, that of step `step`, in the policy's
+ * parameters: gradient [terms][parameters] out. The policy's gradient is zero afterwards. Takes no
  * step and charges nothing. For algorithms with a loss. */
-RgStatus rg_trainer_part_gradients(RgTrainer *trainer, int64_t step, double *const *gradient,
+RgStatus rg_trainer_term_gradients(RgTrainer *trainer, int64_t step, double *const *gradient,
                                    RgError *error);
 
 /* ---- for algorithms with a loss and parameters of their own ---- */

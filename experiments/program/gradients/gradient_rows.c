@@ -159,9 +159,8 @@ static bool has_objective(const RgTrialSpec *plan) {
 
 /* All rows of an algorithm that has a loss. */
 static RgStatus loss_rows(const RgTrialSetup *setup, const RgTrialSpec *plan, int64_t samples,
-                          double deviation,
-                          void (*on_row)(const RgGradientRow *row, void *context), void *context,
-                          RgError *error) {
+                          double deviation, void (*on_row)(const RgGradientRow *row, void *context),
+                          void *context, RgError *error) {
     Bench bench = {.setup = setup,
                    .plan = plan,
                    .samples = samples,
@@ -241,8 +240,8 @@ RgStatus rg_gradient_rows(const RgExperiment *experiment, int64_t samples, doubl
     RgStatus status = RG_OK;
     for (int64_t i = 0; i < experiment->trial_count && status == RG_OK; i++)
         if (has_rows(experiment, i) && !is_left_out(experiment, i))
-            status = trial_rows(&setup, &experiment->trials[i], samples, deviation, on_row,
-                                context, error);
+            status = trial_rows(&setup, &experiment->trials[i], samples, deviation, on_row, context,
+                                error);
     rg_trial_setup_clear(&setup);
     return status;
 }

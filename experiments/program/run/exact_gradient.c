@@ -119,8 +119,7 @@ typedef struct Tables {
 static Tables tables_of(const RgTrialSetup *setup, RgPolicy *policy) {
     const RgEnvironment *e = setup->environment;
     int64_t count = rg_language_view(e).sentences->count;
-    Tables tables = {count, rg_allocate(count, sizeof(double)),
-                     rg_allocate(count, sizeof(double))};
+    Tables tables = {count, rg_allocate(count, sizeof(double)), rg_allocate(count, sizeof(double))};
     rg_language_table(e, policy, tables.own);
     rg_language_table(e, setup->reference, tables.reference);
     return tables;

@@ -13,7 +13,7 @@
 #include "core/tensor/threads.h"
 #include "experiments/program/config/build_versions.h"
 #include "experiments/program/config/units.h"
-#include "experiments/program/run/gradient_parts.h"
+#include "experiments/program/run/gradient_terms.h"
 #include "experiments/program/run/trial_internal.h"
 
 #include <errno.h>
@@ -126,7 +126,7 @@ static RgStatus record_step(RgTrialInHand *trial, bool evaluate, RgError *error)
         RgStatus status =
             rg_environment_evaluate(setup->environment, &contender, random, evaluation, error);
         if (status == RG_OK && trial->plan->evaluation.gradients > 0)
-            status = rg_gradient_parts(setup, trial->plan, trainer, evaluation, error);
+            status = rg_gradient_terms(setup, trial->plan, trainer, evaluation, error);
         setup->environment->task.process_group = trial->together;
         rg_profile_lap("evaluation, the rest", false);
         seconds = rg_clock_seconds() - start;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Measuring the gradient of a loss by its terms: batches of a second trainer at the same policy,
  * their sums, and the exact gradients beside them. */
-#include "experiments/program/run/gradient_parts.h"
+#include "experiments/program/run/gradient_terms.h"
 
 #include "experiments/program/run/exact_gradient.h"
 
@@ -10,15 +10,15 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MOST = RG_LOSS_PARTS + 1, TOTAL = RG_LOSS_PARTS };
+enum { MOST = RG_LOSS_TERMS + 1, TOTAL = RG_LOSS_TERMS };
 
 /* Gradients of the terms and, last, of the whole. */
 typedef struct Measured {
     int64_t parameters, samples;
-    int parts;
-    double *gradient[MOST];            /* of one batch */
-    double *sum[MOST], squares[MOST];  /* Σ g and Σ |g|² over the batches */
-    double *exact[MOST];               /* NULL: unknown */
+    int terms;
+    double *gradient[MOST];             /* of one batch */
+    double *sum[MOST], squares[MOST];   /* Σ g and Σ |g|² over the batches */
+    double *exact[MOST];                /* NULL: unknown */
     double cosine[MOST], aligned[MOST]; /* summed over the batches: with exact, with exact TOTAL */
 } Measured;
 
@@ -39,15 +39,15 @@ static bool is_zero(const double *a, int64_t count) {
 static double cosine(const double *a, const double *exact, int64_t count) {
     if (is_zero(exact, count))
         return NAN;
-    return is_zero(a, count) ? 0
-                             : dot(a, exact, count) /
-                                   sqrt(dot(a, a, count) * dot(exact, exact, count));
+    return is_zero(a, count)
+               ? 0
+               : dot(a, exact, count) / sqrt(dot(a, a, count) * dot(exact, exact, count));
 }
 
-static Measured measured_create(int64_t parameters, int parts) {
-    Measured m = {.parameters = parameters, .parts = parts};
+static Measured measured_create(int64_t parameters, int terms) {
+    Measured m = {.parameters = parameters, .terms = terms};
     for (int k = 0; k < MOST; k++)
-        if (k < parts || k == TOTAL) {
+        if (k < terms || k == TOTAL) {
             m.gradient[k] = rg_allocate(parameters, sizeof(double));
             m.sum[k] = rg_allocate(parameters, sizeof(double));
         }
@@ -88,17 +88,17 @@ static void know_exact(Measured *m, const RgTrialSetup *setup, const RgTrialSpec
     rg_exact_sail_gradients(setup, policy, rg_exact_sources(r), r->beta, own);
     rg_exact_sail_gradients(setup, policy, pairs, r->beta, offline);
     m->exact[TOTAL] = rg_allocate(m->parameters, sizeof(double));
-    for (int k = 0; k < m->parts; k++) {
-        const char *name = plan->algorithm->parts[k];
+    for (int k = 0; k < m->terms; k++) {
+        const char *name = plan->algorithm->terms[k];
         bool dpo = strcmp(name, "dpo") == 0;
         const double *term = dpo                              ? own[RG_SAIL_TERM_FIT]
                              : strcmp(name, "responses") == 0 ? own[RG_SAIL_TERM_RESPONSES]
                                                               : own[RG_SAIL_TERM_LABELS];
         m->exact[k] = rg_allocate(m->parameters, sizeof(double));
         for (int64_t i = 0; i < m->parameters; i++) {
-            m->exact[k][i] = dpo ? -(r->on_policy * term[i] +
-                                     (1 - r->on_policy) * offline[RG_SAIL_TERM_FIT][i])
-                                 : -r->on_policy * c * term[i];
+            m->exact[k][i] =
+                dpo ? -(r->on_policy * term[i] + (1 - r->on_policy) * offline[RG_SAIL_TERM_FIT][i])
+                    : -r->on_policy * c * term[i];
             m->exact[TOTAL][i] += m->exact[k][i];
         }
     }
@@ -111,12 +111,12 @@ static void know_exact(Measured *m, const RgTrialSetup *setup, const RgTrialSpec
 /* Whether every term of the loss is one whose exact gradient is known here. */
 static bool is_known(const RgTrialSetup *setup, const RgTrialSpec *plan) {
     static const char *const known[] = {"dpo", "responses", "labels"};
-    const char *const *parts = plan->algorithm->parts;
-    bool all = parts && rg_exact_gradient_known(setup->environment);
-    for (int k = 0; all && parts[k]; k++) {
+    const char *const *terms = plan->algorithm->terms;
+    bool all = terms && rg_exact_gradient_known(setup->environment);
+    for (int k = 0; all && terms[k]; k++) {
         bool found = false;
         for (size_t i = 0; i < sizeof known / sizeof *known; i++)
-            found = found || strcmp(parts[k], known[i]) == 0;
+            found = found || strcmp(terms[k], known[i]) == 0;
         all = found;
     }
     return all;
@@ -148,7 +148,7 @@ static RgStatus create_trainer(const RgTrialSetup *setup, const RgTrialSpec *pla
 
 static void add_batch(Measured *m) {
     memset(m->gradient[TOTAL], 0, (size_t)m->parameters * sizeof(double));
-    for (int k = 0; k < m->parts; k++)
+    for (int k = 0; k < m->terms; k++)
         for (int64_t i = 0; i < m->parameters; i++)
             m->gradient[TOTAL][i] += m->gradient[k][i];
     for (int k = 0; k < MOST; k++) {
@@ -171,7 +171,7 @@ static RgStatus draw_batches(Measured *m, const RgTrialSetup *setup, const RgTri
     RgTrainer *own = NULL;
     RgStatus status = create_trainer(setup, plan, trainer, policy, &own, error);
     for (int64_t i = 0; i < plan->evaluation.gradients && status == RG_OK; i++) {
-        status = rg_trainer_part_gradients(own, i, m->gradient, error);
+        status = rg_trainer_term_gradients(own, i, m->gradient, error);
         if (status == RG_OK)
             add_batch(m);
     }
@@ -214,19 +214,19 @@ static void report_term(const Measured *m, int k, const char *term, const double
 
 static void report_all(const Measured *m, const RgTrialSpec *plan, const double *value,
                        RgEvaluation *evaluation) {
-    const char *const *parts = plan->algorithm->parts;
-    for (int k = 0; parts && k < m->parts; k++)
-        report_term(m, k, parts[k], value, evaluation);
-    if (m->parts > 1 || !parts)
+    const char *const *terms = plan->algorithm->terms;
+    for (int k = 0; terms && k < m->terms; k++)
+        report_term(m, k, terms[k], value, evaluation);
+    if (m->terms > 1 || !terms)
         report_term(m, TOTAL, "total", value, evaluation);
 }
 
-RgStatus rg_gradient_parts(const RgTrialSetup *setup, const RgTrialSpec *plan,
+RgStatus rg_gradient_terms(const RgTrialSetup *setup, const RgTrialSpec *plan,
                            const RgTrainer *trainer, RgEvaluation *evaluation, RgError *error) {
     if (!plan->algorithm->loss || plan->algorithm->create)
         return RG_OK;
     RgPolicy *policy = rg_policy_clone(trainer->policy, false);
-    Measured m = measured_create(policy->parameters->count, rg_loss_parts(plan->algorithm));
+    Measured m = measured_create(policy->parameters->count, rg_loss_terms(plan->algorithm));
     double *value = NULL;
     if (is_known(setup, plan)) {
         know_exact(&m, setup, plan, policy);
