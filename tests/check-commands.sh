@@ -207,7 +207,7 @@ for kind in curve frontier tournament; do
 done
 expect 0 '' plot small.db -k budget -x step -o budget.png --width 336
 expect 2 'unknown kind of figure "pie": there is .*"auto".*"overoptimisation"' plot small.db -k pie -o pie.svg
-expect 2 'no metric "independent_reward"' plot small.db -k overoptimisation -o over.svg
+expect 2 'no metric "independent_kl" and no "judge_kl"' plot small.db -k overoptimisation -y kl -o over.svg
 expect 2 'unknown swept option "beta"' plot small.db -k heatmap -x beta -y beta -o map.svg
 expect 0 '' run small.cfg -q -r swept.db -s 'sweep=({option="algorithm.beta"; values=[0.1, 0.3];}, {option="optimizer.learning_rate"; values=[0.01, 0.05];})'
 expect 2 '2 methods have both .* choose one by --method, for example "dpo"' plot swept.db -x beta -y learning_rate -o map.svg

@@ -383,34 +383,52 @@ static RgStatus curves(const RgResults *results, const RgPlotOptions *options, R
     return finish(results, x, y, figure, result, error);
 }
 
-/* The same metric by the training judge and by the independent one. */
+/* A metric by the training judge, and by the independent one; or where the judge errs and the truth is
+ * known, by the judge, and in truth. */
+static RgStatus find_judges(const RgResults *results, const char *y, RgMeasure *training,
+                            RgMeasure *other, const char *const **names, RgError *error) {
+    static const char *const two_judges[] = {"training judge", "independent judge"};
+    static const char *const truth[] = {"training judge", "true reward"};
+    char *independent = rg_string_format("independent_%s", y);
+    char *judged = rg_string_format("judge_%s", y);
+    RgStatus status = RG_OK;
+    if (rg_results_has(results, judged, training)) {
+        status = rg_results_measure(results, y, other, error);
+        *names = truth;
+    } else if (rg_results_has(results, independent, other)) {
+        status = rg_results_measure(results, y, training, error);
+        *names = two_judges;
+    } else {
+        status = rg_fail(error, RG_E_USAGE,
+                         "%s: experiment \"%s\" has no metric \"%s\" and no \"%s\": "
+                         "over-optimisation is measured by a second judge, or by true rewards",
+                         results->path, results->name, independent, judged);
+    }
+    free(judged);
+    free(independent);
+    return status;
+}
+
 static RgStatus overoptimisation(const RgResults *results, const RgPlotOptions *options,
                                  RgFigure **result, RgError *error) {
     Axes axes, second;
+    const char *const *names;
     const char *x = options->x ? options->x : "kl", *y = options->y ? options->y : "reward";
-    char *independent = rg_string_format("independent_%s", y);
-    RgStatus status = rg_results_measure(results, y, &axes.y, error);
-    if (status == RG_OK)
-        status = rg_results_measure(results, x, &axes.x, error);
-    if (status == RG_OK && !rg_results_has(results, independent, &second.y))
-        status = rg_fail(error, RG_E_USAGE,
-                         "%s: experiment \"%s\" has no metric \"%s\": over-optimisation is "
-                         "measured by a second judge",
-                         results->path, results->name, independent);
-    free(independent);
-    if (status != RG_OK)
-        return status;
+    RG_TRY(find_judges(results, y, &axes.y, &second.y, &names, error));
+    RG_TRY(rg_results_measure(results, x, &axes.x, error));
     second.x = axes.x;
     RgFigure *figure = rg_plot_begin(options);
     figure->share = axes.y.unit == RG_UNIT_PERCENT;
     figure->path = !axes.x.cost;
     add_training_curves(results, &axes, false, figure);
     add_training_curves(results, &second, true, figure);
-    figure->measures[0] = "training judge";
-    figure->measures[1] = "independent judge";
+    figure->measures[0] = names[0];
+    figure->measures[1] = names[1];
     figure->x_label = rg_plot_axis_label(&axes.x, rg_plot_largest(figure, true), &figure->x_factor);
-    figure->y_label =
-        rg_plot_axis_label(&axes.y, rg_plot_largest(figure, false), &figure->y_factor);
+    RgMeasure plain = axes.y; /* the label names no judge */
+    if (strncmp(plain.name, "judge_", strlen("judge_")) == 0)
+        plain = second.y;
+    figure->y_label = rg_plot_axis_label(&plain, rg_plot_largest(figure, false), &figure->y_factor);
     return finish(results, x, y, figure, result, error);
 }
 
