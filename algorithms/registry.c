@@ -41,6 +41,7 @@ RgStatus rg_algorithm_check(const RgAlgorithm *a, RgError *error) {
         {a->loss || !a->prepare, "a loss, as it has prepare"},
         {a->loss || !a->terms, "a loss, as it has terms"},
         {rg_loss_terms(a) <= RG_LOSS_TERMS, "at most 4 terms of the loss"},
+        {a->loss || !a->finish, "a loss, as it has finish"},
         {a->step || !a->work, "a step of its own, as it has work"},
         {a->create || !(a->destroy || a->checkpoint), "create, as it has destroy or checkpoint"},
     };
