@@ -17,6 +17,8 @@ typedef struct RgReported {
     const char *source;     /* table, abstract, README */
     const char *checked;    /* source that it was verified in: "abstract", "README of the code" */
     const char *experiment; /* name of the experiment with its trials; "": the paper's first */
+    int64_t first_step, last_step; /* here it is the mean of the rows of these steps; −1: it is
+                                      that of the last evaluation */
     double exact;           /* the true value; NaN: not known */
     double tolerance;       /* NaN: no verdict */
     const char *tolerance_reason;
@@ -59,7 +61,7 @@ typedef struct RgPaperStore {
 } RgPaperStore;
 
 /* Write the reported figures, and next to them those of the stores' experiments: the mean over seeds
- * at the last evaluation with its 95 % interval, a dash if missing; the exact values and the
+ * at the last evaluation, or in the figure's steps, with its 95 % interval, a dash if missing; the exact values and the
  * verdicts, where there are any. Then the reasons, of missing figures too, where a store is there; the differences of
  * the settings and the unknown facts. Of `options` only format, choice and out are read. verdicts [RG_VERDICTS] is counted up,
  * unless it is NULL. */
