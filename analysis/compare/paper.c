@@ -3,6 +3,7 @@
 #include "analysis/compare/paper.h"
 
 #include "analysis/compare/format.h"
+#include "analysis/compare/mean.h"
 #include "core/suggest.h"
 
 #include <math.h>
