@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
-# Reported figures: every file of analysis/papers is read and says where each figure stands; an
+# Reported figures and claims: every file of analysis/papers is read and says where each figure stands; an
 # experiment's own figures stand beside those of the same method and swept values; what is wrong in a
 # file is refused with file, line and key.
 set -u
@@ -26,10 +26,23 @@ for file in "$source"/analysis/papers/*.cfg; do
     name=$(basename "$file" .cfg)
     "$program" table --paper "$name" >out 2>err || complain "$name: $(cat err)"
     "$program" table --paper "$name" -f csv >out.csv 2>err || complain "$name, csv: $(cat err)"
-    figures=$(grep -c 'method = ' "$file")
+    figures=$(grep -c '{ method = ' "$file")
+    claims=$(grep -c '{ claim = ' "$file")
     [[ $(wc -l <out.csv) -eq $((figures + 1)) ]] || complain "$name: not $figures figures"
     expect '^method,metric,setting,source,checked,reported(,exact)?$' out.csv
     expect '^What differs:$' out
+    if [[ $claims -gt 0 ]]; then
+        expect '^claim +tested +source +checked$' out
+        "$program" table --paper "$name" --claims -f csv >out.csv 2>err || complain "$name, claims: $(cat err)"
+        [[ $(wc -l <out.csv) -eq $((claims + 1)) ]] || complain "$name: not $claims claims"
+        grep -qvE ',not run$|,verdict$' out.csv && complain "$name: a claim decided without results: $(cat out.csv)"
+    fi
+    if grep -q '^experiments' "$file"; then
+        "$program" reproduce "$name" --table -d nowhere -f csv >out.csv 2>err || complain "$name: $(cat err)"
+        "$program" reproduce "$name" --table -d nowhere >/dev/null 2>err
+        grep -q 'without a verdict' err && complain "$name: a figure that never gets a verdict"
+        expect '^figures: 0 agree, 0 differ, ' err
+    fi
     "$program" table --paper "$name" -f markdown >out 2>err || complain "$name, markdown"
     "$program" table --paper "$name" -f latex >out 2>err || complain "$name, latex"
 done
@@ -110,16 +123,17 @@ figures = (
 );
 END
 "$program" reproduce --table ./again.cfg >out 2>err || complain "tables alone: $(cat err)"
-expect '0 figures agree, 0 differ, 1 cannot be compared, 5 have no verdict' err
+expect '^figures: 0 agree, 0 differ, 1 cannot be compared, 4 not run, 1 without a verdict$' err
+expect '^claims: 0 hold, 0 do not hold, 0 not decided, 0 not run$' err
 [[ ! -e results/published/tiny.db ]] || complain "--table runs trials"
 "$program" reproduce ./again.cfg -d stores -f csv -q >out.csv 2>err || complain "again: $(cat err)"
-for row in 'near,agrees' 'far,differs' 'elsewhere,not comparable' 'derived,agrees' 'open,–' 'not run,–'; do
+for row in 'near,agrees' 'far,differs' 'elsewhere,not comparable' 'derived,agrees' 'open,–' 'not run,not run'; do
     awk -F, -v setting="${row%,*}" -v verdict="${row#*,}" '
         $3 == setting { seen = $NF == verdict } END { exit !seen }' out.csv ||
         complain "expected $row: $(cat out.csv)"
 done
 "$program" reproduce ./again.cfg -d stores >out 2>err || complain "a second time: $(cat err)"
-expect '2 figures agree, 1 differ, 1 cannot be compared, 2 have no verdict' err
+expect '^figures: 2 agree, 1 differ, 1 cannot be compared, 1 not run, 1 without a verdict$' err
 expect 'Why figures differ:' out
 expect 'other, return, far: theirs has a slip' out
 expect 'their judge is not known' out
@@ -138,6 +152,71 @@ grep -q 'Reported figures' page.html && complain "a section of no paper"
 sed 's,"./tiny.cfg","../tiny.cfg",' again.cfg >above.cfg
 "$program" reproduce --list ./above.cfg >out 2>err || complain "list of one: $(cat err)"
 expect '^ +\.\./tiny\.cfg$' out
+
+# ---- claims ----
+# The verdicts follow from the table's own figures: "other" is DPO again, seed by seed.
+low=$(awk -F, '$1 == "other" && $2 == 0.1 { print $8 }' table.csv)
+high=$(awk -F, '$1 == "other" && $2 == 0.5 { print $8 }' table.csv)
+[[ -n $low && -n $high ]] || complain "no means: $(cat table.csv)"
+cat >claims.cfg <<END
+title = "A paper of claims"; reference = "Somebody 2026";
+experiments = [ "./tiny.cfg" ];
+figures = ( { method = "other"; metric = "return"; value = "1"; setting = "theirs"; source = "Table 1";
+              checked = "paper"; not_comparable = "another judge"; } );
+claims = (
+    { claim = "as good as itself"; method = "other"; than = "dpo"; relation = "near"; within = 1e-6;
+      quantity = "reward"; where = ["beta=0.5"]; source = "Table 1"; checked = "paper"; },
+    { claim = "better than itself"; method = "other"; than = "dpo"; relation = "above";
+      quantity = "reward"; where = ["beta=0.5"]; source = "Table 1"; checked = "paper";
+      differs = "nothing is"; },
+    { claim = "above nothing"; method = "other"; value = -100.0; relation = "above"; quantity = "reward";
+      where = ["beta=0.5"]; source = "Table 1"; checked = "paper"; experiment = "tiny"; },
+    { claim = "below nothing"; method = "other"; value = -100.0; relation = "below"; quantity = "reward";
+      where = ["beta=0.5"]; source = "Table 1"; checked = "paper"; },
+    { claim = "at its own mean"; method = "other"; value = $high; relation = "above"; quantity = "reward";
+      where = ["beta=0.5"]; source = "Table 1"; checked = "paper"; },
+    { claim = "other beta"; method = "other"; than = "dpo"; relation = "near"; within = 100.0;
+      quantity = "reward"; where = ["beta=0.1"]; than_where = ["beta=0.5"]; source = "Table 1";
+      checked = "paper"; },
+    { claim = "moved"; method = "dpo"; than = "dpo"; than_at = 0; relation = "near"; within = 100.0;
+      quantity = "reward"; where = ["beta=0.5"]; source = "Table 1"; checked = "paper"; },
+    { claim = "no such method"; method = "nobody"; value = 0.0; relation = "above"; quantity = "reward";
+      source = "Table 1"; checked = "paper"; },
+    { claim = "no such metric"; method = "dpo"; value = 0.0; relation = "above"; quantity = "rewardz";
+      where = ["beta=0.5"]; source = "Table 1"; checked = "paper"; },
+    { claim = "no such step"; method = "dpo"; value = 0.0; at = 3; relation = "above";
+      quantity = "reward"; where = ["beta=0.5"]; source = "Table 1"; checked = "paper"; }
+);
+END
+"$program" reproduce ./claims.cfg -d stores --claims -f csv >out.csv 2>err || complain "claims: $(cat err)"
+expect '^claims: 4 hold, 2 do not hold, 1 not decided, 3 not run$' err
+for row in 'as good as itself,holds' 'better than itself,does not hold' 'above nothing,holds' \
+    'below nothing,does not hold' 'at its own mean,not decided' 'other beta,holds' 'moved,holds' \
+    'no such method,not run' 'no such metric,not run' 'no such step,not run'; do
+    grep -qE "^${row%,*},.*,${row#*,}$" out.csv || complain "expected $row: $(cat out.csv)"
+done
+awk -F'"?,"?' -v low="$low" -v high="$high" '
+    /^other beta/ { seen = (($(NF - 3)) - (low - high)) ^ 2 < 1e-12 }
+    END { exit !seen }' out.csv || complain "not $low - $high: $(grep '^other beta' out.csv)"
+"$program" reproduce ./claims.cfg -d stores >out 2>err || complain "claims: $(cat err)"
+expect '^better than itself .* does not hold$' out
+expect '^- better than itself: nothing is$' out
+expect 'below nothing: the reason is not known' out
+expect '^- no trials of "nobody" in ' out
+expect '^- no metric "rewardz" in .* did you mean "reward"' out
+expect '^- no value of "reward" in the trials of "dpo, beta 0.5"' out
+expect 'reward: other, beta 0.1 near dpo, beta 0.5, within 100' out
+expect 'reward: dpo, beta 0.5 near dpo, beta 0.5, at step 0, within 100' out
+"$program" table --paper ./claims.cfg --claims tiny.db -f json >out 2>err || complain "json: $(cat err)"
+python3 - out <<'END' || complain "claims as json: $(cat out)"
+import json, sys
+rows = json.load(open(sys.argv[1]))["rows"]
+low, high = rows[4]["difference_95"]
+assert rows[4]["verdict"] == "not decided" and low < 0 < high and rows[4]["seeds"] == 2, rows[4]
+END
+"$program" report stores/tiny.db --paper ./claims.cfg -o page.html >out 2>err || complain "report: $(cat err)"
+expect '<h3>Claims</h3>' page.html
+expect 'does not hold' page.html
 
 # ---- what is refused ----
 # refused PATTERN ARGUMENTS...
@@ -163,6 +242,29 @@ sed 's/experiment = "tiny"/experiment = "tinny"/' again.cfg >bad.cfg
 refused 'bad.cfg:[0-9]+: .*expected experiment that is the name of one of' --paper ./bad.cfg
 sed 's/ value = "0.1";//' again.cfg >bad.cfg
 refused 'bad.cfg:[0-9]+: .*expected value, or exact without it' --paper ./bad.cfg
+# claim PATTERN SED: the file of claims, changed so, is refused.
+claim() {
+    sed "$2" claims.cfg >bad.cfg
+    cmp -s claims.cfg bad.cfg && complain "changes nothing: $2"
+    refused "$1" --paper ./bad.cfg
+}
+claim 'bad.cfg:8: .*expected either than or value in this claim' 's/than = "dpo"; relation = "above"/relation = "above"/'
+claim 'bad.cfg:[0-9]+: .*expected either than or value' 's/value = -100.0;/value = -100.0; than = "dpo";/'
+claim 'bad.cfg:[0-9]+: claims.0.relation.*expected one of "above", "below", "near"' 's/relation = "near"/relation = "equal"/'
+claim 'bad.cfg:6: .*expected within beside relation "near"' 's/within = 1e-6;//'
+claim 'bad.cfg:8: .*expected within beside relation "near", and only there' 's/than = "dpo"; relation = "above";/than = "dpo"; relation = "above"; within = 1.0;/'
+claim 'bad.cfg:6: .*expected within of 0 or more' 's/within = 1e-6/within = -1.0/'
+claim 'claims.0.claim.*expected|claims.0.*claim.*expected' 's/{ claim = "as good as itself"; method/{ method/'
+claim 'bad.cfg:[0-9]+: .*expected than beside than_at or than_where' 's/at = 3;/than_at = 3;/'
+claim 'bad.cfg:[0-9]+: .*expected no at or than_at beside reading "order"' 's/at = 3;/at = 3; reading = "order";/'
+claim 'bad.cfg:[0-9]+: .*expected reading "order" beside floor' 's/at = 3;/floor = 0.5;/'
+claim 'bad.cfg:[0-9]+: .*expected experiment that is the name of one of' 's/experiment = "tiny"/experiment = "tinny"/'
+claim 'bad.cfg:[0-9]+: .*colour.*unknown|bad.cfg:[0-9]+: .*unknown.*colour|bad.cfg:[0-9]+: .*colour' 's/at = 3;/colour = 3;/'
+claim 'bad.cfg:[0-9]+: .*expected at most 8 conditions "option=number"' 's/than_where = \["beta=0.5"\]/than_where = ["beta"]/'
+refused '--claims: expected --paper NAME' --claims tiny.db
+refused 'has no claims' --paper ./paper.cfg --claims
+sed 's/^claims = (/claims = 3; others = (/' claims.cfg >bad.cfg
+refused 'bad.cfg:[0-9]+: ' --paper ./bad.cfg
 "$program" reproduce ./paper.cfg >out 2>err && complain "nothing to run, and not refused"
 expect 'names no experiments that run its figures again' err
 "$program" reproduce nobody >out 2>err && complain "nobody, and not refused"

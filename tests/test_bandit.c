@@ -382,6 +382,30 @@ Test(bandit, the_reference_ties_with_itself) {
     world_end(w);
 }
 
+/* Where all true rewards are 0, the judge's are its error alone. */
+Test(bandit, judge_errs_by_its_error_and_metrics_are_of_the_true_rewards) {
+    World w =
+        WORLD(12, "reward_scale", "0", "judge_error", "2", "responses", "500", "pairs", "100");
+    RgRewardTable judged = rg_bandit_rewards(w.environment);
+    RgEvaluation *e = rg_evaluation_create();
+    int64_t cells = judged.contexts * judged.responses;
+    double *table = rg_allocate(cells, sizeof *table), expected = 0, square = 0;
+    rg_policy_table(w.reference, table);
+    for (int64_t i = 0; i < cells; i++) {
+        expected += exp(table[i]) * judged.reward[i] / (double)judged.contexts;
+        square += judged.reward[i] * judged.reward[i] / (double)cells;
+    }
+    cr_expect_lt(fabs(square - 4), 4 * 4 * sqrt(2 / (double)cells));
+    rg_environment_evaluate(w.environment, &(RgContender){w.reference, w.reference, 0.1, 1},
+                            rg_random_root(1), e, NULL);
+    cr_expect_eq(rg_evaluation_find(e, "reward"), 0);
+    cr_expect_eq(rg_evaluation_find(e, "optimality_gap"), 0);
+    cr_expect_float_eq(rg_evaluation_find(e, "judge_reward"), expected, 1e-9);
+    free(table);
+    rg_evaluation_destroy(e);
+    world_end(w);
+}
+
 /* At π*(β) regret vanishes, and a policy that always plays the best has no optimality gap. */
 Test(bandit, regret_vanishes_at_the_optimum) {
     World w = WORLD(13, "kl_strength", "0.3");

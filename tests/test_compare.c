@@ -219,8 +219,8 @@ Test(compare, family_names_the_pairs_that_share_nothing) {
     fixture_check(rg_results_open(path, NULL, &results, &error), &error);
     f = family(results, NULL);
     cr_assert_eq(f.count, 6, "of four settings");
-    cr_assert_eq(f.note_count, 5, "each of them and DPO, which has nothing by prompt; few seeds");
-    cr_assert(strstr(f.notes[0], "DPO"), "%s", f.notes[0]);
+    cr_assert_eq(f.notes.count, 5, "each of them and DPO, which has nothing by prompt; few seeds");
+    cr_assert(strstr(f.notes.at[0], "DPO"), "%s", f.notes.at[0]);
     rg_family_free(&f);
     rg_results_close(results);
     refused(path, (RgCompareOptions){.against = "DPO"}, "nothing to compare");

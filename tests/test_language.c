@@ -227,6 +227,33 @@ Test(language, label_noise_flips_its_share_of_the_labels) {
     language_end(&s);
 }
 
+/* Its variance is that of the sum over the places, each of which has its share. Of 444 normal numbers
+ * the mean square over all sentences is 4 ± 0.45. */
+Test(language, judge_errs_by_its_error_and_metrics_are_of_the_true_rewards) {
+    LanguageStage s = published("", 0), judged = published("judge_error=2", 0);
+    RgLanguageView view = rg_language_view(s.environment),
+                   other = rg_language_view(judged.environment);
+    RgEvaluation *e = evaluate(&s, s.reference, 1), *f = evaluate(&judged, judged.reference, 1);
+    double *table = rg_allocate(view.sentences->count, sizeof *table), squares = 0, expected = 0;
+    rg_language_table(s.environment, s.reference, table);
+    for (int64_t i = 0; i < view.sentences->count; i++) {
+        double error = other.reward[i] - view.reward[i];
+        squares += error * error / (double)view.sentences->count;
+        expected += exp(table[i]) * other.reward[i];
+    }
+    cr_expect(squares > 2.2 && squares < 5.8, "%g", squares);
+    cr_expect_eq(rg_evaluation_find(e, "reward"), rg_evaluation_find(f, "reward"));
+    cr_expect_eq(rg_evaluation_find(e, "frontier_reward"),
+                 rg_evaluation_find(f, "frontier_reward"));
+    cr_expect_float_eq(rg_evaluation_find(f, "judge_reward"), expected, 1e-9);
+    cr_expect_eq(rg_evaluation_find(e, "judge_reward"), rg_evaluation_find(e, "reward"));
+    free(table);
+    rg_evaluation_destroy(f);
+    rg_evaluation_destroy(e);
+    language_end(&judged);
+    language_end(&s);
+}
+
 /* The sampled sentences have the grammar's probabilities. */
 Test(language, demonstrations_may_come_from_the_grammar) {
     LanguageStage s = small_begin("demonstrations=grammar demonstration_count=50000", 0);

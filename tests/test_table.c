@@ -674,7 +674,10 @@ Test(format, digits_follow_the_standard_error) {
         {1600, 0, RG_UNIT_COUNT, "1600"},
         {128000, 0, RG_UNIT_COUNT, "128 k"},
         {1.5e8, 0, RG_UNIT_BYTES, "150 MB"},
-        {1.65, 1e-16, RG_UNIT_PLAIN, "1.65"}, /* rounding is no spread */
+        {1.65, 1e-16, RG_UNIT_PLAIN, "1.65"},                      /* rounding is no spread */
+        {4.4451e-13, 1.9e-13, RG_UNIT_PLAIN, "4.4e-13 ± 1.9e-13"}, /* not zeros */
+        {-3e-7, NAN, RG_UNIT_PLAIN, "\u22123e-07"},
+        {3e-7, 0.1, RG_UNIT_PLAIN, "0.00 ± 0.10"},
         {NAN, NAN, RG_UNIT_PLAIN, RG_DASH},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {

@@ -44,8 +44,8 @@ static void write_statement(const char *path, const char *statement) {
 }
 
 static bool has_note(const RgTournament *t, const char *part) {
-    for (int i = 0; i < t->note_count; i++)
-        if (strstr(t->notes[i], part))
+    for (int i = 0; i < t->notes.count; i++)
+        if (strstr(t->notes.at[i], part))
             return true;
     return false;
 }

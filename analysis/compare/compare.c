@@ -145,13 +145,30 @@ static RgStatus choose_metric(const RgResults *results, const RgCompareOptions *
     return rg_results_item_metric(results, *metric, error);
 }
 
+/* The group; a label that was swept is refused with the suggestion to compare by cells. */
+static RgStatus find_group(const RgResults *results, const char *name, const RgGroup **group,
+                           RgError *error) {
+    RgError reason = {0};
+    int settings = 0;
+    RgStatus status = rg_results_group(results, name, group, &reason);
+    for (int i = 0; i < results->group_count; i++)
+        settings += strcmp(results->groups[i].label, name) == 0;
+    if (status == RG_OK)
+        return RG_OK;
+    char *list = settings > 1 ? rg_swept_list(results) : NULL;
+    rg_fail(error, status, "%s%s%s%s", reason.text, list ? "; --by " : "", list ? list : "",
+            list ? " compares within each cell" : "");
+    free(list);
+    return status;
+}
+
 RgStatus rg_comparison_make(const RgResults *results, const RgCompareOptions *options,
                             RgComparison *comparison, RgError *error) {
     const RgGroup *a, *b;
     const char *metric;
     bool win;
-    RG_TRY(rg_results_group(results, options->a, &a, error));
-    RG_TRY(rg_results_group(results, options->b, &b, error));
+    RG_TRY(find_group(results, options->a, &a, error));
+    RG_TRY(find_group(results, options->b, &b, error));
     if (a == b)
         return rg_fail(error, RG_E_USAGE,
                        "\"%s\" cannot be compared with itself: expected the labels of two methods",
@@ -169,21 +186,16 @@ RgStatus rg_comparison_make(const RgResults *results, const RgCompareOptions *op
 
 /* ---- a family ---- */
 
-static void add_note(RgFamily *family, char *note) {
-    family->notes =
-        rg_reallocate(family->notes, (size_t)family->note_count + 1, sizeof *family->notes);
-    family->notes[family->note_count++] = note;
-}
-
 static void add_pair(const RgResults *results, const RgGroup *a, const RgGroup *b,
                      const char *metric, bool win, RgFamily *family) {
     RgComparison *c = &family->comparisons[family->count];
     if (rg_comparison_of_groups(results, a, b, metric, win, c))
         family->count++;
     else
-        add_note(family, rg_string_format("Left out: %s and %s, which share no finished seed and "
-                                          "prompt with \"%s\".",
-                                          a->name, b->name, metric));
+        rg_notes_add(&family->notes,
+                     rg_string_format("Left out: %s and %s, which share no finished seed and "
+                                      "prompt with \"%s\".",
+                                      a->name, b->name, metric));
 }
 
 /* A note from the comparison with the fewest seeds. */
@@ -191,18 +203,21 @@ static void note_seeds(RgFamily *family) {
     int64_t least = RG_SEEDS_TO_COMPARE;
     for (int i = 0; i < family->count; i++)
         least = family->comparisons[i].seeds < least ? family->comparisons[i].seeds : least;
-    char *few = rg_few_seeds(least);
-    if (few)
-        add_note(family, few);
+    rg_notes_add(&family->notes, rg_few_seeds(least));
 }
 
-static void adjust(RgFamily *family) {
-    double *p = rg_allocate(2 * (size_t)family->count, sizeof *p);
-    for (int i = 0; i < family->count; i++)
-        p[i] = family->comparisons[i].estimate.p_value;
-    rg_holm(p, family->count, p + family->count);
-    for (int i = 0; i < family->count; i++)
-        family->comparisons[i].adjusted_p = p[family->count + i];
+void rg_families_adjust(RgFamily *families, int count) {
+    int64_t tests = 0, test = 0;
+    for (int i = 0; i < count; i++)
+        tests += families[i].count;
+    double *p = rg_allocate(2 * tests, sizeof *p);
+    for (int i = 0; i < count; i++)
+        for (int k = 0; k < families[i].count; k++)
+            p[test++] = families[i].comparisons[k].estimate.p_value;
+    rg_holm(p, tests, p + tests);
+    for (int i = 0; i < count; i++)
+        for (int k = 0; k < families[i].count; k++)
+            families[i].comparisons[k].adjusted_p = p[test++];
     free(p);
 }
 
@@ -213,7 +228,7 @@ RgStatus rg_family_make(const RgResults *results, const RgCompareOptions *option
     bool win;
     int count = results->group_count;
     if (options->against)
-        RG_TRY(rg_results_group(results, options->against, &against, error));
+        RG_TRY(find_group(results, options->against, &against, error));
     RG_TRY(choose_metric(results, options, &win, &metric, error));
     *family = (RgFamily){0};
     family->comparisons = rg_allocate(count * count, sizeof *family->comparisons);
@@ -221,11 +236,9 @@ RgStatus rg_family_make(const RgResults *results, const RgCompareOptions *option
         for (int j = 0; j < count; j++)
             if (against ? &groups[j] == against && i != j : i < j)
                 add_pair(results, &groups[i], &groups[j], metric, win, family);
-    adjust(family);
+    rg_families_adjust(family, 1);
     note_seeds(family);
-    char *left_out = rg_results_left_out(results);
-    if (left_out)
-        add_note(family, left_out);
+    rg_notes_add(&family->notes, rg_results_left_out(results));
     if (family->count > 0)
         return RG_OK;
     rg_family_free(family);
@@ -236,35 +249,84 @@ RgStatus rg_family_make(const RgResults *results, const RgCompareOptions *option
 }
 
 void rg_family_free(RgFamily *family) {
-    for (int i = 0; i < family->note_count; i++)
-        free(family->notes[i]);
-    free(family->notes);
+    rg_notes_free(&family->notes);
     free(family->comparisons);
     *family = (RgFamily){0};
 }
 
+/* ---- by cell ---- */
+
+typedef struct Making {
+    const RgCompareOptions *options;
+    RgFamily *families; /* [cells] */
+} Making;
+
+/* RgCellMake */
+static RgStatus make_family(void *context, const RgResults *results, int cell, RgError *error) {
+    const Making *making = context;
+    const RgCompareOptions *options = making->options;
+    RgFamily *family = &making->families[cell];
+    if (!options->a)
+        return rg_family_make(results, options, family, error);
+    RgComparison comparison;
+    RG_TRY(rg_comparison_make(results, options, &comparison, error));
+    family->comparisons = rg_allocate(1, sizeof comparison);
+    family->comparisons[family->count++] = comparison;
+    note_seeds(family);
+    rg_notes_add(&family->notes, rg_results_left_out(results));
+    return RG_OK;
+}
+
+/* One family for each cell, adjusted together. */
+static RgStatus compare_cells(const RgResults *results, const RgSweptCells *cells,
+                              const RgCompareOptions *options, RgError *error) {
+    RgFamily *families = rg_allocate(cells->count, sizeof *families);
+    RgNotes *failed = rg_allocate(cells->count, sizeof *failed);
+    Making making = {options, families};
+    RgStatus status = rg_make_cells(cells, make_family, &making, failed, error);
+    status = rg_results_status(results, status, error);
+    for (int i = 0; i < cells->count; i++) {
+        if (status == RG_OK && failed[i].count == 0)
+            rg_notes_add(&families[i].notes, rg_by_suggestion(results, &options->by));
+        else if (status == RG_OK)
+            rg_notes_add(&families[i].notes, rg_string_copy(failed[i].at[0]));
+        rg_notes_free(&failed[i]);
+    }
+    free(failed);
+    if (status == RG_OK) {
+        rg_families_adjust(families, cells->count);
+        rg_families_write(cells, families, options);
+    }
+    for (int i = 0; i < cells->count; i++)
+        rg_family_free(&families[i]);
+    free(families);
+    return status;
+}
+
 /* ---- the command ---- */
+
+static RgStatus compare_two(const RgResults *results, const RgCompareOptions *options,
+                            RgError *error) {
+    RgComparison comparison;
+    RgStatus status = rg_comparison_make(results, options, &comparison, error);
+    status = rg_results_status(results, status, error);
+    if (status == RG_OK)
+        rg_comparison_write(results, &comparison, options);
+    return status;
+}
 
 RgStatus rg_compare(const RgCompareOptions *options, RgError *error) {
     RgResults *results = NULL;
+    RgSweptCells *cells = NULL;
     RG_TRY(rg_results_open(options->store, &options->choice, &results, error));
-    RgStatus status;
-    if (options->a) {
-        RgComparison comparison;
-        status = rg_comparison_make(results, options, &comparison, error);
-        status = rg_results_status(results, status, error);
-        if (status == RG_OK)
-            rg_comparison_write(results, &comparison, options);
-    } else {
-        RgFamily family = {0};
-        status = rg_family_make(results, options, &family, error);
-        status = rg_results_status(results, status, error);
-        if (status == RG_OK)
-            rg_family_write(&family, options);
-        rg_family_free(&family);
-    }
+    RgStatus status = rg_swept_cells_create(results, &options->by, &cells, error);
+    if (status == RG_OK)
+        status = options->a && options->by.count == 0
+                     ? compare_two(results, options, error)
+                     : compare_cells(results, cells, options, error);
     if (status == RG_OK && (fflush(options->out) != 0 || ferror(options->out)))
         status = rg_fail(error, RG_E_FILE, "cannot write the comparison: the output failed");
+    rg_swept_cells_destroy(cells);
     rg_results_close(results);
     return status;
 }

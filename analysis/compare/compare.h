@@ -4,6 +4,7 @@
 #ifndef RG_ANALYSIS_COMPARE_COMPARE_H
 #define RG_ANALYSIS_COMPARE_COMPARE_H
 
+#include "analysis/compare/by_cell.h"
 #include "analysis/compare/table.h"
 #include "analysis/statistics/statistics.h"
 #include "analysis/store/query.h"
@@ -13,6 +14,7 @@
 typedef struct RgCompareOptions {
     const char *store;   /* path */
     RgChoice choice;     /* of its trials */
+    RgBy by;             /* compare within each cell of these swept options */
     const char *a, *b;   /* labels, with swept values if rows differ in them; NULL: a family of
                             comparisons */
     const char *against; /* for a family: each method against this one; NULL: all pairs */
@@ -80,8 +82,7 @@ RgStatus rg_results_item_metric(const RgResults *results, const char *name, RgEr
 typedef struct RgFamily {
     RgComparison *comparisons;
     int count;
-    char **notes; /* sentences printed below it */
-    int note_count;
+    RgNotes notes; /* sentences printed below it */
 } RgFamily;
 
 /* All methods against options->against, or all pairs. A note lists pairs that share nothing;
@@ -90,8 +91,13 @@ RgStatus rg_family_make(const RgResults *results, const RgCompareOptions *option
                         RgError *error);
 void rg_family_free(RgFamily *family);
 
+/* Adjust the p-values of several families [count] as one. */
+void rg_families_adjust(RgFamily *families, int count);
+
 void rg_comparison_write(const RgResults *results, const RgComparison *comparison,
                          const RgCompareOptions *options);
-void rg_family_write(const RgFamily *family, const RgCompareOptions *options);
+/* The families of all cells [cells->count], adjusted together. */
+void rg_families_write(const RgSweptCells *cells, const RgFamily *families,
+                       const RgCompareOptions *options);
 
 #endif

@@ -23,10 +23,12 @@ static const char *null_text(const RgComparison *c) {
     return c->win ? "50 %" : "0";
 }
 
-static RgRecords *make_records(const RgComparison *comparisons, int count) {
-    RgRecords *records = rg_records_create();
-    for (int i = 0; i < count; i++) {
-        const RgComparison *c = &comparisons[i];
+/* With the values of cell `cell`. */
+static void add_records(RgRecords *records, const RgSweptCells *cells, int cell,
+                        const RgFamily *family) {
+    for (int i = 0; i < family->count; i++) {
+        const RgComparison *c = &family->comparisons[i];
+        rg_cell_record(records, cells, cell);
         rg_record_text(records, "a", c->a->name);
         rg_record_text(records, "b", c->b->name);
         rg_record_text(records, "metric", c->metric);
@@ -46,7 +48,6 @@ static RgRecords *make_records(const RgComparison *comparisons, int count) {
         rg_record_interval(records, "improvement", c->improvement.interval);
         rg_record_end(records);
     }
-    return records;
 }
 
 /* ---- one comparison ---- */
@@ -118,63 +119,101 @@ static RgGrid make_grid(const RgFamily *family) {
     return grid;
 }
 
-void rg_family_write(const RgFamily *family, const RgCompareOptions *options) {
-    if (rg_table_format_is_raw(options->format)) {
-        RgRecords *records = make_records(family->comparisons, family->count);
-        rg_records_write(records, family->notes, family->note_count, options->format, options->out);
-        rg_records_destroy(records);
-        return;
-    }
-    RgGrid grid = make_grid(family);
+static void write_records(const RgSweptCells *cells, const RgFamily *families, const RgNotes *notes,
+                          const RgCompareOptions *options) {
+    RgRecords *records = rg_records_create();
+    for (int i = 0; i < cells->count; i++)
+        add_records(records, cells, i, &families[i]);
+    rg_records_write(records, notes->at, notes->count, options->format, options->out);
+    rg_records_destroy(records);
+}
+
+/* What the columns mean; `c` is any of the comparisons. */
+static void write_definitions(const RgComparison *c, int count, int cells,
+                              const RgCompareOptions *options) {
     char *method =
         rg_string_format("[low, high] is a 95 %% interval and p two-sided against %s: "
                          "Student's t over %s, paired.%s",
-                         null_text(&family->comparisons[0]), sources(&family->comparisons[0]),
-                         family->comparisons[0].win ? " A tie counts as half a win." : "");
-    char *holm = rg_string_format("p, Holm: adjusted for %d comparison%s by the step-down "
+                         null_text(c), sources(c), c->win ? " A tie counts as half a win." : "");
+    char *of_cells = cells > 1 ? rg_string_format(" of all %d cells together", cells) : NULL;
+    char *holm = rg_string_format("p, Holm: adjusted for %d comparison%s%s by the step-down "
                                   "correction of Holm (1979).",
-                                  family->count, family->count == 1 ? "" : "s");
-    char *outcomes = rg_string_format(
-        "W / T / L: how often A's %s is larger than B's, the same, and "
-        "smaller, of all seeds and %s.",
-        family->comparisons[0].metric,
-        family->comparisons[0].own_items ? "their contexts or episodes" : "prompts");
+                                  count, count == 1 ? "" : "s", of_cells ? of_cells : "");
+    char *outcomes =
+        rg_string_format("W / T / L: how often A's %s is larger than B's, the same, and "
+                         "smaller, of all seeds and %s.",
+                         c->metric, c->own_items ? "their contexts or episodes" : "prompts");
     char improvement[] = "Seed of A above B: the share of all pairs of a seed of A and a seed of B "
                          "in which A's has the larger mean (the probability of improvement).";
     char *sentences[] = {method, holm, outcomes, improvement};
-    rg_grid_write(&grid, options->format, options->out);
     rg_notes_write(sentences, 4, options->format, options->out);
-    for (int i = 0; i < family->note_count; i++)
-        rg_note_write(family->notes[i], options->format, options->out);
-    rg_grid_free(&grid);
     free(method);
+    free(of_cells);
     free(holm);
     free(outcomes);
+}
+
+static void write_grids(const RgSweptCells *cells, const RgFamily *families, const RgNotes *notes,
+                        const RgCompareOptions *options) {
+    const RgComparison *any = NULL;
+    int count = 0, compared = 0;
+    for (int i = 0; i < cells->count; i++) {
+        if (families[i].count == 0)
+            continue;
+        RgGrid grid = make_grid(&families[i]);
+        rg_cell_heading_write(cells, i, options->format, options->out);
+        rg_grid_write(&grid, options->format, options->out);
+        rg_grid_free(&grid);
+        any = families[i].comparisons;
+        count += families[i].count;
+        compared++;
+    }
+    if (any)
+        write_definitions(any, count, compared, options);
+    for (int i = 0; i < notes->count; i++)
+        rg_note_write(notes->at[i], options->format, options->out);
+}
+
+void rg_families_write(const RgSweptCells *cells, const RgFamily *families,
+                       const RgCompareOptions *options) {
+    RgNotes *of = rg_allocate(cells->count, sizeof *of);
+    for (int i = 0; i < cells->count; i++)
+        of[i] = families[i].notes;
+    RgNotes notes = rg_notes_of_cells(cells, of);
+    if (rg_table_format_is_raw(options->format))
+        write_records(cells, families, &notes, options);
+    else
+        write_grids(cells, families, &notes, options);
+    rg_notes_free(&notes);
+    free(of);
+}
+
+static void write_object(const RgSweptCells *whole, const RgFamily *family, FILE *out) {
+    RgRecords *records = rg_records_create();
+    add_records(records, whole, 0, family);
+    json_t *rows = rg_records_json(records);
+    rg_json_write(json_incref(json_array_get(rows, 0)), out);
+    json_decref(rows);
+    rg_records_destroy(records);
 }
 
 void rg_comparison_write(const RgResults *results, const RgComparison *comparison,
                          const RgCompareOptions *options) {
     RgComparison alone = *comparison;
-    char *notes[2], *few = rg_few_seeds(alone.seeds), *left_out = rg_results_left_out(results);
-    RgFamily family = {.comparisons = &alone, .count = 1, .notes = notes};
-    if (few)
-        notes[family.note_count++] = few;
-    if (left_out)
-        notes[family.note_count++] = left_out;
-    alone.adjusted_p = alone.estimate.p_value; /* a family of one */
+    RgSweptCell cell = {.name = ""};
+    const RgSweptCells whole = {.at = &cell, .count = 1};
+    RgFamily family = {.comparisons = &alone, .count = 1};
+    rg_notes_add(&family.notes, rg_few_seeds(alone.seeds));
+    rg_notes_add(&family.notes, rg_results_left_out(results));
     if (options->format == RG_TABLE_TEXT) {
         write_sentences(comparison, options->out);
-        for (int i = 0; i < family.note_count; i++)
-            fprintf(options->out, "%s\n", notes[i]);
+        for (int i = 0; i < family.notes.count; i++)
+            fprintf(options->out, "%s\n", family.notes.at[i]);
     } else if (options->format == RG_TABLE_JSON) {
-        RgRecords *records = make_records(comparison, 1);
-        json_t *rows = rg_records_json(records);
-        rg_json_write(json_incref(json_array_get(rows, 0)), options->out);
-        json_decref(rows);
-        rg_records_destroy(records);
+        write_object(&whole, &family, options->out);
     } else {
-        rg_family_write(&family, options);
+        alone.adjusted_p = alone.estimate.p_value; /* a family of one */
+        rg_families_write(&whole, &family, options);
     }
-    free(few);
-    free(left_out);
+    rg_notes_free(&family.notes);
 }

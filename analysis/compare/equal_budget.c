@@ -192,11 +192,12 @@ void rg_budget_destroy(RgBudget *budget) {
 
 /* ---- writing ---- */
 
-static RgRecords *make_records(const RgBudget *budget) {
-    RgRecords *records = rg_records_create();
+static void add_records(RgRecords *records, const RgSweptCells *cells, int of_cell,
+                        const RgBudget *budget) {
     for (int row = 0; row < budget->row_count; row++)
         for (int64_t p = 0; p < budget->points; p++) {
             const RgMean *cell = &budget->cells[row * budget->points + p];
+            rg_cell_record(records, cells, of_cell);
             rg_record_text(records, "method", budget->rows[row]->name);
             rg_record_number(records, budget->cost.name, budget->spent[p]);
             rg_record_number(records, "seeds", (double)cell->summary.count);
@@ -204,7 +205,6 @@ static RgRecords *make_records(const RgBudget *budget) {
             rg_record_interval(records, budget->metric.name, cell->interval);
             rg_record_end(records);
         }
-    return records;
 }
 
 /* A row for each method, a column for each point. */
@@ -260,53 +260,94 @@ static char *few_seeds(const RgBudget *budget) {
     return rg_few_seeds(least);
 }
 
-void rg_budget_write(const RgBudget *budget, RgTableFormat format, FILE *out) {
-    char *notes[5], *left = left_out(budget), *few = few_seeds(budget);
-    char *gaps = rg_results_gaps(budget->results);
-    char *others = rg_results_left_out(budget->results);
-    int count = 1;
-    notes[0] =
-        rg_string_format("The evaluations of each trial are interpolated linearly and read at "
-                         "equal %s, within the range that all trials cover; mean over seeds ± "
-                         "standard error, [low, high] a 95 %% interval over %s.",
-                         budget->cost.name, rg_results_sources(budget->results));
-    if (left)
-        notes[count++] = left;
-    if (few)
-        notes[count++] = few;
-    if (gaps)
-        notes[count++] = gaps;
-    if (others)
-        notes[count++] = others;
-    if (rg_table_format_is_raw(format)) {
-        RgRecords *records = make_records(budget);
-        rg_records_write(records, notes, count, format, out);
-        rg_records_destroy(records);
-    } else {
-        RgGrid grid = make_grid(budget);
+static void add_notes(RgNotes *notes, const RgBudget *budget) {
+    rg_notes_add(
+        notes, rg_string_format("The evaluations of each trial are interpolated linearly and read "
+                                "at equal %s, within the range that all trials cover; mean over "
+                                "seeds ± standard error, [low, high] a 95 %% interval over %s.",
+                                budget->cost.name, rg_results_sources(budget->results)));
+    rg_notes_add(notes, left_out(budget));
+    rg_notes_add(notes, few_seeds(budget));
+    rg_notes_add(notes, rg_results_gaps(budget->results));
+    rg_notes_add(notes, rg_results_left_out(budget->results));
+}
+
+static void write_grids(const RgSweptCells *cells, RgBudget *const *budgets, RgTableFormat format,
+                        FILE *out) {
+    for (int i = 0; i < cells->count; i++) {
+        if (!budgets[i])
+            continue;
+        RgGrid grid = make_grid(budgets[i]);
+        rg_cell_heading_write(cells, i, format, out);
         rg_grid_write(&grid, format, out);
-        rg_notes_write(notes, count, format, out);
         rg_grid_free(&grid);
     }
-    for (int i = 0; i < count; i++)
-        free(notes[i]);
+}
+
+/* With all notes of each cell. */
+static void write_cells(const RgSweptCells *cells, RgBudget *const *budgets, const RgNotes *notes,
+                        RgTableFormat format, FILE *out) {
+    RgNotes all = rg_notes_of_cells(cells, notes);
+    if (rg_table_format_is_raw(format)) {
+        RgRecords *records = rg_records_create();
+        for (int i = 0; i < cells->count; i++)
+            if (budgets[i])
+                add_records(records, cells, i, budgets[i]);
+        rg_records_write(records, all.at, all.count, format, out);
+        rg_records_destroy(records);
+    } else {
+        write_grids(cells, budgets, format, out);
+        rg_notes_write(all.at, all.count, format, out);
+    }
+    rg_notes_free(&all);
+}
+
+/* ---- the command ---- */
+
+typedef struct Making {
+    const RgEqualBudgetOptions *options;
+    RgBudget **budgets; /* [cells] */
+} Making;
+
+/* RgCellMake */
+static RgStatus make_budget(void *context, const RgResults *results, int cell, RgError *error) {
+    const Making *making = context;
+    const RgEqualBudgetOptions *o = making->options;
+    return rg_budget_create(results, o->x ? o->x : "flops", o->y ? o->y : "reward",
+                            o->points > 0 ? o->points : 5, &making->budgets[cell], error);
+}
+
+static RgStatus write_all(const RgResults *results, const RgSweptCells *cells,
+                          const RgEqualBudgetOptions *options, RgError *error) {
+    RgBudget **budgets = rg_allocate(cells->count, sizeof(RgBudget *));
+    RgNotes *notes = rg_allocate(cells->count, sizeof *notes);
+    Making making = {options, budgets};
+    RgStatus status = rg_make_cells(cells, make_budget, &making, notes, error);
+    status = rg_results_status(results, status, error);
+    for (int i = 0; i < cells->count; i++)
+        if (budgets[i])
+            add_notes(&notes[i], budgets[i]);
+    if (status == RG_OK)
+        write_cells(cells, budgets, notes, options->format, options->out);
+    for (int i = 0; i < cells->count; i++) {
+        rg_budget_destroy(budgets[i]);
+        rg_notes_free(&notes[i]);
+    }
+    free(notes);
+    free(budgets);
+    return status;
 }
 
 RgStatus rg_budget(const RgEqualBudgetOptions *options, RgError *error) {
     RgResults *results;
-    RgBudget *budget = NULL;
+    RgSweptCells *cells = NULL;
     RG_TRY(rg_results_open(options->store, &options->choice, &results, error));
-    RgStatus status = rg_budget_create(results, options->x ? options->x : "flops",
-                                       options->y ? options->y : "reward",
-                                       options->points > 0 ? options->points : 5, &budget, error);
-    status = rg_results_status(results, status, error);
-    if (status == RG_OK) {
-        RG_ASSERT(budget && budget->spent);
-        rg_budget_write(budget, options->format, options->out);
-        if (fflush(options->out) != 0 || ferror(options->out))
-            status = rg_fail(error, RG_E_FILE, "cannot write the budgets: the output failed");
-    }
-    rg_budget_destroy(budget);
+    RgStatus status = rg_swept_cells_create(results, &options->by, &cells, error);
+    if (status == RG_OK)
+        status = write_all(results, cells, options, error);
+    if (status == RG_OK && (fflush(options->out) != 0 || ferror(options->out)))
+        status = rg_fail(error, RG_E_FILE, "cannot write the budgets: the output failed");
+    rg_swept_cells_destroy(cells);
     rg_results_close(results);
     return status;
 }

@@ -5,6 +5,7 @@
 #ifndef RG_ANALYSIS_COMPARE_EQUAL_BUDGET_H
 #define RG_ANALYSIS_COMPARE_EQUAL_BUDGET_H
 
+#include "analysis/compare/by_cell.h"
 #include "analysis/compare/mean.h"
 #include "analysis/compare/table.h"
 
@@ -29,11 +30,11 @@ typedef struct RgBudget {
 RgStatus rg_budget_create(const RgResults *results, const char *cost, const char *metric,
                           int64_t points, RgBudget **budget, RgError *error);
 void rg_budget_destroy(RgBudget *budget);
-void rg_budget_write(const RgBudget *budget, RgTableFormat format, FILE *out);
 
 typedef struct RgEqualBudgetOptions {
     const char *store; /* path */
     RgChoice choice;   /* of its trials */
+    RgBy by;           /* within each cell of these swept options */
     const char *x, *y; /* cost and metric; NULL: "flops" and "reward" */
     int64_t points;    /* 0: 5 */
     RgTableFormat format;

@@ -68,11 +68,26 @@ static void trim_zeros(char *number) {
         end[-1] = '\0';
 }
 
+/* A number that six decimals would show as zeros. */
+static bool is_tiny(double value, double standard_error) {
+    return value != 0 && fabs(value) < 5e-6 && !(standard_error >= 5e-6);
+}
+
+/* "4.4e-13 ± 1.9e-13" */
+static char *tiny_text(double value, double standard_error) {
+    const char *minus = value < 0 ? "\u2212" : "";
+    return isnan(standard_error) || standard_error == 0
+               ? rg_string_format("%s%.4g", minus, fabs(value))
+               : rg_string_format("%s%.2g ± %.2g", minus, fabs(value), standard_error);
+}
+
 char *rg_format_value(double value, double standard_error, RgUnit unit) {
     if (isnan(value))
         return rg_string_copy(RG_DASH);
     if (isinf(value))
         return rg_string_copy(value > 0 ? "\u221e" : "\u2212\u221e");
+    if (unit == RG_UNIT_PLAIN && is_tiny(value, standard_error))
+        return tiny_text(value, standard_error);
     Scale scale = scale_of(value, unit);
     value /= scale.factor;
     standard_error /= scale.factor;

@@ -14,7 +14,8 @@
 
 /* "0.612 ± 0.014": digits to two significant ones of the standard error, in the format of the unit:
  * percent with one decimal and without the sign, counts with k, M, G, T, P. Four significant digits
- * without a standard error (NaN or 0, or far below the digits of a count). NaN: a dash.
+ * without a standard error (NaN or 0, or far below the digits of a count). What six decimals would
+ * show as zeros has an exponent: "4.4e-13 ± 1.9e-13". NaN: a dash.
  * malloc'd. */
 char *rg_format_value(double value, double standard_error, RgUnit unit);
 

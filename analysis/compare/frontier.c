@@ -91,10 +91,11 @@ void rg_frontier_destroy(RgFrontier *frontier) {
 
 /* ---- writing ---- */
 
-static RgRecords *make_records(const RgFrontier *frontier) {
-    RgRecords *records = rg_records_create();
+static void add_records(RgRecords *records, const RgSweptCells *cells, int cell,
+                        const RgFrontier *frontier) {
     for (int64_t i = 0; i < frontier->count; i++) {
         const RgFrontierPoint *p = &frontier->points[i];
+        rg_cell_record(records, cells, cell);
         rg_record_text(records, "method", p->group->name);
         rg_record_number(records, "step", (double)p->step);
         rg_record_number(records, "seeds", (double)p->y.summary.count);
@@ -106,7 +107,6 @@ static RgRecords *make_records(const RgFrontier *frontier) {
         rg_record_number(records, "optimal", p->optimal);
         rg_record_end(records);
     }
-    return records;
 }
 
 static RgGrid make_grid(const RgFrontier *frontier) {
@@ -142,46 +142,92 @@ static char *few_seeds(const RgFrontier *frontier) {
     return rg_few_seeds(least);
 }
 
-void rg_frontier_write(const RgFrontier *frontier, RgTableFormat format, FILE *out) {
-    char *notes[3], *few = few_seeds(frontier);
-    char *left_out = rg_results_left_out(frontier->results);
-    int count = 1;
-    notes[0] = rg_string_format(
-        "Means over seeds at each evaluation, ± standard error, [low, high] a 95 %% interval over "
-        "%s. Optimal: no other point has less %s and no less %s, or more %s and no more %s.",
-        rg_results_sources(frontier->results), frontier->x.name, frontier->y.name, frontier->y.name,
-        frontier->x.name);
-    if (few)
-        notes[count++] = few;
-    if (left_out)
-        notes[count++] = left_out;
-    if (rg_table_format_is_raw(format)) {
-        RgRecords *records = make_records(frontier);
-        rg_records_write(records, notes, count, format, out);
-        rg_records_destroy(records);
-    } else {
-        RgGrid grid = make_grid(frontier);
+static void add_notes(RgNotes *notes, const RgFrontier *frontier) {
+    rg_notes_add(notes, rg_string_format("Means over seeds at each evaluation, ± standard error, "
+                                         "[low, high] a 95 %% interval over %s. Optimal: no other "
+                                         "point has less %s and no less %s, or more %s and no more "
+                                         "%s.",
+                                         rg_results_sources(frontier->results), frontier->x.name,
+                                         frontier->y.name, frontier->y.name, frontier->x.name));
+    rg_notes_add(notes, few_seeds(frontier));
+    rg_notes_add(notes, rg_results_left_out(frontier->results));
+}
+
+static void write_grids(const RgSweptCells *cells, RgFrontier *const *frontiers,
+                        RgTableFormat format, FILE *out) {
+    for (int i = 0; i < cells->count; i++) {
+        if (!frontiers[i])
+            continue;
+        RgGrid grid = make_grid(frontiers[i]);
+        rg_cell_heading_write(cells, i, format, out);
         rg_grid_write(&grid, format, out);
-        rg_notes_write(notes, count, format, out);
         rg_grid_free(&grid);
     }
-    for (int i = 0; i < count; i++)
-        free(notes[i]);
+}
+
+/* With all notes of each cell. */
+static void write_cells(const RgSweptCells *cells, RgFrontier *const *frontiers,
+                        const RgNotes *notes, RgTableFormat format, FILE *out) {
+    RgNotes all = rg_notes_of_cells(cells, notes);
+    if (rg_table_format_is_raw(format)) {
+        RgRecords *records = rg_records_create();
+        for (int i = 0; i < cells->count; i++)
+            if (frontiers[i])
+                add_records(records, cells, i, frontiers[i]);
+        rg_records_write(records, all.at, all.count, format, out);
+        rg_records_destroy(records);
+    } else {
+        write_grids(cells, frontiers, format, out);
+        rg_notes_write(all.at, all.count, format, out);
+    }
+    rg_notes_free(&all);
+}
+
+/* ---- the command ---- */
+
+typedef struct Making {
+    const RgFrontierOptions *options;
+    RgFrontier **frontiers; /* [cells] */
+} Making;
+
+/* RgCellMake */
+static RgStatus make_frontier(void *context, const RgResults *results, int cell, RgError *error) {
+    const Making *making = context;
+    return rg_frontier_create(results, making->options->x, making->options->y,
+                              &making->frontiers[cell], error);
+}
+
+static RgStatus write_all(const RgResults *results, const RgSweptCells *cells,
+                          const RgFrontierOptions *options, RgError *error) {
+    RgFrontier **frontiers = rg_allocate(cells->count, sizeof(RgFrontier *));
+    RgNotes *notes = rg_allocate(cells->count, sizeof *notes);
+    Making making = {options, frontiers};
+    RgStatus status = rg_make_cells(cells, make_frontier, &making, notes, error);
+    status = rg_results_status(results, status, error);
+    for (int i = 0; i < cells->count; i++)
+        if (frontiers[i])
+            add_notes(&notes[i], frontiers[i]);
+    if (status == RG_OK)
+        write_cells(cells, frontiers, notes, options->format, options->out);
+    for (int i = 0; i < cells->count; i++) {
+        rg_frontier_destroy(frontiers[i]);
+        rg_notes_free(&notes[i]);
+    }
+    free(notes);
+    free(frontiers);
+    return status;
 }
 
 RgStatus rg_frontier(const RgFrontierOptions *options, RgError *error) {
     RgResults *results;
-    RgFrontier *frontier = NULL;
+    RgSweptCells *cells = NULL;
     RG_TRY(rg_results_open(options->store, &options->choice, &results, error));
-    RgStatus status = rg_frontier_create(results, options->x, options->y, &frontier, error);
-    status = rg_results_status(results, status, error);
-    if (status == RG_OK) {
-        RG_ASSERT(frontier);
-        rg_frontier_write(frontier, options->format, options->out);
-        if (fflush(options->out) != 0 || ferror(options->out))
-            status = rg_fail(error, RG_E_FILE, "cannot write the frontier: the output failed");
-    }
-    rg_frontier_destroy(frontier);
+    RgStatus status = rg_swept_cells_create(results, &options->by, &cells, error);
+    if (status == RG_OK)
+        status = write_all(results, cells, options, error);
+    if (status == RG_OK && (fflush(options->out) != 0 || ferror(options->out)))
+        status = rg_fail(error, RG_E_FILE, "cannot write the frontier: the output failed");
+    rg_swept_cells_destroy(cells);
     rg_results_close(results);
     return status;
 }

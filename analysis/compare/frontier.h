@@ -5,6 +5,7 @@
 #ifndef RG_ANALYSIS_COMPARE_FRONTIER_H
 #define RG_ANALYSIS_COMPARE_FRONTIER_H
 
+#include "analysis/compare/by_cell.h"
 #include "analysis/compare/mean.h"
 #include "analysis/compare/table.h"
 
@@ -31,11 +32,11 @@ void rg_pareto(const double *x, const double *y, int64_t count, bool *optimal);
 RgStatus rg_frontier_create(const RgResults *results, const char *x, const char *y,
                             RgFrontier **frontier, RgError *error);
 void rg_frontier_destroy(RgFrontier *frontier);
-void rg_frontier_write(const RgFrontier *frontier, RgTableFormat format, FILE *out);
 
 typedef struct RgFrontierOptions {
     const char *store; /* path */
     RgChoice choice;   /* of its trials */
+    RgBy by;           /* one frontier for each cell of these swept options */
     const char *x, *y; /* NULL: "kl" and "reward" */
     RgTableFormat format;
     FILE *out;

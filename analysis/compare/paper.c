@@ -1,123 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /* Reported figures next to an experiment's own, independent of where they come from. */
-#include "analysis/compare/paper.h"
+#include "analysis/compare/paper_parts.h"
 
 #include "analysis/compare/format.h"
 #include "analysis/compare/mean.h"
-#include "core/suggest.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-
-static bool meets(const RgGroup *group, const RgReported *reported) {
-    for (int i = 0; i < reported->conditions; i++) {
-        bool met = false;
-        for (int k = 0; k < group->swept->count; k++) {
-            const RgField *field = &group->swept->at[k];
-            met |= strcmp(rg_last_part(field->name), reported->where[i].name) == 0 &&
-                   fabs(field->number - reported->where[i].value) <=
-                       1e-9 * fabs(reported->where[i].value);
-        }
-        if (!met)
-            return false;
-    }
-    return true;
-}
-
-static bool is_of_method(const RgGroup *group, const RgReported *reported) {
-    return strcmp(group->label, reported->method) == 0 ||
-           strcmp(group->algorithm, reported->method) == 0;
-}
-
-/* Index of the group with that label, else with that algorithm; else −1. */
-static int group_of(const RgResults *results, const RgReported *reported) {
-    int found = -1;
-    for (int i = results->group_count - 1; i >= 0; i--) {
-        const RgGroup *group = &results->groups[i];
-        bool labelled = strcmp(group->label, reported->method) == 0;
-        bool found_label =
-            found >= 0 && strcmp(results->groups[found].label, reported->method) == 0;
-        if (meets(group, reported) &&
-            (labelled || (!found_label && strcmp(group->algorithm, reported->method) == 0)))
-            found = i;
-    }
-    return found;
-}
-
-/* ---- why a store has no figure ---- */
-
-/* 'no metric "rewardz" in results/x.db; did you mean "reward"?'. malloc'd, as the next two. */
-static char *without_metric(const RgResults *results, const char *name) {
-    const char **names = rg_results_quantities(results);
-    char *why = rg_string_format("no metric \"%s\" in %s%s", name, results->path,
-                                 rg_suggest(name, names).text);
-    free(names);
-    return why;
-}
-
-static char *without_method(const RgResults *results, const char *method) {
-    const char **names = rg_allocate(2 * results->group_count + 1, sizeof *names);
-    for (int i = 0; i < results->group_count; i++) {
-        names[2 * i] = results->groups[i].label;
-        names[2 * i + 1] = results->groups[i].algorithm;
-    }
-    char *why = rg_string_format("no trials of \"%s\" in %s%s", method, results->path,
-                                 rg_suggest(method, names).text);
-    free(names);
-    return why;
-}
-
-/* The suggestion for the first condition on an option that is not swept. */
-static RgSuggestion suggest_option(const RgResults *results, const RgReported *reported) {
-    int count = 0;
-    while (results->swept[count])
-        count++;
-    const char **names = rg_allocate(count + 1, sizeof *names);
-    for (int i = 0; i < count; i++)
-        names[i] = rg_last_part(results->swept[i]);
-    RgSuggestion suggestion = {""};
-    for (int i = 0; i < reported->conditions && !suggestion.text[0]; i++) {
-        const char *nearest = rg_nearest_name(reported->where[i].name, names);
-        if (nearest && strcmp(nearest, reported->where[i].name) != 0)
-            suggestion = rg_suggest_this(nearest);
-    }
-    free(names);
-    return suggestion;
-}
-
-static char *without_conditions(const RgResults *results, const RgReported *reported) {
-    char *where = rg_string_copy("");
-    for (int i = 0; i < reported->conditions; i++) {
-        char *longer = rg_string_format("%s%s%s=%g", where, i ? ", " : "", reported->where[i].name,
-                                        reported->where[i].value);
-        free(where);
-        where = longer;
-    }
-    char *why = rg_string_format("no trials of \"%s\" with %s in %s%s", reported->method, where,
-                                 results->path, suggest_option(results, reported).text);
-    free(where);
-    return why;
-}
-
-/* `group` is that of the figure, or −1. */
-static char *why_missing(const RgResults *results, const RgReported *reported, int group) {
-    bool any = false;
-    RgMeasure measure;
-    for (int i = 0; i < results->group_count; i++)
-        any = any || is_of_method(&results->groups[i], reported);
-    if (!any)
-        return without_method(results, reported->method);
-    if (group < 0)
-        return without_conditions(results, reported);
-    const RgGroup *g = &results->groups[group];
-    if (g->by_status[RG_TRIAL_FAILED] == g->count)
-        return rg_string_format("all trials of \"%s\" in %s failed", g->name, results->path);
-    if (!rg_results_has(results, reported->measure, &measure))
-        return without_metric(results, reported->measure);
-    return rg_string_format("no value of \"%s\" in the trials of \"%s\" in %s", reported->measure,
-                            g->name, results->path);
-}
 
 /* ---- own figures ---- */
 
@@ -167,7 +57,7 @@ static void find_own(const RgResults *results, const RgReported *reported, Own *
     RgError ignored = {0};
     if (!results || !reported->measure[0])
         return;
-    int group = group_of(results, reported);
+    int group = rg_paper_group(results, &reported->of);
     const char *const metrics[] = {reported->measure, NULL};
     if (group >= 0 && rg_table_create(results, metrics, &table, &ignored) == RG_OK) {
         RgCell cell = table->cells[group];
@@ -180,34 +70,18 @@ static void find_own(const RgResults *results, const RgReported *reported, Own *
         rg_table_destroy(table);
     }
     if (isnan(own->mean) && !reported->not_comparable[0])
-        own->missing = why_missing(results, reported, group);
+        own->missing = rg_paper_missing(results, &reported->of, group, reported->measure);
 }
 
-/* The stores of a paper's experiments, open. */
-typedef struct Stores {
-    const RgPaperStore *of;
-    const RgResults *const *results; /* [count] NULL: the store is not there */
-    int64_t count;
-} Stores;
-
-static const RgResults *results_of(const Stores *stores, const RgReported *reported) {
-    for (int64_t i = 0; i < stores->count; i++) {
-        const char *name = stores->of[i].experiment;
-        if (!name || strcmp(name, reported->experiment) == 0 || !reported->experiment[0])
-            return stores->results[i];
-    }
-    return NULL;
-}
-
-static Own own_of(const Stores *stores, const RgReported *reported) {
+static Own own_of(const RgPaperResults *stores, const RgReported *reported) {
     Own own = {rg_string_copy(RG_DASH), NAN, {NAN, NAN}, NULL};
-    find_own(results_of(stores, reported), reported, &own);
+    find_own(rg_paper_results(stores, reported->experiment), reported, &own);
     return own;
 }
 
 /* ---- verdicts ---- */
 
-static const char *const verdict_names[RG_VERDICTS] = {RG_DASH, "agrees", "differs",
+static const char *const verdict_names[RG_VERDICTS] = {RG_DASH, "not run", "agrees", "differs",
                                                        "not comparable"};
 
 RgVerdict rg_reported_verdict(const RgReported *reported, double mean, RgInterval interval) {
@@ -217,8 +91,10 @@ RgVerdict rg_reported_verdict(const RgReported *reported, double mean, RgInterva
         value = reported->exact;
     if (reported->not_comparable[0])
         return RG_VERDICT_NOT_COMPARABLE;
-    if (isnan(reported->tolerance) || isnan(mean) || isnan(value))
+    if (isnan(reported->tolerance) || isnan(value))
         return RG_VERDICT_NONE;
+    if (isnan(mean))
+        return RG_VERDICT_NOT_RUN;
     double half = isnan(interval.low) ? 0 : (interval.high - interval.low) / 2;
     return fabs(mean - value) <= reported->tolerance + half ? RG_VERDICT_AGREES
                                                             : RG_VERDICT_DIFFERS;
@@ -246,7 +122,7 @@ static char *or_dash(const char *text) {
 
 /* Columns `here` and `verdict` are there with results only. verdict_of [figures] and missing
  * [figures], see Own, out. */
-static RgGrid make_grid(const RgPaper *paper, const Stores *stores, RgVerdict *verdict_of,
+static RgGrid make_grid(const RgPaper *paper, const RgPaperResults *stores, RgVerdict *verdict_of,
                         char **missing) {
     bool exact = has_exact(paper), here = stores->count > 0;
     bool verdicts = here && has_verdicts(paper);
@@ -268,7 +144,7 @@ static RgGrid make_grid(const RgPaper *paper, const Stores *stores, RgVerdict *v
         Own own = own_of(stores, r);
         verdict_of[i] = rg_reported_verdict(r, own.mean, own.interval);
         missing[i] = own.missing;
-        *cell++ = rg_string_copy(r->method);
+        *cell++ = rg_string_copy(r->of.method);
         *cell++ = rg_string_copy(r->metric);
         *cell++ = rg_string_copy(r->setting);
         *cell++ = rg_string_copy(r->source);
@@ -328,7 +204,7 @@ static void write_reasons(const RgPaper *paper, const char *heading, RgVerdict v
             seen = verdict_of[k] == verdict && strcmp(of(&paper->figures[k]), of(r)) == 0;
         if (!seen)
             sentence[count] = owned[count] =
-                rg_string_format("%s, %s, %s: %s", r->method, r->metric, r->setting, of(r)),
+                rg_string_format("%s, %s, %s: %s", r->of.method, r->metric, r->setting, of(r)),
             count++;
     }
     write_sentences(notes, heading, sentence);
@@ -350,85 +226,157 @@ static const char *tolerance_of(const RgReported *r) {
     return r->tolerance_reason;
 }
 
-/* The reasons why figures are missing, each once. */
-static void write_missing(const RgPaper *paper, char *const *missing, const Notes *notes) {
-    const char **sentence = rg_allocate(paper->figure_count + 1, sizeof *sentence);
+/* Add to distinct sentences (NULL-terminated); not if it is NULL. */
+static void add_sentence(const char **sentence, const char *text) {
     int64_t count = 0;
-    for (int64_t i = 0; i < paper->figure_count; i++) {
-        bool seen = !missing[i];
-        for (int64_t k = 0; k < count && !seen; k++)
-            seen = strcmp(sentence[k], missing[i]) == 0;
-        if (!seen)
-            sentence[count++] = missing[i];
-    }
+    while (sentence[count])
+        if (!text || strcmp(sentence[count++], text) == 0)
+            return;
+    sentence[count] = text;
+}
+
+/* The reasons why figures are missing, of figures and claims, each once. */
+static void write_missing(const RgPaper *paper, char *const *missing, const RgFoundClaim *found,
+                          const Notes *notes) {
+    const char **sentence =
+        rg_allocate(paper->figure_count + paper->claim_count + 1, sizeof *sentence);
+    for (int64_t i = 0; i < paper->figure_count; i++)
+        add_sentence(sentence, missing[i]);
+    for (int64_t i = 0; i < paper->claim_count; i++)
+        add_sentence(sentence, found[i].missing);
     write_sentences(notes, "Why figures are missing here:", sentence);
     free(sentence);
 }
 
-static void write_notes(const RgPaper *paper, const RgVerdict *verdict_of, char *const *missing,
-                        const Notes *notes) {
-    write_missing(paper, missing, notes);
-    write_reasons(paper, "Why figures differ:", RG_VERDICT_DIFFERS, verdict_of, difference_of,
-                  notes);
-    write_reasons(paper, "Why figures cannot be compared:", RG_VERDICT_NOT_COMPARABLE, verdict_of,
-                  obstacle_of, notes);
-    write_reasons(paper, "Tolerances of figures that agree:", RG_VERDICT_AGREES, verdict_of,
+/* Why claims do not hold, each reason once. */
+static void write_failed(const RgPaper *paper, const RgFoundClaim *found, const Notes *notes) {
+    const char **sentence = rg_allocate(paper->claim_count + 1, sizeof *sentence);
+    char **owned = rg_allocate(paper->claim_count + 1, sizeof *owned);
+    for (int64_t i = 0; i < paper->claim_count; i++) {
+        const RgPaperClaim *claim = &paper->claims[i];
+        if (found[i].verdict != RG_CLAIM_DOES_NOT_HOLD)
+            continue;
+        owned[i] = rg_string_format("%s: %s", claim->claim,
+                                    claim->differs[0] ? claim->differs : "the reason is not known");
+        add_sentence(sentence, owned[i]);
+    }
+    write_sentences(notes, "Why claims do not hold:", sentence);
+    for (int64_t i = 0; i < paper->claim_count; i++)
+        free(owned[i]);
+    free(owned);
+    free(sentence);
+}
+
+/* What the program finds of a paper. */
+typedef struct Found {
+    RgVerdict *verdict_of; /* [figures] */
+    char **missing;        /* [figures] see Own */
+    RgFoundClaim *claims;
+} Found;
+
+static Found find_all(const RgPaper *paper, const RgPaperResults *stores) {
+    return (Found){.verdict_of = rg_allocate(paper->figure_count, sizeof(RgVerdict)),
+                   .missing = rg_allocate(paper->figure_count, sizeof(char *)),
+                   .claims = rg_paper_find_claims(paper, stores)};
+}
+
+static void found_free(const RgPaper *paper, Found *found) {
+    for (int64_t i = 0; i < paper->figure_count; i++)
+        free(found->missing[i]);
+    free(found->missing);
+    free(found->verdict_of);
+    rg_paper_found_free(paper, found->claims);
+}
+
+static void write_notes(const RgPaper *paper, const Found *found, const Notes *notes) {
+    write_missing(paper, found->missing, found->claims, notes);
+    write_reasons(paper, "Why figures differ:", RG_VERDICT_DIFFERS, found->verdict_of,
+                  difference_of, notes);
+    write_failed(paper, found->claims, notes);
+    write_reasons(paper, "Why figures cannot be compared:", RG_VERDICT_NOT_COMPARABLE,
+                  found->verdict_of, obstacle_of, notes);
+    write_reasons(paper, "Tolerances of figures that agree:", RG_VERDICT_AGREES, found->verdict_of,
                   tolerance_of, notes);
     write_sentences(notes, "What differs:", paper->differences);
     write_sentences(notes, "What is not known:", paper->unknown);
 }
 
-static RgStatus check_results(const Stores *stores, RgError *error) {
+static RgStatus check_results(const RgPaperResults *stores, RgError *error) {
     for (int64_t i = 0; i < stores->count; i++)
         if (stores->results[i])
             RG_TRY(rg_results_status(stores->results[i], RG_OK, error));
     return RG_OK;
 }
 
-static void free_missing(const RgPaper *paper, char **missing) {
+static void count_verdicts(const RgPaper *paper, const Found *found, RgPaperVerdicts *verdicts) {
     for (int64_t i = 0; i < paper->figure_count; i++)
-        free(missing[i]);
-    free(missing);
+        verdicts->figures[found->verdict_of[i]]++;
+    for (int64_t i = 0; i < paper->claim_count; i++)
+        verdicts->claims[found->claims[i].verdict]++;
 }
 
-static RgStatus write_paper(const RgPaper *paper, const Stores *stores,
-                            const RgTableOptions *options, int64_t *verdicts, RgError *error) {
-    FILE *out = options->out;
-    RgTableFormat format = options->format;
-    RgVerdict *verdict_of = rg_allocate(paper->figure_count, sizeof *verdict_of);
-    char **missing = rg_allocate(paper->figure_count, sizeof *missing);
-    RgGrid grid = make_grid(paper, stores, verdict_of, missing);
-    RgStatus status = check_results(stores, error);
-    for (int64_t i = 0; verdicts && i < paper->figure_count; i++)
-        verdicts[verdict_of[i]]++;
-    if (status == RG_OK && !rg_table_format_is_raw(format)) {
-        fputs(format == RG_TABLE_LATEX ? "% " : "", out);
-        rg_write_line(out, paper->title);
-        fputs(" (", out);
-        rg_write_line(out, paper->reference);
-        fputs(")\n\n", out);
+static void write_title(const RgPaper *paper, RgTableFormat format, FILE *out) {
+    fputs(format == RG_TABLE_LATEX ? "% " : "", out);
+    rg_write_line(out, paper->title);
+    fputs(" (", out);
+    rg_write_line(out, paper->reference);
+    fputs(")\n\n", out);
+}
+
+static void write_claims(const RgPaper *paper, const Found *found, bool here, RgTableFormat format,
+                         FILE *out) {
+    if (rg_table_format_is_raw(format)) {
+        RgRecords *records = rg_paper_claims_records(paper, found->claims);
+        rg_records_write(records, NULL, 0, format, out);
+        rg_records_destroy(records);
+        return;
     }
-    if (status == RG_OK)
-        rg_grid_write(&grid, format, out);
-    if (status == RG_OK && !rg_table_format_is_raw(format))
-        write_notes(paper, verdict_of, missing, &(const Notes){print_sentences, (void *)options});
+    RgGrid grid = rg_paper_claims_grid(paper, found->claims, here);
+    rg_grid_write(&grid, format, out);
     rg_grid_free(&grid);
-    free_missing(paper, missing);
-    free(verdict_of);
+}
+
+static void write_parts(const RgPaper *paper, const RgPaperResults *stores, RgPaperPart part,
+                        const RgGrid *figures, const Found *found, const RgTableOptions *options) {
+    bool raw = rg_table_format_is_raw(options->format);
+    if (!raw)
+        write_title(paper, options->format, options->out);
+    if (part == RG_PAPER_ALL)
+        rg_grid_write(figures, options->format, options->out);
+    if (part == RG_PAPER_ALL && !raw && paper->claim_count > 0)
+        putc('\n', options->out);
+    if (part == RG_PAPER_CLAIMS || (!raw && paper->claim_count > 0))
+        write_claims(paper, found, stores->count > 0, options->format, options->out);
+    if (part == RG_PAPER_ALL && !raw)
+        write_notes(paper, found, &(const Notes){print_sentences, (void *)options});
+}
+
+static RgStatus write_paper(const RgPaper *paper, const RgPaperResults *stores, RgPaperPart part,
+                            const RgTableOptions *options, RgPaperVerdicts *verdicts,
+                            RgError *error) {
+    Found found = find_all(paper, stores);
+    RgGrid figures = make_grid(paper, stores, found.verdict_of, found.missing);
+    RgStatus status = check_results(stores, error);
+    if (verdicts)
+        count_verdicts(paper, &found, verdicts);
+    if (status == RG_OK)
+        write_parts(paper, stores, part, &figures, &found, options);
+    rg_grid_free(&figures);
+    found_free(paper, &found);
     return status;
 }
 
-RgGrid rg_paper_grid(const RgPaper *paper, const RgResults *results, RgPaperNotes write,
-                     void *context) {
+RgPaperGrids rg_paper_grids(const RgPaper *paper, const RgResults *results, RgPaperNotes write,
+                            void *context) {
     const RgPaperStore store = {NULL, results->path};
-    const Stores stores = {&store, &results, 1};
-    RgVerdict *verdict_of = rg_allocate(paper->figure_count, sizeof *verdict_of);
-    char **missing = rg_allocate(paper->figure_count, sizeof *missing);
-    RgGrid grid = make_grid(paper, &stores, verdict_of, missing);
-    write_notes(paper, verdict_of, missing, &(const Notes){write, context});
-    free_missing(paper, missing);
-    free(verdict_of);
-    return grid;
+    const RgPaperResults stores = {&store, &results, 1};
+    Found found = find_all(paper, &stores);
+    RgPaperGrids grids = {.figures = make_grid(paper, &stores, found.verdict_of, found.missing)};
+    if (paper->claim_count > 0)
+        grids.claims = rg_paper_claims_grid(paper, found.claims, true);
+    write_notes(paper, &found, &(const Notes){write, context});
+    found_free(paper, &found);
+    return grids;
 }
 
 static RgStatus open_stores(const RgPaperStore *store, int64_t count, const RgTableOptions *options,
@@ -439,12 +387,15 @@ static RgStatus open_stores(const RgPaperStore *store, int64_t count, const RgTa
 }
 
 RgStatus rg_paper_table(const RgPaper *paper, const RgPaperStore *store, int64_t store_count,
-                        const RgTableOptions *options, int64_t *verdicts, RgError *error) {
+                        RgPaperPart part, const RgTableOptions *options, RgPaperVerdicts *verdicts,
+                        RgError *error) {
+    if (part == RG_PAPER_CLAIMS && paper->claim_count == 0)
+        return rg_fail(error, RG_E_USAGE, "the file of \"%s\" has no claims", paper->title);
     RgResults **results = rg_allocate(store_count, sizeof *results);
-    const Stores stores = {store, (const RgResults *const *)results, store_count};
+    const RgPaperResults stores = {store, (const RgResults *const *)results, store_count};
     RgStatus status = open_stores(store, store_count, options, results, error);
     if (status == RG_OK)
-        status = write_paper(paper, &stores, options, verdicts, error);
+        status = write_paper(paper, &stores, part, options, verdicts, error);
     for (int64_t i = 0; i < store_count; i++) {
         char *left_out = results[i] ? rg_results_left_out(results[i]) : NULL;
         if (status == RG_OK && left_out && !rg_table_format_is_raw(options->format))

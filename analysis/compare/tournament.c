@@ -9,8 +9,7 @@
 #include <string.h>
 
 static void add_note(RgTournament *t, char *note) {
-    t->notes = rg_reallocate(t->notes, (size_t)t->note_count + 1, sizeof *t->notes);
-    t->notes[t->note_count++] = note;
+    rg_notes_add(&t->notes, note);
 }
 
 /* ---- participants ---- */
@@ -307,9 +306,7 @@ static void note_seeds(RgTournament *t) {
     for (int i = 0; i < t->count * t->count; i++)
         if (t->meetings[i].met && t->meetings[i].comparison.seeds < least)
             least = t->meetings[i].comparison.seeds;
-    char *few = rg_few_seeds(least);
-    if (few)
-        add_note(t, few);
+    add_note(t, rg_few_seeds(least));
 }
 
 /* ---- the whole tournament ---- */
@@ -335,9 +332,7 @@ RgStatus rg_tournament_create(const RgResults *results, const RgTournamentOption
     sort_methods(t);
     note_games(t);
     note_seeds(t);
-    char *left_out = rg_results_left_out(results);
-    if (left_out)
-        add_note(t, left_out);
+    add_note(t, rg_results_left_out(results));
     *result = t;
     return RG_OK;
 }
@@ -345,26 +340,57 @@ RgStatus rg_tournament_create(const RgResults *results, const RgTournamentOption
 void rg_tournament_destroy(RgTournament *tournament) {
     if (!tournament)
         return;
-    for (int i = 0; i < tournament->note_count; i++)
-        free(tournament->notes[i]);
-    free(tournament->notes);
+    rg_notes_free(&tournament->notes);
     free(tournament->methods);
     free(tournament->meetings);
     free(tournament);
 }
 
-RgStatus rg_tournament(const RgTournamentOptions *options, RgError *error) {
-    RgResults *results;
-    RgTournament *tournament = NULL;
-    RG_TRY(rg_results_open(options->store, &options->choice, &results, error));
-    RgStatus status = rg_tournament_create(results, options, &tournament, error);
+typedef struct Making {
+    const RgTournamentOptions *options;
+    RgTournament **tournaments; /* [cells] */
+} Making;
+
+/* RgCellMake */
+static RgStatus make_tournament(void *context, const RgResults *results, int cell, RgError *error) {
+    const Making *making = context;
+    return rg_tournament_create(results, making->options, &making->tournaments[cell], error);
+}
+
+static RgStatus hold_all(const RgResults *results, const RgSweptCells *cells,
+                         const RgTournamentOptions *options, RgError *error) {
+    RgTournament **tournaments = rg_allocate(cells->count, sizeof(RgTournament *));
+    RgNotes *notes = rg_allocate(cells->count, sizeof *notes);
+    Making making = {options, tournaments};
+    RgStatus status = rg_make_cells(cells, make_tournament, &making, notes, error);
     status = rg_results_status(results, status, error);
     if (status == RG_OK) {
-        rg_tournament_write(tournament, options->format, options->out);
-        if (fflush(options->out) != 0 || ferror(options->out))
-            status = rg_fail(error, RG_E_FILE, "cannot write the tournament: the output failed");
+        for (int i = 0; i < cells->count; i++) {
+            for (int k = 0; tournaments[i] && k < tournaments[i]->notes.count; k++)
+                rg_notes_add(&notes[i], rg_string_copy(tournaments[i]->notes.at[k]));
+            rg_notes_add(&notes[i], rg_by_suggestion(results, &options->by));
+        }
+        rg_tournaments_write(cells, tournaments, notes, options->format, options->out);
     }
-    rg_tournament_destroy(tournament);
+    for (int i = 0; i < cells->count; i++) {
+        rg_tournament_destroy(tournaments[i]);
+        rg_notes_free(&notes[i]);
+    }
+    free(notes);
+    free(tournaments);
+    return status;
+}
+
+RgStatus rg_tournament(const RgTournamentOptions *options, RgError *error) {
+    RgResults *results;
+    RgSweptCells *cells = NULL;
+    RG_TRY(rg_results_open(options->store, &options->choice, &results, error));
+    RgStatus status = rg_swept_cells_create(results, &options->by, &cells, error);
+    if (status == RG_OK)
+        status = hold_all(results, cells, options, error);
+    if (status == RG_OK && (fflush(options->out) != 0 || ferror(options->out)))
+        status = rg_fail(error, RG_E_FILE, "cannot write the tournament: the output failed");
+    rg_swept_cells_destroy(cells);
     rg_results_close(results);
     return status;
 }

@@ -18,6 +18,7 @@
 typedef struct RgTournamentOptions {
     const char *store;      /* path */
     RgChoice choice;        /* of its trials */
+    RgBy by;                /* one tournament for each cell of these swept options */
     const char *metric;     /* per-prompt metric whose larger value wins; NULL: "reward" */
     bool length_controlled; /* win rates at equal length (length_control.h), by metric "length" */
     RgTableFormat format;
@@ -52,8 +53,7 @@ typedef struct RgTournament {
     int count;
     RgTournamentMethod *methods; /* [count], by rating, the highest first */
     RgMeeting *meetings;         /* [count, count], in the same order */
-    char **notes;                /* sentences printed below it */
-    int note_count;
+    RgNotes notes;               /* sentences printed below it */
 } RgTournament;
 
 RgStatus rg_tournament_create(const RgResults *results, const RgTournamentOptions *options,
@@ -63,6 +63,9 @@ void rg_tournament_destroy(RgTournament *tournament);
 /* As text (table.h): the methods with their ratings, and the matrix of win rates, %. */
 RgGrid rg_tournament_ratings_grid(const RgTournament *tournament);
 RgGrid rg_tournament_matrix_grid(const RgTournament *tournament);
-void rg_tournament_write(const RgTournament *tournament, RgTableFormat format, FILE *out);
+/* The tournaments of all cells [cells->count], NULL where there is none, and all notes of
+ * each. */
+void rg_tournaments_write(const RgSweptCells *cells, RgTournament *const *tournaments,
+                          const RgNotes *notes, RgTableFormat format, FILE *out);
 
 #endif

@@ -67,11 +67,18 @@ RgGrid rg_tournament_matrix_grid(const RgTournament *t) {
     return grid;
 }
 
-static RgRecords *method_records(const RgTournament *t) {
-    RgRecords *records = rg_records_create();
-    for (int i = 0; i < t->count; i++) {
+/* The tournaments of all cells, as rg_tournaments_write gets them. */
+typedef struct Held {
+    const RgSweptCells *cells;
+    RgTournament *const *tournaments;
+} Held;
+
+static void record_methods(RgRecords *records, const Held *held, int cell) {
+    const RgTournament *t = held->tournaments[cell];
+    for (int i = 0; t && i < t->count; i++) {
         const RgTournamentMethod *m = &t->methods[i];
         RgEstimate elo = rg_elo_estimate(m->rating);
+        rg_cell_record(records, held->cells, cell);
         rg_record_text(records, "method", m->group->name);
         rg_record_number(records, "seeds", m->seeds);
         rg_record_number(records, "elo", elo.value);
@@ -82,7 +89,6 @@ static RgRecords *method_records(const RgTournament *t) {
         rg_record_number(records, "length", m->length);
         rg_record_end(records);
     }
-    return records;
 }
 
 static void record_meeting(RgRecords *records, const RgTournament *t, int i, int j) {
@@ -107,44 +113,70 @@ static void record_meeting(RgRecords *records, const RgTournament *t, int i, int
 }
 
 /* One record for each two that were compared, in both orders. */
-static RgRecords *meeting_records(const RgTournament *t) {
-    RgRecords *records = rg_records_create();
-    for (int i = 0; i < t->count; i++)
+static void record_meetings(RgRecords *records, const Held *held, int cell) {
+    const RgTournament *t = held->tournaments[cell];
+    for (int i = 0; t && i < t->count; i++)
         for (int j = 0; j < t->count; j++)
-            if (t->meetings[i * t->count + j].met)
+            if (t->meetings[i * t->count + j].met) {
+                rg_cell_record(records, held->cells, cell);
                 record_meeting(records, t, i, j);
-    return records;
+            }
 }
 
-static void write_json(const RgTournament *t, const RgRecords *methods, const RgRecords *meetings,
-                       FILE *out) {
+static const RgTournament *first_of(const Held *held) {
+    int i = 0;
+    while (!held->tournaments[i])
+        i++;
+    return held->tournaments[i];
+}
+
+static void write_json(const Held *held, const RgRecords *methods, const RgRecords *meetings,
+                       const RgNotes *notes, FILE *out) {
+    const RgTournament *t = first_of(held);
     rg_json_write(json_pack("{ss sb sf so so so}", "metric", t->metric, "length_controlled",
                             t->length_controlled, "prior", RG_TOURNAMENT_PRIOR, "methods",
                             rg_records_json(methods), "meetings", rg_records_json(meetings),
-                            "notes", rg_json_strings(t->notes, t->note_count)),
+                            "notes", rg_json_strings(notes->at, notes->count)),
                   out);
 }
 
-static void write_raw(const RgTournament *t, RgTableFormat format, FILE *out) {
-    RgRecords *methods = method_records(t), *meetings = meeting_records(t);
+static void write_raw(const Held *held, const RgNotes *notes, RgTableFormat format, FILE *out) {
+    RgRecords *methods = rg_records_create(), *meetings = rg_records_create();
+    for (int i = 0; i < held->cells->count; i++) {
+        record_methods(methods, held, i);
+        record_meetings(meetings, held, i);
+    }
     if (rg_table_format_is_csv(format))
         rg_records_write_csv(meetings, format == RG_TABLE_SAFE_CSV, out);
     else
-        write_json(t, methods, meetings, out);
+        write_json(held, methods, meetings, notes, out);
     rg_records_destroy(methods);
     rg_records_destroy(meetings);
 }
 
-void rg_tournament_write(const RgTournament *t, RgTableFormat format, FILE *out) {
-    if (rg_table_format_is_raw(format)) {
-        write_raw(t, format, out);
+static void write_grids(const Held *held, int cell, RgTableFormat format, FILE *out) {
+    const RgTournament *t = held->tournaments[cell];
+    if (!t)
         return;
-    }
     RgGrid ratings = rg_tournament_ratings_grid(t), matrix = rg_tournament_matrix_grid(t);
+    rg_cell_heading_write(held->cells, cell, format, out);
     rg_grid_write(&ratings, format, out);
     putc('\n', out);
     rg_grid_write(&matrix, format, out);
-    rg_notes_write(t->notes, t->note_count, format, out);
     rg_grid_free(&ratings);
     rg_grid_free(&matrix);
+}
+
+void rg_tournaments_write(const RgSweptCells *cells, RgTournament *const *tournaments,
+                          const RgNotes *notes, RgTableFormat format, FILE *out) {
+    const Held held = {cells, tournaments};
+    RgNotes all = rg_notes_of_cells(cells, notes);
+    if (rg_table_format_is_raw(format)) {
+        write_raw(&held, &all, format, out);
+    } else {
+        for (int i = 0; i < cells->count; i++)
+            write_grids(&held, i, format, out);
+        rg_notes_write(all.at, all.count, format, out);
+    }
+    rg_notes_free(&all);
 }

@@ -11,12 +11,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Both palettes darken monotonically from white, so the order is kept in grey. The two sides of the
- * second are distinguishable with every common form of colour blindness. */
-static const char one_sided[] = "0 '#F3F8FC', 0.5 '#79B3DB', 1 '#08457E'";
-static const char two_sided[] = "0 '#8F3B00', 0.25 '#EBA46B', 0.5 '#FAFAFA', 0.75 '#79B3DB', "
-                                "1 '#08457E'";
-
 typedef struct Scale {
     double low, high; /* of the plotted values */
 } Scale;
@@ -181,7 +175,7 @@ void rg_figure_matrix_script(const RgFigure *figure, int width, int height, FILE
     fprintf(out, "set bmargin at screen %g\nset tmargin at screen %g\n", (double)l.bottom / height,
             1 - (double)l.top / height);
     fprintf(out, "unset border\nunset key\nunset colorbox\nset palette defined (%s)\n",
-            isnan(figure->middle) ? one_sided : two_sided);
+            isnan(figure->middle) ? rg_figure_one_sided : rg_figure_two_sided);
     fprintf(out, "set cbrange [%.10g:%.10g]\nset xrange [-0.5:%g]\nset yrange [-0.5:%g]\n",
             scale.low, scale.high, figure->category_count - 0.5, figure->row_count - 0.5);
     write_tics("x", figure->categories, figure->category_count, false,

@@ -12,6 +12,10 @@ const char *const rg_figure_color[RG_FIGURE_COLORS] = {
     "#D200B4", "#E196A5", "#3CA5B4", "#5A3C69", "#6996D2", "#00C3A5", "#966996",
     "#8700B4", "#965A00", "#5A0F69", "#78C34B", "#FF002D", "#00D200"};
 
+const char rg_figure_one_sided[] = "0 '#F3F8FC', 0.5 '#79B3DB', 1 '#08457E'";
+const char rg_figure_two_sided[] = "0 '#8F3B00', 0.25 '#EBA46B', 0.5 '#FAFAFA', 0.75 '#79B3DB', "
+                                   "1 '#08457E'";
+
 void rg_figure_write_name(FILE *out, const char *name) {
     for (; *name; name++)
         putc((unsigned char)*name < ' ' ? ' ' : *name, out);

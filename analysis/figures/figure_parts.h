@@ -15,6 +15,11 @@
 enum { RG_FIGURE_COLORS = 34 };
 extern const char *const rg_figure_color[RG_FIGURE_COLORS]; /* "#RRGGBB" */
 
+/* Palettes of cells, as gnuplot's definitions. Both darken monotonically from white, so the order is
+ * kept in grey. The two sides of the second are distinguishable with every common form of colour
+ * blindness. */
+extern const char rg_figure_one_sided[], rg_figure_two_sided[];
+
 /* Parts of a data file. Names are in the last columns, which gnuplot does not read: before a
  * number, a quote or a '#' would hide it. */
 void rg_figure_write_number(FILE *out, double number);  /* the number and a tab */

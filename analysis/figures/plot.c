@@ -258,29 +258,8 @@ static void make_logarithmic(RgFigure *figure) {
 
 /* Final values against a swept option. */
 
-const char *rg_plot_swept(const RgResults *results, const char *name) {
-    const char *found = NULL;
-    for (int i = 0; results->swept[i]; i++) {
-        const char *dot = strrchr(results->swept[i], '.');
-        if (strcmp(results->swept[i], name) == 0)
-            return results->swept[i];
-        if (dot && strcmp(dot + 1, name) == 0)
-            found = found ? "" : results->swept[i];
-    }
-    return found && *found ? found : NULL;
-}
-
 char *rg_plot_curve_name(const RgGroup *group, const char *without, const char *nor) {
-    char *name = rg_string_copy(group->label);
-    for (int i = 0; i < group->swept->count; i++) {
-        const RgField *field = &group->swept->at[i];
-        if (strcmp(field->name, without) == 0 || (nor && strcmp(field->name, nor) == 0))
-            continue;
-        char *longer = rg_string_format("%s, %s %s", name, rg_last_part(field->name), field->text);
-        free(name);
-        name = longer;
-    }
-    return name;
+    return rg_swept_name(group, (const char *const[]){without, nor}, 2);
 }
 
 static RgFigureCurve *curve_named(RgFigure *figure, char *name, const char *algorithm,
@@ -306,28 +285,6 @@ RgFigurePoint rg_plot_final_point(const RgResults *results, const RgGroup *group
     free(readings);
     free(trials);
     return rg_plot_point(NAN, &mean);
-}
-
-static int compare_values(const void *a, const void *b) {
-    const RgSweptValue *x = a, *y = b;
-    if (isnan(x->number) || isnan(y->number))
-        return strcmp(x->text, y->text);
-    return (x->number > y->number) - (x->number < y->number);
-}
-
-int rg_plot_swept_values(const RgResults *results, const char *option, RgSweptValue **values) {
-    int count = 0;
-    *values = rg_allocate(results->group_count + 1, sizeof **values);
-    for (int g = 0; g < results->group_count; g++) {
-        const RgField *field = rg_fields_find(results->groups[g].swept, option);
-        bool known = !field;
-        for (int i = 0; i < count && !known; i++)
-            known = strcmp((*values)[i].text, field->text) == 0;
-        if (!known)
-            (*values)[count++] = (RgSweptValue){field->text, field->number};
-    }
-    qsort(*values, (size_t)count, sizeof **values, compare_values);
-    return count;
 }
 
 /* Evenly spaced numbers have a linear axis, geometric ones a log axis. Words, and numbers such as
@@ -375,7 +332,7 @@ static int compare_points(const void *a, const void *b) {
 static void add_swept_curves(const RgResults *results, const char *option, const RgMeasure *measure,
                              RgFigure *figure) {
     RgSweptValue *values;
-    int count = rg_plot_swept_values(results, option, &values);
+    int count = rg_swept_values(results, option, &values);
     figure->x_scale = choose_scale(values, count);
     bool categories = figure->x_scale == RG_AXIS_CATEGORIES;
     RgPlotColors colors = rg_plot_colors(results);
@@ -517,7 +474,7 @@ static RgStatus curves(const RgResults *results, const RgPlotOptions *options, R
                        RgError *error) {
     Axes axes;
     const char *x = options->x ? options->x : "step", *y = options->y ? options->y : "reward";
-    const char *option = rg_plot_swept(results, x);
+    const char *option = rg_swept_option(results, x);
     RG_TRY(rg_results_measure(results, y, &axes.y, error));
     if (!option && !rg_results_has(results, x, &axes.x))
         return unknown_x(results, x, error);
@@ -600,8 +557,8 @@ RgStatus rg_plot_kind(const char *name, RgPlotKind *kind, RgError *error) {
 static RgPlotKind infer(const RgResults *results, const RgPlotOptions *options) {
     if (options->kind != RG_PLOT_INFERRED)
         return options->kind;
-    bool matrix = options->x && options->y && rg_plot_swept(results, options->x) &&
-                  rg_plot_swept(results, options->y);
+    bool matrix = options->x && options->y && rg_swept_option(results, options->x) &&
+                  rg_swept_option(results, options->y);
     return matrix ? RG_PLOT_HEATMAP : RG_PLOT_CURVE;
 }
 
@@ -690,19 +647,46 @@ RgStatus rg_plot_figure(const RgResults *results, const RgPlotOptions *options, 
     return RG_OK;
 }
 
-RgStatus rg_plot(const RgPlotOptions *options, RgError *error) {
-    RgResults *results;
+/* Options of a map, and those that it has not, are refused rather than ignored. */
+static RgStatus check_map(const RgPlotOptions *options, RgError *error) {
+    const char *unused = options->map       ? options->x                          ? "-x"
+                                              : options->z                        ? "-z"
+                                              : options->y_log                    ? "--log-y"
+                                              : options->kind != RG_PLOT_INFERRED ? "--kind"
+                                                                                  : NULL
+                         : options->against ? "--against"
+                         : options->mark    ? "--mark"
+                                            : NULL;
+    if (!unused)
+        return RG_OK;
+    return options->map
+               ? rg_fail(error, RG_E_USAGE, "--map cannot be combined with %s", unused)
+               : rg_fail(error, RG_E_USAGE,
+                         "%s is of a map of two swept options: expected --map COLUMNS,ROWS",
+                         unused);
+}
+
+static RgStatus draw(const RgResults *results, const RgPlotOptions *options, RgError *error) {
     RgFigure *figure = NULL;
-    RG_TRY(rg_results_open(options->store, &options->choice, &results, error));
+    if (options->map)
+        return rg_plot_map(results, options, error);
     RgStatus status = rg_plot_figure(results, options, &figure, error);
     status = rg_results_status(results, status, error);
     if (status == RG_OK)
         status = rg_figure_draw(figure, options->output, options->width, options->height, error);
+    rg_figure_destroy(figure);
+    return status;
+}
+
+RgStatus rg_plot(const RgPlotOptions *options, RgError *error) {
+    RgResults *results;
+    RG_TRY(check_map(options, error));
+    RG_TRY(rg_results_open(options->store, &options->choice, &results, error));
+    RgStatus status = draw(results, options, error);
     char *left_out = rg_results_left_out(results);
     if (status == RG_OK && left_out && options->notes)
         fprintf(options->notes, "%s\n", left_out);
     free(left_out);
-    rg_figure_destroy(figure);
     rg_results_close(results);
     return status;
 }

@@ -6,6 +6,7 @@
 
 #include "analysis/compare/tournament.h"
 #include "analysis/figures/figure.h"
+#include "analysis/figures/figure_map.h"
 #include "analysis/store/query.h"
 
 typedef enum RgPlotKind {
@@ -28,6 +29,10 @@ typedef struct RgPlotOptions {
     const char *x;      /* cost, metric, or swept option; NULL: "step", or "kl" */
     const char *z;      /* for a heat map: metric; NULL: "reward" */
     const char *method; /* for a heat map: label; NULL: the only method with both options */
+    const char *map; /* "COLUMNS,ROWS", two swept options: a map of y for each method; NULL: none */
+    const char
+        *against; /* for a map: the method that the others differ from; NULL: the metric itself */
+    const char *mark;   /* for a map: "option=value,option=value", a cell to frame; NULL: none */
     const char *output; /* .svg, .png or .pdf */
     const char *title;  /* NULL: none */
     bool y_log; /* logarithmic y axis, for kinds with curves; values of 0 or less are left out */
@@ -44,6 +49,11 @@ RgStatus rg_plot(const RgPlotOptions *options, RgError *error);
 /* The figure as data; the caller destroys it. */
 RgStatus rg_plot_figure(const RgResults *results, const RgPlotOptions *options, RgFigure **figure,
                         RgError *error);
+
+/* A map as data; `figure` is destroyed by rg_map_figure_destroy. RG_E_USAGE: the options are not two
+ * swept ones, the baseline was swept over others, or the marked cell is not in the map. */
+RgStatus rg_plot_map_figure(const RgResults *results, const RgPlotOptions *options,
+                            RgMapFigure **figure, RgError *error);
 
 /* A tournament as a matrix of win rates, the highest rating first. */
 RgFigure *rg_plot_tournament_figure(const RgTournament *tournament);

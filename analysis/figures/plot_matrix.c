@@ -83,8 +83,8 @@ static int place_of(const RgSweptValue *values, int count, const RgField *field)
 static RgFigure *heatmap(const RgResults *results, const RgPlotOptions *requested,
                          const Options *options, const char *method, const RgMeasure *z) {
     RgSweptValue *x, *y;
-    int columns = rg_plot_swept_values(results, options->x, &x);
-    int rows = rg_plot_swept_values(results, options->y, &y);
+    int columns = rg_swept_values(results, options->x, &x);
+    int rows = rg_swept_values(results, options->y, &y);
     RgFigure *figure = rg_plot_begin(requested);
     make_room(figure, rows, columns);
     for (int i = 0; i < columns; i++)
@@ -114,7 +114,7 @@ static RgFigure *heatmap(const RgResults *results, const RgPlotOptions *requeste
 /* NULL, with an error, if the axis has no swept option. */
 static const char *option_of(const RgResults *results, const char *name, const char *axis,
                              RgError *error) {
-    const char *option = name ? rg_plot_swept(results, name) : NULL;
+    const char *option = name ? rg_swept_option(results, name) : NULL;
     if (!name)
         rg_fail(error, RG_E_USAGE, "a heat map needs two swept options: expected -%s NAME", axis);
     else if (!option)

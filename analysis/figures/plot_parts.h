@@ -7,6 +7,7 @@
 #include "analysis/compare/mean.h"
 #include "analysis/figures/figure_parts.h"
 #include "analysis/figures/plot.h"
+#include "analysis/store/swept.h"
 
 /* The palette's index of a registered method's colour; −1: it has none, as a plug-in's. */
 int rg_plot_method_color(const char *algorithm);
@@ -34,18 +35,6 @@ RgFigurePoint rg_plot_point(double x, const RgMean *mean);
 RgFigurePoint rg_plot_final_point(const RgResults *results, const RgGroup *group,
                                   const RgMeasure *measure);
 
-/* "exploration" stands for "algorithms.0.exploration" if it is the only option with this ending;
- * NULL: none. */
-const char *rg_plot_swept(const RgResults *results, const char *name);
-
-typedef struct RgSweptValue {
-    const char *text;
-    double number;
-} RgSweptValue;
-
-/* Distinct values of an option, sorted; the caller frees. Returns their number. */
-int rg_plot_swept_values(const RgResults *results, const char *option, RgSweptValue **values);
-
 /* The name of a group's curve: its label and swept values, except those on the axes (`nor` may be
  * NULL). malloc'd. */
 char *rg_plot_curve_name(const RgGroup *group, const char *without, const char *nor);
@@ -57,6 +46,8 @@ char *rg_plot_axis_label(const RgMeasure *measure, double most, double *factor);
 
 RgStatus rg_plot_heatmap(const RgResults *results, const RgPlotOptions *options, RgFigure **figure,
                          RgError *error);
+/* The whole figure, drawn, with notes. */
+RgStatus rg_plot_map(const RgResults *results, const RgPlotOptions *options, RgError *error);
 RgStatus rg_plot_tournament(const RgResults *results, const RgPlotOptions *options,
                             RgFigure **figure, RgError *error);
 RgStatus rg_plot_budget(const RgResults *results, const RgPlotOptions *options, RgFigure **figure,

@@ -215,7 +215,7 @@ static void write_ratings(Page *page, const RgTournament *tournament) {
     RgGrid grid = rg_tournament_ratings_grid(tournament);
     rg_page_grid(page->out, &grid);
     rg_grid_free(&grid);
-    rg_page_notes(page->out, tournament->notes, tournament->note_count);
+    rg_page_notes(page->out, tournament->notes.at, tournament->notes.count);
 }
 
 static RgStatus write_tournament(Page *page, RgError *error) {
@@ -351,7 +351,7 @@ static void write_paper_notes(void *context, const char *heading, const char *co
     fputs("</ul>\n", out);
 }
 
-/* A paper's reported figures beside those of the experiment. */
+/* A paper's reported figures and claims beside those of the experiment. */
 static void write_reported(Page *page) {
     const RgPaper *paper = page->options->paper;
     FILE *out = page->out;
@@ -361,7 +361,7 @@ static void write_reported(Page *page) {
     size_t size;
     FILE *below = open_memstream(&notes, &size);
     RG_ASSERT(below);
-    RgGrid grid = rg_paper_grid(paper, page->results, write_paper_notes, below);
+    RgPaperGrids grids = rg_paper_grids(paper, page->results, write_paper_notes, below);
     fclose(below);
     rg_page_section(out, "reported", "Reported figures");
     fputs("<p class=\"soft\">", out);
@@ -369,10 +369,15 @@ static void write_reported(Page *page) {
     fputs(" (", out);
     rg_write_html(out, paper->reference);
     fputs(").</p>\n", out);
-    rg_page_grid(out, &grid);
+    rg_page_grid(out, &grids.figures);
+    if (grids.claims.rows > 0) {
+        fputs("<h3>Claims</h3>\n", out);
+        rg_page_grid(out, &grids.claims);
+    }
     fputs(notes, out);
     fputs("</section>\n", out);
-    rg_grid_free(&grid);
+    rg_grid_free(&grids.figures);
+    rg_grid_free(&grids.claims);
     free(notes);
 }
 

@@ -305,6 +305,28 @@ void rg_holm(const double *p_values, int64_t count, double *adjusted) {
     free(sorted);
 }
 
+/* Convergence. */
+
+double rg_convergence_order(const double *errors, int64_t count, double floor) {
+    int64_t above = 0;
+    while (above < count && errors[above] > fmax(floor, 0))
+        above++;
+    int64_t pairs = above - 1;
+    if (pairs < 2)
+        return NAN;
+    double x_mean = 0, y_mean = 0, xx = 0, xy = 0;
+    for (int64_t k = 0; k < pairs; k++) {
+        x_mean += log(errors[k]) / (double)pairs;
+        y_mean += log(errors[k + 1]) / (double)pairs;
+    }
+    for (int64_t k = 0; k < pairs; k++) {
+        double x = log(errors[k]) - x_mean;
+        xx += x * x;
+        xy += x * (log(errors[k + 1]) - y_mean);
+    }
+    return xx > 1e-20 ? xy / xx : NAN;
+}
+
 /* Rank agreement. */
 
 static int sign(double x) {

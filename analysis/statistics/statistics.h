@@ -102,6 +102,12 @@ enum { RG_SEEDS_FOR_BAND = 3, RG_SEEDS_TO_COMPARE = 5 };
  * max over j ≤ k of min(1, (count − j + 1)·p(j)) in ascending order. Valid for any dependence. */
 void rg_holm(const double *p_values, int64_t count, double *adjusted);
 
+/* The order q of convergence of errors e(0), e(1), …, from e(k + 1) ≈ C·e(k)^q: the slope of the
+ * line of least squares through the points (ln e(k), ln e(k + 1)). 1: each step multiplies the error
+ * by a factor; 2: it squares it. The first error at or below `floor`, which rounding sets, ends the
+ * sequence. NaN for fewer than three errors above it, and for errors that do not change. */
+double rg_convergence_order(const double *errors, int64_t count, double floor);
+
 /* Kendall's τ-b between two rankings of the same items (ties allowed); NaN if either has no two
  * different values. Pairs with a missing value are left out. */
 double rg_kendall_tau(const double *x, const double *y, int64_t count);

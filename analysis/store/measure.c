@@ -20,6 +20,7 @@ static const RgMeasure known_quantities[] = {
     {"peak_memory", "nullif(peak_memory, 0)", /* 0: not measured */
      "peak memory", RG_UNIT_BYTES, true},
     {"reward", "eval/reward", "reward", RG_UNIT_PLAIN, false},
+    {"judge_reward", "eval/judge_reward", "reward by the judge that trains", RG_UNIT_PLAIN, false},
     {"independent_reward", "eval/independent_reward", "reward, independent judge", RG_UNIT_PLAIN,
      false},
     {"win_rate_base", "eval/win_rate_base", "win rate against base", RG_UNIT_PERCENT, false},

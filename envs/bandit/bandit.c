@@ -22,7 +22,7 @@ typedef struct Options {
     double reward_scale;
     const char *reward_file, *features_file, *pair_counts_file;
     bool population;
-    double label_temperature, label_noise;
+    double judge_error, label_temperature, label_noise;
     int64_t pairs;
     int behaviour;
     double coverage;
@@ -44,6 +44,11 @@ static const RgOption options_table[] = {
                    "text file with the features, one line per context and response, those of a "
                    "context together; empty: drawn from the seed",
                    .later = true),
+    RG_OPTION_REAL(
+        Options, judge_error, "0", 0, 1e3,
+        "standard deviation of the judge's error, which is normally distributed for each "
+        "context and response and stays the same; metrics are of the true rewards",
+        .later = true),
     RG_OPTION_REAL(Options, label_temperature, "1", 0, 1e3,
                    "temperature of the judge's Bradley-Terry labels; 0: the larger reward"),
     RG_OPTION_REAL(Options, label_noise, "0", 0, 1, "probability that a label is flipped"),
@@ -74,6 +79,7 @@ static const RgOption options_table[] = {
 typedef struct State {
     Options options; /* except the files */
     double *reward;  /* [contexts, responses] */
+    double *judged;  /* the judge's rewards: these and its error; [contexts, responses] */
     double *features;
     bool *covered;  /* [contexts, responses] */
     double *counts; /* [contexts, pairs of responses] of pair_counts_file, or NULL */
@@ -82,9 +88,13 @@ typedef struct State {
     RgPairs *pairs; /* of the last prepare */
 } State;
 
+static RgRewardTable true_rewards(const State *s) {
+    return (RgRewardTable){s->options.contexts, s->options.responses, s->reward};
+}
+
 RgRewardTable rg_bandit_rewards(const RgEnvironment *environment) {
     const State *s = environment->state;
-    return (RgRewardTable){s->options.contexts, s->options.responses, s->reward};
+    return (RgRewardTable){s->options.contexts, s->options.responses, s->judged};
 }
 
 const bool *rg_bandit_covered(const RgEnvironment *environment) {
@@ -96,7 +106,7 @@ static RgStatus judge(void *environment, const RgSequences *sequences, double *r
     (void)error;
     const State *s = ((RgEnvironment *)environment)->state;
     for (int64_t i = 0; i < sequences->count; i++)
-        reward[i] = s->reward[*rg_sequence_prompt(sequences, i) * s->options.responses +
+        reward[i] = s->judged[*rg_sequence_prompt(sequences, i) * s->options.responses +
                               *rg_sequence_response(sequences, i)];
     return RG_OK;
 }
@@ -206,6 +216,9 @@ static RgStatus create(RgEnvironment *environment, const void *options, RgRandom
     s->reward = normal_numbers(cells, o->reward_scale, rg_random_named(random, "reward"));
     s->features = normal_numbers(cells * o->feature_count, 1, rg_random_named(random, "features"));
     RG_TRY(read_files(s, o, error));
+    s->judged = normal_numbers(cells, o->judge_error, rg_random_named(random, "judge error"));
+    for (int64_t i = 0; i < cells; i++)
+        s->judged[i] += s->reward[i];
     s->covered = rg_allocate(cells, sizeof *s->covered);
     for (int64_t c = 0; c < o->contexts; c++)
         cover_context(s, c, rg_random_named(random, "coverage"), s->covered + c * o->responses);
@@ -242,6 +255,7 @@ static void destroy(RgEnvironment *environment) {
     free(s->covered);
     free(s->counts);
     free(s->features);
+    free(s->judged);
     free(s->reward);
     free(s);
 }
@@ -335,7 +349,7 @@ static void find_shares(State *s, const RgTask *task, const double *reference) {
     int64_t n = s->options.responses, contexts = s->options.contexts;
     s->shares = rg_allocate(contexts * n * n, sizeof *s->shares);
     for (int64_t c = 0; c < contexts; c++) {
-        const double *reward = s->reward + c * n;
+        const double *reward = s->judged + c * n;
         double *share = s->shares + c * n * n;
         if (s->counts)
             shares_by_counts(s, c, share);
@@ -452,7 +466,7 @@ static void implicit_rewards(const State *s, const double *table, const double *
 /* How far the policy is from the one whose implicit reward is the judge's. */
 static void differences(const State *s, const double *table, const double *base, double beta,
                         RgEvaluation *evaluation) {
-    RgRewardTable rewards = {s->options.contexts, s->options.responses, s->reward};
+    RgRewardTable rewards = {s->options.contexts, s->options.responses, s->judged};
     double temperature = s->options.label_temperature, strength = beta * temperature;
     rg_evaluation_metric(evaluation, "parameter_difference",
                          rg_bandit_parameter_difference(&rewards, table, base, beta, temperature));
@@ -463,6 +477,7 @@ static void differences(const State *s, const double *table, const double *base,
 
 /* The metrics, all exact (see the functions in bandit_metrics.h):
  *   reward, kl, win_rate_base, win_rate_dataset, value   also per context
+ *   judge_reward    what the judge takes for the reward; also per context
  *   regret          J*_β − J_β(π) at β = kl_strength
  *   optimality_gap  E_c[max r] − E_π[r]
  *   entropy, reward_margin, reward_accuracy, sail_objective (at the β of implicit rewards)
@@ -475,19 +490,21 @@ static RgStatus evaluate(RgEnvironment *environment, const RgContender *contende
     const State *s = environment->state;
     const Options *o = &s->options;
     RG_ASSERT(s->pairs); /* prepared */
-    RgRewardTable rewards = rg_bandit_rewards(environment);
+    RgRewardTable rewards = true_rewards(s), judged = rg_bandit_rewards(environment);
     size_t cells = (size_t)(o->contexts * o->responses);
     double *table = rg_allocate(cells, sizeof *table), *base = rg_allocate(cells, sizeof *base);
     double *dataset = rg_allocate(cells, sizeof *dataset);
     double *column = rg_allocate(o->contexts, sizeof *column);
     double beta = contender->beta;
     rg_policy_table(contender->policy, table);
-    rg_contender_table(contender, rewards.reward, o->contexts, o->responses, table);
+    rg_contender_table(contender, judged.reward, o->contexts, o->responses, table);
     rg_policy_table(contender->reference, base);
     preferred_policy(s, dataset);
 
     double reward = rg_bandit_expected_reward(&rewards, table, column);
     rg_evaluation_column_and_mean(evaluation, "reward", column, o->contexts);
+    rg_bandit_expected_reward(&judged, table, column);
+    rg_evaluation_column_and_mean(evaluation, "judge_reward", column, o->contexts);
     rg_bandit_win_rate(&rewards, table, base, column);
     rg_evaluation_column_and_mean(evaluation, "win_rate_base", column, o->contexts);
     rg_bandit_win_rate(&rewards, table, dataset, column);
@@ -504,9 +521,9 @@ static RgStatus evaluate(RgEnvironment *environment, const RgContender *contende
     rg_evaluation_metric(evaluation, "optimality_gap",
                          rg_bandit_best_reward(&rewards, NULL) - reward);
     rg_evaluation_metric(evaluation, "entropy", rg_bandit_entropy(&rewards, table, NULL));
-    rg_evaluation_metric(evaluation, "sail_objective",
-                         rg_bandit_sail_objective(&rewards, table, base, beta, o->label_temperature,
-                                                  o->label_noise));
+    rg_evaluation_metric(
+        evaluation, "sail_objective",
+        rg_bandit_sail_objective(&judged, table, base, beta, o->label_temperature, o->label_noise));
     implicit_rewards(s, table, base, beta, evaluation);
     if (o->label_temperature > 0 && beta > 0)
         differences(s, table, base, beta, evaluation);
@@ -518,8 +535,19 @@ static RgStatus evaluate(RgEnvironment *environment, const RgContender *contende
 }
 
 static const char *const metrics[] = {
-    "reward", "kl",      "win_rate_base",  "win_rate_dataset", "objective",     "value",
-    "regret", "entropy", "optimality_gap", "sail_objective",   "reward_margin", "reward_accuracy",
+    "reward",
+    "judge_reward",
+    "kl",
+    "win_rate_base",
+    "win_rate_dataset",
+    "objective",
+    "value",
+    "regret",
+    "entropy",
+    "optimality_gap",
+    "sail_objective",
+    "reward_margin",
+    "reward_accuracy",
     NULL,
 };
 

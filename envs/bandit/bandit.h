@@ -10,7 +10,8 @@
 
 extern const RgEnvironmentType rg_environment_bandit;
 
-/* Hidden rewards; borrowed from the environment. */
+/* The judge's rewards, which are the hidden ones plus its error (judge_error); borrowed from the
+ * environment. */
 RgRewardTable rg_bandit_rewards(const RgEnvironment *environment);
 
 /* Which responses the offline pairs may contain: [contexts, responses]; borrowed. */

@@ -20,7 +20,7 @@ enum { MOST_IN_PAIRS = 65536 };
 typedef struct Options {
     const char *language;
     int64_t groups, group_size;
-    double label_temperature, label_noise;
+    double judge_error, label_temperature, label_noise;
     int demonstrations;
     int64_t demonstration_count;
     double kl_strength;
@@ -34,6 +34,12 @@ static const RgOption options_table[] = {
         "groups of sentences sampled from the reference policy; the offline pairs are "
         "all pairs in a group with different rewards"),
     RG_OPTION_INTEGER(Options, group_size, "4", 2, 64, "sentences of a group"),
+    RG_OPTION_REAL(
+        Options, judge_error, "0", 0, 1e3,
+        "standard deviation of the judge's error, a sum of normally distributed numbers, "
+        "one for each word by its place and the word before it; metrics are of the true "
+        "rewards",
+        .later = true),
     RG_OPTION_REAL(Options, label_temperature, "0", 0, 1e3,
                    "temperature of the judge's Bradley-Terry labels; 0: the larger reward"),
     RG_OPTION_REAL(Options, label_noise, "0", 0, 1, "probability that a label is flipped"),
@@ -62,8 +68,9 @@ typedef struct State {
     double *grammar;        /* log-probabilities of the smoothed rows [rows, words] */
     RgSequences *sentences; /* all */
     double *reward;         /* [sentences->count] */
+    double *judged;         /* the judge's rewards: these and its error; [sentences->count] */
     bool *grammatical;      /* [sentences->count] */
-    RgLevels levels;
+    RgLevels levels, judged_levels;
     RgSequences *prompts, *demonstrations;
     RgPairs *pairs; /* of the last prepare */
     Base base;
@@ -71,7 +78,7 @@ typedef struct State {
 
 RgLanguageView rg_language_view(const RgEnvironment *environment) {
     const State *s = environment->state;
-    return (RgLanguageView){s->language, s->sentences, s->reward, &s->levels};
+    return (RgLanguageView){s->language, s->sentences, s->judged, &s->judged_levels};
 }
 
 int64_t rg_language_number(const RgLanguage *l, const int32_t *sentence) {
@@ -86,7 +93,7 @@ static RgStatus judge(void *environment, const RgSequences *sequences, double *r
     (void)error;
     const State *s = ((RgEnvironment *)environment)->state;
     for (int64_t i = 0; i < sequences->count; i++)
-        reward[i] = s->reward[rg_language_number(s->language, rg_sequence_response(sequences, i))];
+        reward[i] = s->judged[rg_language_number(s->language, rg_sequence_response(sequences, i))];
     return RG_OK;
 }
 
@@ -95,28 +102,43 @@ static RgStatus judge(void *environment, const RgSequences *sequences, double *r
 /* The prompt: one token, which at the first place of a sequence stands for the start. */
 static const int32_t start_token = 0;
 
+/* The judge's error in a sentence has this standard deviation over languages; sentences with words in
+ * common have errors in common, as those of a learned reward have. */
+static double error_of(const State *s, const int32_t *sentence, RgRandom random) {
+    const RgLanguage *l = s->language;
+    double sum = 0;
+    for (int64_t t = 0; t < l->length; t++) {
+        int64_t cell = rg_language_row(l, t, t > 0 ? sentence[t - 1] : 0) * l->words + sentence[t];
+        sum += rg_random_normal(random, (uint64_t)cell);
+    }
+    return s->options.judge_error * sum / sqrt((double)l->length);
+}
+
 /* All sentences in the order of a dictionary, with their rewards. */
-static void enumerate(State *s) {
+static void enumerate(State *s, RgRandom judge_error) {
     const RgLanguage *l = s->language;
     int64_t count = (int64_t)rg_language_sentences(l);
     int32_t *sentence = rg_allocate(l->length, sizeof *sentence);
     s->sentences = rg_sequences_create();
     s->reward = rg_allocate(count, sizeof *s->reward);
+    s->judged = rg_allocate(count, sizeof *s->judged);
     s->grammatical = rg_allocate(count, sizeof *s->grammatical);
     for (int64_t i = 0; i < count; i++) {
         rg_sequences_append(s->sentences, &start_token, 1, sentence, l->length);
-        s->reward[i] = rg_language_reward(l, sentence);
+        s->reward[i] = s->judged[i] = rg_language_reward(l, sentence);
+        if (s->options.judge_error > 0)
+            s->judged[i] += error_of(s, sentence, judge_error);
         s->grammatical[i] = rg_language_is_grammatical(l, sentence);
         for (int64_t t = l->length - 1; t >= 0 && ++sentence[t] == l->words; t--)
             sentence[t] = 0;
     }
     free(sentence);
     s->levels = rg_levels_create(s->reward, count);
+    s->judged_levels = rg_levels_create(s->judged, count);
 }
 
 static RgStatus create(RgEnvironment *environment, const void *options, RgRandom random,
                        RgError *error) {
-    (void)random; /* nothing is drawn before there is a policy */
     const Options *o = options;
     State *s = rg_allocate(1, sizeof *s);
     environment->state = s;
@@ -126,7 +148,7 @@ static RgStatus create(RgEnvironment *environment, const void *options, RgRandom
     const RgLanguage *l = s->language;
     s->grammar = rg_allocate(rg_language_rows(l) * l->words, sizeof *s->grammar);
     rg_language_logprob(l, s->grammar);
-    enumerate(s);
+    enumerate(s, rg_random_named(random, "judge error"));
     s->prompts = rg_sequences_create();
     rg_sequences_append(s->prompts, &start_token, 1, NULL, 0);
 
@@ -160,9 +182,11 @@ static void destroy(RgEnvironment *environment) {
     destroy_data(s);
     rg_sequences_destroy(s->prompts);
     rg_sequences_destroy(s->sentences);
+    rg_levels_clear(&s->judged_levels);
     rg_levels_clear(&s->levels);
     rg_language_destroy(s->language);
     free(s->grammar);
+    free(s->judged);
     free(s->reward);
     free(s->grammatical);
     free(s);
@@ -356,6 +380,7 @@ static void measure(const State *s, const RgContender *contender, const double *
     const RgLevels *l = &s->levels;
     const Base *base = &s->base;
     RgRewardTable rewards = {1, s->sentences->count, s->reward};
+    RgRewardTable judged = {1, s->sentences->count, s->judged};
     double *mass = rg_allocate(l->levels, sizeof *mass);
     double *dataset = rg_allocate(l->levels, sizeof *dataset);
     rg_levels_mass(l, table, mass);
@@ -364,6 +389,7 @@ static void measure(const State *s, const RgContender *contender, const double *
     double kl = rg_bandit_kl(&rewards, table, base->logprob, NULL);
     double value = reward - o->kl_strength * kl, frontier = rg_levels_frontier(l, base->mass, kl);
     of_prompt(evaluation, "reward", reward);
+    of_prompt(evaluation, "judge_reward", rg_bandit_expected_reward(&judged, table, NULL));
     of_prompt(evaluation, "win_rate_base", rg_levels_win_rate(l, mass, base->mass));
     of_prompt(evaluation, "win_rate_dataset", rg_levels_win_rate(l, mass, dataset));
     of_prompt(evaluation, "kl", kl);
@@ -376,8 +402,9 @@ static void measure(const State *s, const RgContender *contender, const double *
     rg_evaluation_metric(evaluation, "frontier_shortfall", frontier - reward);
     if (rewards.responses <= MOST_IN_PAIRS)
         rg_evaluation_metric(evaluation, "sail_objective",
-                             rg_levels_sail_objective(l, table, base->logprob, contender->beta,
-                                                      o->label_temperature, o->label_noise));
+                             rg_levels_sail_objective(&s->judged_levels, table, base->logprob,
+                                                      contender->beta, o->label_temperature,
+                                                      o->label_noise));
     grammar_metrics(s, table, evaluation);
     implicit_rewards(s, table, contender->beta, evaluation);
     free(dataset);
@@ -385,7 +412,7 @@ static void measure(const State *s, const RgContender *contender, const double *
 }
 
 /* The metrics, all exact:
- *   reward, kl, entropy, objective (at the β of implicit rewards), value (at β = kl_strength)
+ *   reward, judge_reward, kl, entropy, objective (at the β of implicit rewards), value (at β = kl_strength)
  *   win_rate_base, win_rate_dataset   against the reference, and the preferred sentences
  *   regret, optimality_gap            J*_β − J_β(π), and max r − E_π[r]
  *   frontier_reward                   the largest reward of any policy with this KL
@@ -403,30 +430,19 @@ static RgStatus evaluate(RgEnvironment *environment, const RgContender *contende
     double *table = rg_allocate(s->sentences->count, sizeof *table);
     rg_language_table(environment, contender->policy, table);
     if (contender->best_of > 1)
-        rg_levels_best_of(&s->levels, contender->best_of, table);
+        rg_levels_best_of(&s->judged_levels, contender->best_of, table);
     measure(s, contender, table, evaluation);
     free(table);
     return RG_OK;
 }
 
 static const char *const metrics[] = {
-    "reward",
-    "kl",
-    "entropy",
-    "objective",
-    "value",
-    "win_rate_base",
-    "win_rate_dataset",
-    "regret",
-    "optimality_gap",
-    "frontier_reward",
-    "frontier_shortfall",
-    "sail_objective",
-    "grammatical_mass",
-    "grammar_kl",
-    "reward_margin",
-    "reward_accuracy",
-    NULL,
+    "reward",         "judge_reward",     "kl",
+    "entropy",        "objective",        "value",
+    "win_rate_base",  "win_rate_dataset", "regret",
+    "optimality_gap", "frontier_reward",  "frontier_shortfall",
+    "sail_objective", "grammatical_mass", "grammar_kl",
+    "reward_margin",  "reward_accuracy",  NULL,
 };
 
 const RgEnvironmentType rg_environment_language = {

@@ -17,8 +17,8 @@ extern const RgEnvironmentType rg_environment_language;
 typedef struct RgLanguageView {
     const RgLanguage *language;
     const RgSequences *sentences; /* all of them, after the prompt */
-    const double *reward;         /* [sentences->count] */
-    const RgLevels *levels;       /* of these */
+    const double *reward;   /* the judge's, with its error (judge_error); [sentences->count] */
+    const RgLevels *levels; /* of these */
 } RgLanguageView;
 RgLanguageView rg_language_view(const RgEnvironment *environment);
 

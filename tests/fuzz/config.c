@@ -27,12 +27,14 @@ static void run(const uint8_t *data, size_t size) {
 
 const FuzzTarget fuzz_config = {"config", run};
 
-/* The figures are told as a table, without an experiment beside them. */
+/* The figures and claims are told as tables, without an experiment beside them. */
 static void print_paper(const RgPaper *paper) {
     RgError error = {0};
     for (int format = RG_TABLE_TEXT; format <= RG_TABLE_JSON; format++) {
         RgTableOptions options = {.format = (RgTableFormat)format, .out = stdout};
-        fuzz_good(rg_paper_table(paper, NULL, 0, &options, NULL, &error), &error, NULL);
+        for (int part = RG_PAPER_ALL; part <= RG_PAPER_CLAIMS; part++)
+            fuzz_good(rg_paper_table(paper, NULL, 0, (RgPaperPart)part, &options, NULL, &error),
+                      &error, NULL);
     }
 }
 

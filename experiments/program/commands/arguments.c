@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Command lines: parses one by a command's table, and runs the command. argp does the parsing and
  * prints --help. */
+#include "analysis/store/swept.h"
 #include "core/text/terminal.h"
 #include "experiments/program/commands/command.h"
 
@@ -266,6 +267,13 @@ const RgArgument rg_choice_arguments[] = {
 const RgArgument rg_trials_arguments[] = {
     RG_ARGUMENT_EXTEND(rg_experiment_arguments),
     RG_ARGUMENT_EXTEND(rg_choice_arguments),
+    RG_ARGUMENT_END,
+};
+
+const RgArgument rg_by_arguments[] = {
+    RG_ARGUMENT_REPEATED(RgBy, lists, count, "by", 0, "A,B,…",
+                         "swept options: compare within each cell, one table for each combination "
+                         "of their values; if repeated, further options"),
     RG_ARGUMENT_END,
 };
 

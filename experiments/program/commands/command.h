@@ -146,6 +146,9 @@ extern const RgArgument rg_config_arguments[];
 /* Which trials (--where, --all), into an RgChoice; the second table with the experiment (-e). */
 extern const RgArgument rg_choice_arguments[], rg_trials_arguments[];
 
+/* Swept options to work cell by cell (--by), into an RgBy. */
+extern const RgArgument rg_by_arguments[];
+
 /* Option -e of rg_trials_arguments by itself, into an RgChoice. */
 extern const RgArgument rg_experiment_arguments[];
 

@@ -17,6 +17,7 @@ typedef struct TableArguments {
     RgFormatArguments format;
     const char *statistic; /* NULL: the mean */
     const char *paper;     /* NULL: none */
+    bool claims;           /* of the paper, alone */
     const char **lists;    /* [list_count] of metrics, separated by commas */
     int list_count;
     char *names;             /* the lists, joined */
@@ -28,7 +29,8 @@ static RgStatus paper_table(const TableArguments *a, RgError *error) {
     RG_TRY(rg_paper_read(a->paper, &file, error));
     const RgPaperStore store = {.store = a->options.store};
     RgStatus status =
-        rg_paper_table(rg_paper_of(file), &store, store.store ? 1 : 0, &a->options, NULL, error);
+        rg_paper_table(rg_paper_of(file), &store, store.store ? 1 : 0,
+                       a->claims ? RG_PAPER_CLAIMS : RG_PAPER_ALL, &a->options, NULL, error);
     rg_paper_close(file);
     return status;
 }
@@ -49,6 +51,8 @@ static RgStatus check_table(void *arguments, RgError *error) {
     TableArguments *a = arguments;
     if (!a->options.store && !a->paper)
         return rg_fail(error, RG_E_USAGE, RG_EXPECTED_STORE);
+    if (a->claims && !a->paper)
+        return rg_fail(error, RG_E_USAGE, "--claims: expected --paper NAME, whose claims to print");
     if (a->paper && a->lists)
         return rg_fail(error, RG_E_USAGE,
                        "--paper cannot be combined with --metrics: it has its own metrics");
@@ -78,9 +82,12 @@ static const RgArgument table_arguments[] = {
     RG_ARGUMENT_REPEATED(
         TableArguments, lists, list_count, "metrics", 'm', "A,B,…",
         "columns; if repeated, further columns (default: the usual metrics, where recorded)"),
-    RG_ARGUMENT_OPTION(TableArguments, paper, "paper", 'p', "NAME",
-                       "the figures reported by a paper (a name of analysis/papers, or a file of "
-                       "your own); with RESULTS.db, the experiment's figures beside them"),
+    RG_ARGUMENT_OPTION(
+        TableArguments, paper, "paper", 'p', "NAME",
+        "the figures and claims of a paper (a name of analysis/papers, or a file of your "
+        "own); with RESULTS.db, the experiment's figures beside them"),
+    RG_ARGUMENT_OPTION(TableArguments, claims, "claims", 0, NULL,
+                       "with --paper, the claims alone; in csv and json with unrounded numbers"),
     RG_ARGUMENT_OPTION(
         TableArguments, statistic, "statistic", 0, "NAME",
         "aggregate over seeds: mean, or iqm, the interquartile mean (default: mean)"),
@@ -138,7 +145,16 @@ static const RgArgument plot_arguments[] = {
     RG_ARGUMENT_OPTION(PlotArguments, options.z, NULL, 'z', "NAME",
                        "metric of a heat map (default: reward)"),
     RG_ARGUMENT_OPTION(PlotArguments, options.method, "method", 0, "LABEL",
-                       "method of a heat map (default: the method that has both options)"),
+                       "method of a heat map (default: the method that has both options), or of a "
+                       "map (default: all)"),
+    RG_ARGUMENT_OPTION(PlotArguments, options.map, "map", 0, "COLUMNS,ROWS",
+                       "a map of y over two swept options, one panel for each method, with the "
+                       "values in the cells"),
+    RG_ARGUMENT_OPTION(PlotArguments, options.against, "against", 0, "LABEL",
+                       "of a map: the differences to this method in each cell; *: beyond chance, "
+                       "by Holm's correction over all cells and methods"),
+    RG_ARGUMENT_OPTION(PlotArguments, options.mark, "mark", 0, "A=VALUE,B=VALUE",
+                       "of a map: a cell to frame, such as a published setting"),
     RG_ARGUMENT_OPTION(PlotArguments, options.output, "output", 'o', "FILE",
                        "figure to write: .svg, .png or .pdf, by its suffix",
                        .expected = "expected -o FILE.svg, FILE.png or FILE.pdf"),
@@ -166,6 +182,7 @@ const RgCommand rg_command_plot = {
         "  regatta plot results/verses-head-to-head.db -x flops -y win_rate_base -o win.svg\n"
         "  regatta plot results/bandit-exploration.db -x exploration -y reward -o ablation.png\n"
         "  regatta plot results/bandit-grid.db -x exploration -y mixture -z reward -o map.pdf\n"
+        "  regatta plot results/bandit-grid.db --map exploration,mixture --against dpo -o map.svg\n"
         "  regatta plot results/verses-head-to-head.db -k overoptimisation -o over.pdf",
     .arguments = plot_arguments,
     .size = sizeof(PlotArguments),
@@ -200,8 +217,8 @@ static const RgArgument report_arguments[] = {
     RG_ARGUMENT_OPTION(ReportArguments, options.title, "title", 0, "TEXT",
                        "title (default: the experiment's name)"),
     RG_ARGUMENT_OPTION(ReportArguments, paper, "paper", 'p', "NAME",
-                       "a section with the figures reported by a paper beside the experiment's, as "
-                       "`regatta table --paper` prints them"),
+                       "a section with the figures and claims of a paper beside the experiment's "
+                       "figures, as `regatta table --paper` prints them"),
     RG_ARGUMENT_OPTION(
         ReportArguments, options.prompts, "prompts", 0, "N",
         "prompts whose responses are shown (default: all, at most 50, fewer with many methods)",

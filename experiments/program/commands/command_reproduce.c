@@ -17,7 +17,7 @@ typedef struct ReproduceArguments {
     RgFormatArguments format;
     const char **names; /* [name_count] of papers; none: all with experiments */
     int name_count;
-    bool list;
+    bool list, claims;
 } ReproduceArguments;
 
 /* The papers to reproduce, read: [*count]. */
@@ -80,18 +80,22 @@ static void list_papers(const Papers *papers) {
     }
 }
 
-/* After several tables: how many figures have which verdict. */
-static void write_sum(const int64_t *verdicts, double seconds) {
+/* After the tables: how many figures and claims have which verdict. */
+static void write_sum(const RgPaperVerdicts *verdicts, double seconds) {
+    const int64_t *figures = verdicts->figures, *claims = verdicts->claims;
+    fprintf(stderr, "figures: %lld agree, %lld differ, %lld cannot be compared, %lld not run",
+            (long long)figures[RG_VERDICT_AGREES], (long long)figures[RG_VERDICT_DIFFERS],
+            (long long)figures[RG_VERDICT_NOT_COMPARABLE], (long long)figures[RG_VERDICT_NOT_RUN]);
+    if (figures[RG_VERDICT_NONE] > 0)
+        fprintf(stderr, ", %lld without a verdict", (long long)figures[RG_VERDICT_NONE]);
     fprintf(stderr,
-            "%lld figures agree, %lld differ, %lld cannot be compared, %lld have no verdict; %.0f "
-            "seconds\n",
-            (long long)verdicts[RG_VERDICT_AGREES], (long long)verdicts[RG_VERDICT_DIFFERS],
-            (long long)verdicts[RG_VERDICT_NOT_COMPARABLE], (long long)verdicts[RG_VERDICT_NONE],
-            seconds);
+            "\nclaims: %lld hold, %lld do not hold, %lld not decided, %lld not run\n%.0f seconds\n",
+            (long long)claims[RG_CLAIM_HOLDS], (long long)claims[RG_CLAIM_DOES_NOT_HOLD],
+            (long long)claims[RG_CLAIM_NOT_DECIDED], (long long)claims[RG_CLAIM_NOT_RUN], seconds);
 }
 
 static RgStatus reproduce_all(ReproduceArguments *a, const Papers *papers, RgError *error) {
-    int64_t verdicts[RG_VERDICTS] = {0};
+    RgPaperVerdicts verdicts = {0};
     double start = rg_clock_seconds();
     RgReproduceOptions *o = &a->options;
     if (o->run.jobs == 0)
@@ -105,10 +109,10 @@ static RgStatus reproduce_all(ReproduceArguments *a, const Papers *papers, RgErr
     for (int64_t i = 0; i < papers->count; i++) {
         if (i > 0 && !rg_table_format_is_raw(o->table.format))
             putchar('\n');
-        RG_TRY(rg_reproduce(rg_paper_of(papers->file[i]), o, verdicts, error));
+        RG_TRY(rg_reproduce(rg_paper_of(papers->file[i]), o, &verdicts, error));
     }
     if (!o->run.quiet)
-        write_sum(verdicts, rg_clock_seconds() - start);
+        write_sum(&verdicts, rg_clock_seconds() - start);
     return RG_OK;
 }
 
@@ -117,6 +121,7 @@ static RgStatus reproduce(void *arguments, RgError *error) {
     Papers papers;
     RgStatus status = rg_command_table_format(&a->format, &a->options.table.format, error);
     RG_TRY(status);
+    a->options.part = a->claims ? RG_PAPER_CLAIMS : RG_PAPER_ALL;
     status = read_papers(a, &papers, error);
     if (status == RG_OK && rg_table_format_is_raw(a->options.table.format) && papers.count > 1 &&
         !a->list)
@@ -139,6 +144,8 @@ static const RgArgument arguments[] = {
                        "results/published)"),
     RG_ARGUMENT_OPTION(ReproduceArguments, options.only_table, "table", 0, NULL,
                        "run nothing: only the tables of what has been run"),
+    RG_ARGUMENT_OPTION(ReproduceArguments, claims, "claims", 0, NULL,
+                       "the claims alone; in csv and json with unrounded numbers"),
     RG_ARGUMENT_OPTION(ReproduceArguments, options.run.jobs, "jobs", 'j', "N",
                        "concurrent trials (default: the processors; never changes the bits)",
                        .low = 1, .high = 4096),
@@ -152,8 +159,8 @@ const RgCommand rg_command_reproduce = {
     .name = "reproduce",
     .summary = "run published figures again and compare them with what is reported",
     .usage = "[NAME...]",
-    .purpose = "Run the experiments of published figures, and print reported, exact and own "
-               "figures with a verdict.",
+    .purpose = "Run the experiments of published figures and claims, and print reported, exact and "
+               "own figures with a verdict.",
     .details =
         "NAME is a paper of analysis/papers, as for `regatta table --paper`, or a file of your "
         "own. "

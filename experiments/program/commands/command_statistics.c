@@ -50,6 +50,7 @@ static const RgArgument compare_arguments[] = {
                        "per-prompt metric that decides a win (default: reward)"),
     RG_ARGUMENT_OPTION(CompareArguments, options.against, "against", 0, "LABEL",
                        "compare each other method with this one"),
+    RG_ARGUMENT_INCLUDE(CompareArguments, options.by, rg_by_arguments),
     RG_ARGUMENT_INCLUDE(CompareArguments, format, rg_format_arguments),
     RG_ARGUMENT_END,
 };
@@ -60,8 +61,11 @@ const RgCommand rg_command_compare = {
     .usage = "RESULTS.db A B\nRESULTS.db --against LABEL\nRESULTS.db",
     .purpose = "Compare methods of an experiment, paired by seed and prompt: two, each with one, "
                "or all pairs.",
-    .details = "A, B and LABEL are labels as in regatta table. For more than one comparison, "
-               "Holm-adjusted p-values are given too.",
+    .details =
+        "A, B and LABEL are labels as in regatta table. For more than one comparison, "
+        "Holm-adjusted p-values are given too. With --by, a method that was not swept over the "
+        "options is in every cell, and Holm's correction is over the comparisons of all "
+        "cells together.",
     .arguments = compare_arguments,
     .size = sizeof(CompareArguments),
     .check = check_compare,
@@ -90,6 +94,7 @@ static const RgArgument tournament_arguments[] = {
         "per-prompt metric whose larger value wins, such as independent_reward (default: reward)"),
     RG_ARGUMENT_OPTION(TournamentArguments, options.length_controlled, "length-controlled", 0, NULL,
                        "win rates at equal length of the responses"),
+    RG_ARGUMENT_INCLUDE(TournamentArguments, options.by, rg_by_arguments),
     RG_ARGUMENT_INCLUDE(TournamentArguments, format, rg_format_arguments),
     RG_ARGUMENT_END,
 };
@@ -129,6 +134,7 @@ static const RgArgument frontier_arguments[] = {
                        "metric or cost to minimise (default: kl)"),
     RG_ARGUMENT_OPTION(FrontierArguments, options.y, NULL, 'y', "NAME",
                        "metric to maximise (default: reward)"),
+    RG_ARGUMENT_INCLUDE(FrontierArguments, options.by, rg_by_arguments),
     RG_ARGUMENT_INCLUDE(FrontierArguments, format, rg_format_arguments),
     RG_ARGUMENT_END,
 };
@@ -165,6 +171,7 @@ static const RgArgument budget_arguments[] = {
     RG_ARGUMENT_OPTION(BudgetArguments, options.y, NULL, 'y', "NAME", "metric (default: reward)"),
     RG_ARGUMENT_OPTION(BudgetArguments, options.points, "points", 'n', "N",
                        "spending points (default: 5)", .low = 2, .high = 1000),
+    RG_ARGUMENT_INCLUDE(BudgetArguments, options.by, rg_by_arguments),
     RG_ARGUMENT_INCLUDE(BudgetArguments, format, rg_format_arguments),
     RG_ARGUMENT_END,
 };

@@ -4,17 +4,11 @@
 
 #include "core/files.h"
 #include "core/stop.h"
+#include "experiments/program/config/paper_file.h"
 
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-
-/* The experiment's name: that of its config without folders and suffix. The caller frees it. */
-static char *experiment_name(const char *config) {
-    const char *slash = strrchr(config, '/'), *own = slash ? slash + 1 : config;
-    const char *suffix = strrchr(own, '.');
-    return rg_string_format("%.*s", (int)(suffix ? suffix - own : (long)strlen(own)), own);
-}
 
 static RgStatus run_one(const char *config, const char *store, const RgReproduceOptions *options,
                         RgError *error) {
@@ -40,7 +34,7 @@ static RgPaperStore *find_stores(const RgPaper *paper, const char *folder, int64
     RgPaperStore *stores = rg_allocate(most, sizeof *stores);
     *count = 0;
     for (int64_t i = 0; i < most; i++) {
-        char *name = experiment_name(paper->experiments[i]);
+        char *name = rg_paper_experiment(paper->experiments[i]);
         char *path = rg_string_format("%s/%s.db", folder, name);
         if (access(path, F_OK) == 0) {
             stores[(*count)++] = (RgPaperStore){name, path};
@@ -53,10 +47,11 @@ static RgPaperStore *find_stores(const RgPaper *paper, const char *folder, int64
 }
 
 static RgStatus write_table(const RgPaper *paper, const RgReproduceOptions *options,
-                            int64_t *verdicts, RgError *error) {
+                            RgPaperVerdicts *verdicts, RgError *error) {
     int64_t count;
     RgPaperStore *stores = find_stores(paper, options->folder, &count);
-    RgStatus status = rg_paper_table(paper, stores, count, &options->table, verdicts, error);
+    RgStatus status =
+        rg_paper_table(paper, stores, count, options->part, &options->table, verdicts, error);
     for (int64_t i = 0; i < count; i++) {
         free((char *)stores[i].experiment);
         free((char *)stores[i].store);
@@ -65,15 +60,15 @@ static RgStatus write_table(const RgPaper *paper, const RgReproduceOptions *opti
     return status;
 }
 
-RgStatus rg_reproduce(const RgPaper *paper, const RgReproduceOptions *options, int64_t *verdicts,
-                      RgError *error) {
+RgStatus rg_reproduce(const RgPaper *paper, const RgReproduceOptions *options,
+                      RgPaperVerdicts *verdicts, RgError *error) {
     if (!paper->experiments || !paper->experiments[0])
         return rg_fail(error, RG_E_USAGE,
                        "\"%s\" names no experiments that run its figures again: expected "
                        "experiments = [ \"CONFIG.cfg\" ]",
                        paper->title);
     for (int64_t i = 0; paper->experiments[i] && !options->only_table; i++) {
-        char *name = experiment_name(paper->experiments[i]);
+        char *name = rg_paper_experiment(paper->experiments[i]);
         char *store = rg_string_format("%s/%s.db", options->folder, name);
         RgStatus status = run_one(paper->experiments[i], store, options, error);
         free(store);
