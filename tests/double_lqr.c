@@ -290,8 +290,8 @@ Test(lqr, both_ways_to_the_leaders_value_agree) {
     for (int k = 0; k < 3; k++) {
         const RgReal upper[STATES] = {leaders[k][0], leaders[k][1]};
         cr_assert(task_of(&race)->solve(task_of(&race), upper, race.policy, beta));
-        cr_expect_float_eq(upper_value(&race, leaders[k]),
-                           rg_lqr_leader_value(l, leaders[k], beta), 1e-10);
+        cr_expect_float_eq(upper_value(&race, leaders[k]), rg_lqr_leader_value(l, leaders[k], beta),
+                           1e-10);
     }
     race_end(&race);
 }

@@ -371,14 +371,16 @@ Test(mdp, hypergradients_from_visits_approach_the_exact_one) {
     cr_expect_lt(many, 0.6, "visits are off by %g", many);
     many = visits_error(halves, 10, 2000, &value);
     cr_expect_lt(many, 0.2, "halves are off by %g", many);
-    double same = visits_error(visits, 400, 20, &value), other = visits_error(halves, 400, 20, &value);
+    double same = visits_error(visits, 400, 20, &value),
+           other = visits_error(halves, 400, 20, &value);
     cr_expect_gt(same, 5 * other, "%g of the same visits, %g of halves", same, other);
 }
 
 /* One prompt a round: rounds differ by the goal, and their mean is that of both. */
 Test(mdp, one_context_a_round_is_right_on_average) {
     double value;
-    double error = visits_error("expectation=sampled advantage=halves contexts=one", 200, 200, &value);
+    double error =
+        visits_error("expectation=sampled advantage=halves contexts=one", 200, 200, &value);
     cr_expect_lt(error, 0.2, "off by %g", error);
 }
 

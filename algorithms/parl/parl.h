@@ -19,7 +19,7 @@ typedef struct RgParlOptions {
     double beta;
     int regularizer;
     int expectation; /* exact (enumerable responses or a known MDP) or sampled */
-    int advantage; /* these two: of sampled episodes in a known MDP */
+    int advantage;   /* these two: of sampled episodes in a known MDP */
     int contexts;
     int upper;
     int lower;

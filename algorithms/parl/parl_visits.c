@@ -178,8 +178,7 @@ static RgStatus draw_upper(RgParl *parl, int64_t round, RgError *error) {
 
     RgTape *t = trainer->tape;
     bool recorded = rg_tape_record(t, false);
-    const RgTensor *utility =
-        rg_mdp_utility(t, mdp, rg_parameter(t, parl->reward.parameters, 0));
+    const RgTensor *utility = rg_mdp_utility(t, mdp, rg_parameter(t, parl->reward.parameters, 0));
     s->upper = exact_value(mdp, trainer->policy, utility->data);
     for (int k = 0; k < s->parts; k++) {
         visits_clear(mdp, &s->part[k]);
@@ -259,8 +258,8 @@ static void closed_form(RgParl *parl, const RgReal *upper_gradient, RgReal *w) {
     RgTensor *reward = rg_mdp_design(t, mdp, rg_parameter(t, parl->reward.parameters, 0));
     RgTensor *along =
         rg_sum(t, rg_mul(t, rg_constant_from_double(t, reward->shape, table), reward));
-    rg_parl_reward_gradient(
-        parl, rg_scale(t, along, (RgReal)(-1 / (parl->options->beta * s->parts))), w);
+    rg_parl_reward_gradient(parl,
+                            rg_scale(t, along, (RgReal)(-1 / (parl->options->beta * s->parts))), w);
     free(table);
 }
 

@@ -25,7 +25,7 @@ typedef struct RgReward {
     bool by_step;    /* features are per step, not per response */
     double discount; /* of steps */
     const RgSimulator *simulator;
-    const RgMdp *mdp; /* with its design; NULL: linear or mlp */
+    const RgMdp *mdp;           /* with its design; NULL: linear or mlp */
     const RgBilevelTask *known; /* ν is that of a problem that is known, and no reward of responses;
                                    NULL: it is one */
 } RgReward;

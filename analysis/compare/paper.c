@@ -32,10 +32,8 @@ static RgReading reading_in(const RgResults *results, const RgTrial *trial,
             found++;
         }
     free(points);
-    return (RgReading){.trial = trial,
-                       .value = found > 0 ? sum / (double)found : NAN,
-                       .step = -1,
-                       .next = -1};
+    return (RgReading){
+        .trial = trial, .value = found > 0 ? sum / (double)found : NAN, .step = -1, .next = -1};
 }
 
 /* The cell of a figure that has steps. */

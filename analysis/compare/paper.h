@@ -30,8 +30,8 @@ typedef struct RgReported {
     const char *experiment; /* name of the experiment with its trials; "": the paper's first */
     int64_t first_step, last_step; /* here it is the mean of the rows of these steps; −1: it is
                                       that of the last evaluation */
-    double exact;           /* the true value; NaN: not known */
-    double tolerance;       /* NaN: no verdict */
+    double exact;                  /* the true value; NaN: not known */
+    double tolerance;              /* NaN: no verdict */
     const char *tolerance_reason;
     const char *differs;        /* why it is known to differ; "": not known */
     const char *not_comparable; /* why there is no verdict; "": there may be one */

@@ -257,8 +257,8 @@ int32_t rg_token_sampler_draw_row(RgTokenSampler *d, int64_t row, const RgReal *
         learn_row(d, row, logits);
     if (!isfinite(d->row_sum[row]))
         return rg_token_sampler_draw(d, logits, uniform, logprob);
-    int32_t token = choose(d->row_weight + row * d->vocabulary, d->tokens, d->row_sum[row], uniform,
-                           NULL);
+    int32_t token =
+        choose(d->row_weight + row * d->vocabulary, d->tokens, d->row_sum[row], uniform, NULL);
     if (logprob)
         *logprob = d->row_logprob[row * d->vocabulary + token];
     return token;

@@ -47,7 +47,8 @@ int64_t rg_solve_symmetric(int64_t n, const double *a, const double *b, double c
 /* The factors of a matrix, dense or of its band. LAPACK is column-major: it sees the transposes of a
  * and b. */
 typedef struct Factors {
-    lapack_int size, below, above; /* of the transpose: its diagonals below and above the main one */
+    lapack_int size, below,
+        above; /* of the transpose: its diagonals below and above the main one */
     bool banded;
     double *numbers;
     lapack_int *pivots;

@@ -28,9 +28,10 @@ static const RgOption options_table[] = {
                       "steps of the leader's value, and of an episode"),
     RG_OPTION_INTEGER(RgLqrOptions, conditions, "256", 1, 1e6,
                       "initial states of training, which are the prompts"),
-    RG_OPTION_INTEGER(RgLqrOptions, pairs, "100", 1, 1e6,
-                      "offline preference pairs: two episodes of the reference policy from the same "
-                      "initial state"),
+    RG_OPTION_INTEGER(
+        RgLqrOptions, pairs, "100", 1, 1e6,
+        "offline preference pairs: two episodes of the reference policy from the same "
+        "initial state"),
     RG_OPTION_INTEGER(RgLqrOptions, test_episodes, "100", 1, 1e6,
                       "number of evaluation episodes, from other initial states"),
     RG_OPTION_REAL(RgLqrOptions, label_temperature, "1", 0, 1e3,
@@ -124,9 +125,8 @@ static void returns(const State *s, const RgSequences *episodes, double *reward)
         double weight = 1;
         reward[i] = 0;
         for (int64_t h = 0; h < rg_episode_steps(&s->simulator, episodes, i); h++) {
-            reward[i] -=
-                weight *
-                cost_of_step(&s->lqr, rg_episode_observation(&s->simulator, episodes, i, h));
+            reward[i] -= weight * cost_of_step(&s->lqr, rg_episode_observation(&s->simulator,
+                                                                               episodes, i, h));
             weight *= s->lqr.discount;
         }
     }

@@ -43,14 +43,14 @@ static RgTensor *inner(RgTape *t, RgTensor *x, RgTensor *y) {
 /* The players on a tape, by the names of lqr.h; vectors are columns. */
 typedef struct Players {
     const RgLqr *lqr;
-    RgTensor *a, *b, *c, *q, *r;            /* r [actions, 1] */
-    RgTensor *k;                            /* [leader_actions, states] */
+    RgTensor *a, *b, *c, *q, *r;             /* r [actions, 1] */
+    RgTensor *k;                             /* [leader_actions, states] */
     RgTensor *weight, *of_state, *of_leader; /* M = [M_x M_a] */
-    RgTensor *constant;                     /* c of the policy, [actions, 1] */
-    RgTensor *log_deviation, *variance;     /* [actions, 1] */
-    RgTensor *through;                      /* C + B·M_a: what a leads to */
-    RgTensor *gain;                         /* M_x + M_a·K: the follower's answer to x */
-    RgTensor *f;                            /* A + C·K + B·gain: x' = F·x + … */
+    RgTensor *constant;                      /* c of the policy, [actions, 1] */
+    RgTensor *log_deviation, *variance;      /* [actions, 1] */
+    RgTensor *through;                       /* C + B·M_a: what a leads to */
+    RgTensor *gain;                          /* M_x + M_a·K: the follower's answer to x */
+    RgTensor *f;                             /* A + C·K + B·gain: x' = F·x + … */
 } Players;
 
 static Players players_of(RgTape *t, const RgLqr *l, RgTensor *upper, RgPolicy *policy) {
@@ -86,11 +86,11 @@ static RgTensor *weighed(RgTape *t, const Players *p, RgTensor *x) {
 static RgTensor *lyapunov(RgTape *t, const Players *p) {
     int64_t n = p->lqr->states;
     RgTensor *f = rg_transpose(t, p->f);
-    RgTensor *product = rg_mul(t, rg_reshape(t, f, RG_SHAPE(n, 1, n, 1)),
-                               rg_reshape(t, f, RG_SHAPE(1, n, 1, n)));
-    RgTensor *system =
-        rg_sub(t, identity(t, n * n),
-               rg_scale(t, rg_reshape(t, product, RG_SHAPE(n * n, n * n)), (RgReal)p->lqr->discount));
+    RgTensor *product =
+        rg_mul(t, rg_reshape(t, f, RG_SHAPE(n, 1, n, 1)), rg_reshape(t, f, RG_SHAPE(1, n, 1, n)));
+    RgTensor *system = rg_sub(
+        t, identity(t, n * n),
+        rg_scale(t, rg_reshape(t, product, RG_SHAPE(n * n, n * n)), (RgReal)p->lqr->discount));
     RgTensor *stage = rg_add(t, p->q, weighed(t, p, p->gain));
     RgTensor *solution = rg_solve(t, system, rg_reshape(t, stage, RG_SHAPE(n * n, 1)), false);
     return rg_reshape(t, solution, RG_SHAPE(n, n));
@@ -119,10 +119,10 @@ static bool is_cost(int64_t n, const RgReal *p) {
 /* xᵀPx of the next state's part that does not depend on x: of the constant and the noises. */
 static RgTensor *of_noise(RgTape *t, const Players *p, RgTensor *value, RgTensor *drift) {
     double w = p->lqr->leader_deviation;
-    RgTensor *answer = rg_sum(t, rg_mul(t, around(t, p->b, value),
-                                        rg_mul(t, p->variance, identity(t, p->lqr->actions))));
-    RgTensor *leader = rg_scale(
-        t, inner(t, p->through, rg_matmul(t, value, p->through)), (RgReal)(w * w));
+    RgTensor *answer = rg_sum(
+        t, rg_mul(t, around(t, p->b, value), rg_mul(t, p->variance, identity(t, p->lqr->actions))));
+    RgTensor *leader =
+        rg_scale(t, inner(t, p->through, rg_matmul(t, value, p->through)), (RgReal)(w * w));
     return rg_add(t, rg_add(t, answer, leader), inner(t, drift, rg_matmul(t, value, drift)));
 }
 
@@ -149,8 +149,8 @@ static RgTensor *value(RgTape *t, const RgBilevelTask *task, RgTensor *upper, Rg
     /* q = gainᵀ R c + γ Fᵀ (P·B·c + q) */
     RgTensor *pull = rg_add(t, across(t, p.gain, rg_mul(t, p.r, p.constant)),
                             rg_scale(t, across(t, p.f, rg_matmul(t, cost, drift)), g));
-    RgTensor *q = rg_solve(t, rg_sub(t, identity(t, n), rg_scale(t, rg_transpose(t, p.f), g)), pull,
-                           false);
+    RgTensor *q =
+        rg_solve(t, rg_sub(t, identity(t, n), rg_scale(t, rg_transpose(t, p.f), g)), pull, false);
     RgTensor *next = rg_add(t, of_noise(t, &p, cost, drift), rg_scale(t, inner(t, q, drift), 2));
     RgTensor *own = of_action(t, &p, beta);
     RgTensor *answered = inner(t, p.of_leader, rg_mul(t, p.r, p.of_leader));
@@ -159,9 +159,8 @@ static RgTensor *value(RgTape *t, const RgBilevelTask *task, RgTensor *upper, Rg
 
     RgTensor *parts[] = {p.a, p.c};
     RgTensor *moved = rg_add(t, rg_concatenate(t, 1, parts, 2), rg_matmul(t, p.b, p.weight));
-    RgTensor *first =
-        rg_add(t, rg_sum(t, rg_mul(t, p.q, identity(t, n))),
-               rg_sum(t, rg_mul(t, weighed(t, &p, p.weight), identity(t, width))));
+    RgTensor *first = rg_add(t, rg_sum(t, rg_mul(t, p.q, identity(t, n))),
+                             rg_sum(t, rg_mul(t, weighed(t, &p, p.weight), identity(t, width))));
     /* the first a is not the leader's, so that its noise is not in the step after it */
     RgTensor *leader_noise =
         rg_scale(t, inner(t, p.through, rg_matmul(t, cost, p.through)), (RgReal)(w * w));
@@ -181,7 +180,8 @@ static void step_through(RgTape *t, const Players *p, RgTensor **means, RgTensor
     RgTensor *drift = rg_matmul(t, p->b, p->constant);
     RgTensor *noise = rg_add(
         t,
-        rg_matmul_transposed(t, rg_mul(t, p->b, rg_reshape(t, p->variance, RG_SHAPE(1, l->actions))),
+        rg_matmul_transposed(t,
+                             rg_mul(t, p->b, rg_reshape(t, p->variance, RG_SHAPE(1, l->actions))),
                              false, p->b, true),
         rg_scale(t, rg_matmul_transposed(t, p->through, false, p->through, true), (RgReal)(w * w)));
     RgTensor *mean = matrix(t, n, 1, l->start), *covariance = rg_filled(t, RG_SHAPE(n, n), 0);
@@ -210,13 +210,13 @@ static RgTensor *log_rewards(RgTape *t, const RgLqr *l, RgTensor *gap, RgTensor 
     RgTensor *sum = rg_filled(t, RG_SHAPE(steps, 1), 0);
     for (int64_t k = 0; k < l->states; k++) {
         int64_t rest = l->states - k - 1;
-        RgTensor *pivot =
-            rg_reshape(t, rg_slice(t, rg_slice(t, covariance, 1, 0, 1), 2, 0, 1), RG_SHAPE(steps, 1));
+        RgTensor *pivot = rg_reshape(t, rg_slice(t, rg_slice(t, covariance, 1, 0, 1), 2, 0, 1),
+                                     RG_SHAPE(steps, 1));
         RgTensor *first = rg_slice(t, gap, 1, 0, 1);
         RgTensor *scaled = rg_div(t, first, pivot);
         RgTensor *both = rg_add(t, rg_log(t, pivot), rg_mul(t, first, scaled));
-        sum = rg_add(t, sum, rg_add_scalar(t, rg_scale(t, both, (RgReal)-0.5),
-                                           (RgReal)log(l->width[k])));
+        sum = rg_add(t, sum,
+                     rg_add_scalar(t, rg_scale(t, both, (RgReal)-0.5), (RgReal)log(l->width[k])));
         if (rest == 0)
             break;
         RgTensor *column = rg_reshape(t, rg_slice(t, rg_slice(t, covariance, 1, 1, rest), 2, 0, 1),
@@ -224,8 +224,7 @@ static RgTensor *log_rewards(RgTape *t, const RgLqr *l, RgTensor *gap, RgTensor 
         gap = rg_sub(t, rg_slice(t, gap, 1, 1, rest), rg_mul(t, column, scaled));
         RgTensor *over = rg_reshape(t, rg_div(t, column, pivot), RG_SHAPE(steps, rest, 1));
         RgTensor *outer = rg_mul(t, over, rg_reshape(t, column, RG_SHAPE(steps, 1, rest)));
-        covariance =
-            rg_sub(t, rg_slice(t, rg_slice(t, covariance, 1, 1, rest), 2, 1, rest), outer);
+        covariance = rg_sub(t, rg_slice(t, rg_slice(t, covariance, 1, 1, rest), 2, 1, rest), outer);
     }
     return sum;
 }
@@ -253,14 +252,13 @@ static RgTensor *response(RgTape *t, const RgBilevelTask *task, RgTensor *upper,
     int64_t m = l->actions, width = l->states + l->leader_actions;
     RgTensor *value = lyapunov(t, &p), *parts[] = {p.a, p.c};
     RgTensor *diagonal = rg_mul(t, p.r, identity(t, m));
-    RgTensor *s =
-        rg_add(t, diagonal, rg_scale(t, around(t, p.b, value), (RgReal)l->discount));
+    RgTensor *s = rg_add(t, diagonal, rg_scale(t, around(t, p.b, value), (RgReal)l->discount));
     RgTensor *moves = rg_matmul(t, value, rg_concatenate(t, 1, parts, 2));
-    RgTensor *weight = rg_scale(t, rg_solve(t, s, across(t, p.b, moves), false),
-                                (RgReal)-l->discount);
+    RgTensor *weight =
+        rg_scale(t, rg_solve(t, s, across(t, p.b, moves), false), (RgReal)-l->discount);
     RgTensor *of_action = rg_sum_last(t, rg_mul(t, s, identity(t, m)));
-    RgTensor *log_deviation = rg_scale(
-        t, rg_add_scalar(t, rg_log(t, of_action), (RgReal)log(2 / beta)), (RgReal)-0.5);
+    RgTensor *log_deviation =
+        rg_scale(t, rg_add_scalar(t, rg_log(t, of_action), (RgReal)log(2 / beta)), (RgReal)-0.5);
     RgTensor *all[] = {rg_reshape(t, weight, RG_SHAPE(m * width)), rg_filled(t, RG_SHAPE(m), 0),
                        rg_reshape(t, log_deviation, RG_SHAPE(m))};
     return rg_concatenate(t, 0, all, 3);

@@ -49,9 +49,9 @@ typedef struct RgMdpProblem {
     RgMdpSuccessors successors; /* of what is simulated */
     /* four-rooms: */
     RgReal *simulated; /* [states, actions, states] where that is not `transition`, else NULL */
-    int32_t *cell;   /* [states] cell of the grid; a state is a cell and a goal */
-    bool *is_goal;   /* [states] */
-    bool *is_target; /* [states] */
+    int32_t *cell;     /* [states] cell of the grid; a state is a cell and a goal */
+    bool *is_goal;     /* [states] */
+    bool *is_target;   /* [states] */
     double incentive_penalty;
     RgLeaderFollower leader_follower;
 } RgMdpProblem;

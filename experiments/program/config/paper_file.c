@@ -222,9 +222,11 @@ static RgStatus read_figure(RgPaperFile *file, int64_t index, RgError *error) {
     if (status == RG_OK)
         status = read_conditions(file, path, "where", &o.where, &reported->of, error);
     static const char *const known[] = {
-        "method",  "metric",     "quantity",  "value",     "setting",          "source",
-        "checked", "where",      "experiment", "first_step", "last_step",       "exact",
-        "tolerance", "tolerance_reason", "differs", "not_comparable", NULL};
+        "method",     "metric",           "quantity",  "value",
+        "setting",    "source",           "checked",   "where",
+        "experiment", "first_step",       "last_step", "exact",
+        "tolerance",  "tolerance_reason", "differs",   "not_comparable",
+        NULL};
     if (status == RG_OK)
         status = rg_settings_check_used(file->settings, path, known, error);
     free(path);
