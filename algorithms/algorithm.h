@@ -226,8 +226,12 @@ typedef struct RgBatch {
                              probability P(y ≻ y') that the judge prefers y; with rivals: whether
                              it prefers y to its rival, 1 or 0 */
     RgSide chosen, rejected; /* for pairs: first and last of `order` */
-    RgSide third;            /* if the recipe has one; for RG_FROM_OTHERS both, [2·prompts] */
-    RgSteps steps;           /* if the recipe has `steps` */
+    /* If the recipe has a third response: [prompts]; for RG_FROM_OTHERS both of a pair, [2·prompts];
+     * if `exact` every response to every prompt, with the weight third_weight of mean 1 (else NULL)
+     * that rg_third_mean takes. */
+    RgSide third;
+    RgTensor *third_weight;
+    RgSteps steps; /* if the recipe has `steps` */
     /* Demonstrations have these members instead. */
     RgTensor *log_likelihood; /* of all of them, a scalar */
     int64_t response_tokens;  /* number of tokens in them */
@@ -238,6 +242,9 @@ typedef struct RgStep RgStep;
 /* The mean over the batch that a loss is: of terms [prompts] or [prompts, k], a scalar, with the
  * batch's weights. A loss that takes its means by rg_mean can only be trained on samples. */
 RgTensor *rg_batch_mean(RgStep *step, const RgBatch *batch, RgTensor *terms);
+
+/* The mean of terms of the third responses, of the shape of batch->third.logprob: a scalar. */
+RgTensor *rg_third_mean(RgTape *tape, const RgBatch *batch, RgTensor *terms);
 
 /* Δ = h(y_w) − h(y_l), [pairs]. */
 RgTensor *rg_log_ratio_margin(RgTape *tape, const RgBatch *batch);
@@ -305,13 +312,16 @@ typedef struct RgAlgorithm {
      * logged. The result becomes step->prepared in every epoch. Allocate it and its tensors on
      * step->tape (rg_tape_arena), where they live until the end of the batch. */
     const void *(*prepare)(RgStep *step, const void *options, const RgBatch *batch);
+    /* Optional, with a loss: called after the last epoch of a step that was taken, with what
+     * `prepare` found. It may change the algorithm's own state, such as an adapted coefficient. */
+    void (*finish)(RgStep *step, const void *options);
 
     /* Or a step of its own. `step` reports a diverged trial by rg_trainer_diverged; the trial then
      * ends. It returns an error only if the judge fails. */
     RgStatus (*step)(RgTrainer *trainer, const void *options, void *state, RgError *error);
 
-    /* Create the state, if there is one. A loss finds it in step->state; it must not change
-     * anything in it except parameters that `create` gave to the trainer (rg_trainer_own). The
+    /* Create the state, if there is one. A loss finds it in step->state; only `finish` changes
+     * anything in it, except parameters that `create` gave to the trainer (rg_trainer_own). The
      * computations of `create` are charged like those of a step. */
     RgStatus (*create)(RgTrainer *trainer, const void *options, void **state, RgError *error);
     void (*destroy)(void *state);

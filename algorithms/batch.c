@@ -12,6 +12,10 @@ RgTensor *rg_batch_mean(RgStep *step, const RgBatch *batch, RgTensor *terms) {
     return rg_mean(t, rg_mul(t, batch->weight, rg_reshape(t, terms, RG_SHAPE(batch->prompts))));
 }
 
+RgTensor *rg_third_mean(RgTape *t, const RgBatch *batch, RgTensor *terms) {
+    return rg_mean(t, batch->third_weight ? rg_mul(t, batch->third_weight, terms) : terms);
+}
+
 RgTensor *rg_log_ratio_margin(RgTape *t, const RgBatch *batch) {
     return rg_sub(t, batch->chosen.log_ratio, batch->rejected.log_ratio);
 }

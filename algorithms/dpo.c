@@ -7,11 +7,19 @@
  * dependence of their distribution on the policy. SAIL's score term restores it. Semi-online DPO
  * (Lanchantin et al. 2025, arXiv:2506.21495) is between the two: the sampling policy is updated
  * every `sampler_steps`, an option that other methods share. Where responses can be enumerated,
- * `pair_sampler` draws pairs by their difference in reward (arXiv:2409.19605). */
+ * `pair_sampler` draws pairs by their difference in reward (arXiv:2409.19605).
+ *
+ * With margin = "probability" Δ is a difference of probabilities, not of their logarithms:
+ * Δ = (π − π_ref)(y_w) − (π − π_ref)(y_l). The code of arXiv:2312.10584 computes that. Such a margin
+ * is at most 2, so that a small β leaves the loss near log 2. */
 #include "algorithms/algorithm.h"
+
+enum { MARGIN_LOG_RATIO, MARGIN_PROBABILITY };
+static const char *const margins[] = {"log-ratio", "probability", NULL};
 
 typedef struct DpoOptions {
     double beta;
+    int margin;
     double mixture;
     int64_t sampler_steps;
     int pair_sampler, sampler_weights;
@@ -19,6 +27,10 @@ typedef struct DpoOptions {
 
 static const RgOption dpo_options[] = {
     RG_OPTION_REAL(DpoOptions, beta, "0.1", 1e-6, 1e3, "strength β of the KL term"),
+    RG_OPTION_CHOICE(DpoOptions, margin, "log-ratio", margins,
+                     "what the margin is a difference of: log-ratio, the logarithm of policy over "
+                     "reference; or probability, policy minus reference, as in a released code",
+                     .later = true),
     RG_OPTION_END,
 };
 
@@ -31,9 +43,20 @@ static const RgOption online_dpo_options[] = {
     RG_OPTION_END,
 };
 
+/* π(y) − π_ref(y), [pairs] */
+static RgTensor *probability_gain(RgTape *t, const RgSide *side) {
+    return rg_sub(t, rg_exp(t, side->logprob), rg_exp(t, side->reference));
+}
+
 static RgTensor *dpo_loss(RgStep *step, const void *options, const RgBatch *batch) {
     const DpoOptions *o = options;
     RgTape *t = step->tape;
+    if (o->margin == MARGIN_PROBABILITY) {
+        RgTensor *margin =
+            rg_sub(t, probability_gain(t, &batch->chosen), probability_gain(t, &batch->rejected));
+        RgTensor *fit = rg_log_sigmoid(t, rg_scale(t, margin, (RgReal)o->beta));
+        return rg_negate(t, rg_batch_mean(step, batch, fit));
+    }
     return rg_negate(t, rg_batch_mean(step, batch, rg_preference_fit(t, batch, o->beta)));
 }
 

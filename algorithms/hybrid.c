@@ -35,8 +35,8 @@ static RgTensor *hybrid_loss(RgStep *step, const void *options, const RgBatch *b
     if (o->kl_coefficient == 0)
         return loss;
     RgTensor *h = rg_stop_gradient(t, batch->third.log_ratio);
-    rg_step_metric(step, "kl", (double)rg_mean(t, h)->data[0]);
-    RgTensor *score = rg_mean(t, rg_mul(t, h, batch->third.logprob));
+    rg_step_metric(step, "kl", (double)rg_third_mean(t, batch, h)->data[0]);
+    RgTensor *score = rg_third_mean(t, batch, rg_mul(t, h, batch->third.logprob));
     return rg_add(t, loss, rg_scale(t, score, (RgReal)o->kl_coefficient));
 }
 

@@ -8,7 +8,8 @@
  * divergence from the reference, from mismatched prompts and responses of the batch, and has no
  * gradient. The authors' code combines the prompt of each example with the response of the next
  * example, desirable or not. Here y' are both responses of the next pair (kl_responses = "all"), so
- * that each example has one. With "chosen" they are only its chosen response. */
+ * that each example has one. With "chosen" they are only its chosen response. With exact expectations
+ * z is that of all pairs, as in a batch without end. */
 #include "algorithms/algorithm.h"
 
 #include <math.h>
@@ -42,16 +43,23 @@ static RgTensor *worth(RgTape *t, const RgSide *side, double beta, double diverg
     return rg_sigmoid(t, rg_scale(t, gain, sign));
 }
 
+/* z, the mean over the mismatched responses. */
+static double divergence_of(const RgBatch *batch, double beta) {
+    const RgTensor *mismatched = batch->third.log_ratio, *weight = batch->third_weight;
+    double divergence = 0;
+    for (int64_t i = 0; i < mismatched->count; i++) {
+        double h = (double)mismatched->data[i] * (weight ? (double)weight->data[i] : 1);
+        divergence += beta * h / (double)mismatched->count;
+    }
+    return fmax(divergence, 0);
+}
+
 static RgTensor *kto_loss(RgStep *step, const void *options, const RgBatch *batch) {
     RgTape *t = step->tape;
     const KtoOptions *o = options;
-    const RgTensor *mismatched = batch->third.log_ratio;
-    double divergence = 0;
-    for (int64_t i = 0; i < mismatched->count; i++)
-        divergence += o->beta * (double)mismatched->data[i] / (double)mismatched->count;
-    divergence = fmax(divergence, 0);
-    RgTensor *good = rg_mean(t, worth(t, &batch->chosen, o->beta, divergence, 1));
-    RgTensor *bad = rg_mean(t, worth(t, &batch->rejected, o->beta, divergence, -1));
+    double divergence = divergence_of(batch, o->beta);
+    RgTensor *good = rg_batch_mean(step, batch, worth(t, &batch->chosen, o->beta, divergence, 1));
+    RgTensor *bad = rg_batch_mean(step, batch, worth(t, &batch->rejected, o->beta, divergence, -1));
     RgTensor *both = rg_add(t, rg_scale(t, good, (RgReal)(-0.5 * o->desirable_weight)),
                             rg_scale(t, bad, (RgReal)(-0.5 * o->undesirable_weight)));
     return rg_add_scalar(t, both, (RgReal)(0.5 * (o->desirable_weight + o->undesirable_weight)));

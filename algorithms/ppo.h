@@ -16,6 +16,10 @@ void rg_ppo_advantages(int64_t steps, const double *reward, const double *value,
 RgTensor *rg_ppo_surrogate(RgTape *tape, RgTensor *logprob, RgTensor *old, RgTensor *advantage,
                            double clip);
 
+/* β after a step whose responses had this divergence from the reference: Ziegler et al. 2019,
+ * arXiv:1909.08593, section 2.2. */
+double rg_ppo_adapted(double beta, double kl, double target);
+
 /* Whether the clipped term is the smaller one, so that the step has no gradient. */
 bool rg_ppo_clips(double ratio, double advantage, double clip);
 

@@ -39,6 +39,7 @@ RgStatus rg_algorithm_check(const RgAlgorithm *a, RgError *error) {
         {!a->loss || !a->step, "a loss or a step, not both"},
         {a->recipe || !(a->loss || a->step), "a recipe, as it has a loss or a step"},
         {a->loss || !a->prepare, "a loss, as it has prepare"},
+        {a->loss || !a->finish, "a loss, as it has finish"},
         {a->step || !a->work, "a step of its own, as it has work"},
         {a->create || !(a->destroy || a->checkpoint), "create, as it has destroy or checkpoint"},
     };

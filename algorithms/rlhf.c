@@ -5,11 +5,17 @@
  *     2.  ∇ E_π[ r̂ − β·h ], estimated from two responses a prompt as in RLOO
  *
  * Ouyang et al. 2022, arXiv:2203.02155, as DPO's paper states it (arXiv:2305.18290, eqs. 2 and 3).
- * The reward has a number for every response, so that it can fit any Bradley-Terry preferences, and
- * only the policy's class limits what is learned: responses have to be enumerated. In units of the
- * labels' temperature. Text has the same two stages as ppo or rloo with a judge "reward_model". */
+ * The reward is a table with a number for every response, so that it can fit any Bradley-Terry
+ * preferences, and only the policy's class limits what is learned; or a network of the context's
+ * features (rlhf_network.h). Responses have to be enumerated. In units of the labels' temperature.
+ * Text has the same two stages as ppo or rloo with a judge "reward_model".
+ *
+ * With training.expectation = "responses" stage 2 is the exact expectation over the responses to each
+ * prompt: RMB-PO, and on prompts without pairs RMB-PO+ (Li et al. 2023, arXiv:2312.10584). */
+#include "algorithms/rlhf_network.h"
 #include "algorithms/training/expectation.h"
 #include "algorithms/training/pair_sampler.h"
+#include "core/models/dense.h"
 #include "core/models/enumerated.h"
 #include "core/tensor/lapack.h"
 
@@ -17,8 +23,15 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { REWARD_TABLE, REWARD_ADDITIVE, REWARD_JOINT };
+static const char *const rewards[] = {"table", "additive", "joint", NULL};
+
 typedef struct RlhfOptions {
     double beta, reward_decay;
+    int reward;
+    const char *reward_hidden;
+    int64_t reward_epochs;
+    double reward_learning_rate;
     int64_t sampler_steps;
 } RlhfOptions;
 
@@ -27,6 +40,20 @@ static const RgOption rlhf_options[] = {
     RG_OPTION_REAL(RlhfOptions, reward_decay, "1e-8", 1e-12, 1e3,
                    "strength λ of the penalty of the reward's fit, half its squared norm: it keeps "
                    "the reward finite where all labels agree"),
+    RG_OPTION_CHOICE(RlhfOptions, reward, "table", rewards,
+                     "the fitted reward: table, a number for every response to every context; "
+                     "additive, a network of the context's features plus one of the response; or "
+                     "joint, one network of both",
+                     .later = true),
+    RG_OPTION_CHECKED(
+        RlhfOptions, reward_hidden, "64 64", rg_hidden_widths_fault,
+        "units of each hidden layer of the reward's networks, separated by spaces; \"\": none",
+        .later = true),
+    RG_OPTION_INTEGER(RlhfOptions, reward_epochs, "20", 1, 1e6,
+                      "passes over the pairs in which the reward's networks are fitted",
+                      .later = true),
+    RG_OPTION_REAL(RlhfOptions, reward_learning_rate, "1e-3", 0, 1e3,
+                   "learning rate of the reward's networks (AdamW)", .later = true),
     RG_SAMPLER_STEPS(RlhfOptions, "1"),
     RG_OPTION_END,
 };
@@ -142,16 +169,18 @@ static void fit_reward(RgTrainer *trainer, const double *shares, double decay, S
     free(fit.curvature);
 }
 
-static RgStatus check_sources(const RgTrainer *trainer, RgError *error) {
+static RgStatus check_sources(const RgTrainer *trainer, const RlhfOptions *o, RgError *error) {
     const RgPolicy *policy = trainer->policy;
     if (!policy->type->logits)
-        return rg_fail(error, RG_E_USAGE,
-                       "rlhf fits a reward to every response, and those of a %s policy cannot be "
-                       "enumerated: expected a tabular or log-linear policy, or ppo or rloo with a "
-                       "judge \"reward_model\"",
-                       policy->type->about.name);
+        return rg_fail(
+            error, RG_E_USAGE,
+            "rlhf fits a reward to every response, and those of a %s policy cannot be "
+            "enumerated: expected a tabular, log-linear or mlp policy, or ppo or rloo with "
+            "a judge \"reward_model\"",
+            policy->type->about.name);
     double n = (double)rg_policy_responses(policy);
-    if ((double)rg_policy_contexts(policy) * n * n > RG_MOST_ENUMERATED_PAIRS)
+    if (o->reward == REWARD_TABLE &&
+        (double)rg_policy_contexts(policy) * n * n > RG_MOST_ENUMERATED_PAIRS)
         return rg_fail(error, RG_E_USAGE,
                        "rlhf: there are more than %d pairs of responses, expected fewer",
                        RG_MOST_ENUMERATED_PAIRS);
@@ -163,11 +192,19 @@ static RgStatus check_sources(const RgTrainer *trainer, RgError *error) {
 
 static RgStatus rlhf_create(RgTrainer *trainer, const void *options, void **state, RgError *error) {
     const RlhfOptions *o = options;
-    RG_TRY(check_sources(trainer, error));
+    RG_TRY(check_sources(trainer, o, error));
     State *s = rg_allocate(1, sizeof *s);
     s->responses = rg_policy_responses(trainer->policy);
     s->reward = rg_allocate(rg_policy_contexts(trainer->policy) * s->responses, sizeof *s->reward);
-    fit_reward(trainer, rg_pair_shares(trainer), o->reward_decay, s);
+    if (o->reward == REWARD_TABLE)
+        fit_reward(trainer, rg_pair_shares(trainer), o->reward_decay, s);
+    else
+        rg_reward_network_fit(trainer,
+                              &(RgRewardNetworkOptions){.hidden = o->reward_hidden,
+                                                        .joint = o->reward == REWARD_JOINT,
+                                                        .epochs = o->reward_epochs,
+                                                        .learning_rate = o->reward_learning_rate},
+                              s->reward);
     *state = s;
     return RG_OK;
 }

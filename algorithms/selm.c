@@ -36,7 +36,7 @@ static RgTensor *selm_loss(RgStep *step, const void *options, const RgBatch *bat
     RgTensor *loss = rg_negate(t, rg_batch_mean(step, batch, rg_preference_fit(t, batch, o->beta)));
     if (o->exploration == 0)
         return loss;
-    RgTensor *bonus = rg_mean(t, batch->third.log_ratio);
+    RgTensor *bonus = rg_third_mean(t, batch, batch->third.log_ratio);
     return rg_add(t, loss, rg_scale(t, bonus, (RgReal)o->exploration));
 }
 

@@ -121,10 +121,10 @@ typedef struct RgOption {
         .fallback = (fallback_), .help = __VA_ARGS__                                               \
     }
 /* A string that is checked by `fault`. */
-#define RG_OPTION_CHECKED(type, member, fallback_, fault_, help_)                                  \
+#define RG_OPTION_CHECKED(type, member, fallback_, fault_, ...)                                    \
     {                                                                                              \
         .name = #member, .kind = RG_KIND_STRING, .offset = offsetof(type, member),                 \
-        .fallback = (fallback_), .fault = (fault_), .help = (help_)                                \
+        .fallback = (fallback_), .fault = (fault_), .help = __VA_ARGS__                            \
     }
 /* A string that makes the program act. */
 #define RG_OPTION_ACTING(type, member, fallback_, act_, help_)                                     \

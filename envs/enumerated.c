@@ -21,7 +21,7 @@ RgStatus rg_enumerated_check_policy(const char *environment, int64_t contexts, i
         return rg_fail(
             error, RG_E_USAGE,
             "the %s has %lld contexts with %lld enumerated responses, and the %s policy has "
-            "other numbers: expected a tabular or log-linear policy made for it",
+            "other numbers: expected a tabular, log-linear or mlp policy made for it",
             environment, (long long)contexts, (long long)responses, policy->type->about.name);
     return RG_OK;
 }

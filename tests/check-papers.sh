@@ -236,7 +236,7 @@ refused() {
     "$program" table "$@" >out 2>err && complain "not refused: $*"
     expect "$pattern" err
 }
-refused 'no paper "nobody": expected one of auxdpo, bc-hg, dpo, egpo, four-words, hpgd, ipo, parl, sail, samplers' --paper nobody
+refused 'no paper "nobody": expected one of auxdpo, bc-hg, dpo, egpo, four-words, hpgd, ipo, parl, rmb-po, sail, samplers, tajwar' --paper nobody
 refused 'nowhere.cfg' --paper ./nowhere.cfg
 refused 'cannot be combined with --metrics' --paper sail -m reward tiny.db
 refused 'none.db' --paper ./paper.cfg none.db

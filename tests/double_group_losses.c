@@ -22,6 +22,7 @@ static double group_loss(double *gradient) {
                      .log_ratio = rg_sub(t, x, rg_constant(t, shape, group_reference)),
                      .old = rg_stop_gradient(t, x),
                      .reward = rg_constant(t, shape, group_reward),
+                     .judged = group_reward,
                      .win_rate = rg_constant(t, shape, group_win_rate),
                      .order = ranking};
     RgTensor *loss = algorithm->loss(&step, options, &batch);
@@ -81,6 +82,17 @@ static double win_rates_fitted(void) {
     return total / (PAIRS * SIZE);
 }
 
+static double likelihood_of_the_best(void) {
+    double total = 0;
+    for (int i = 0; i < PAIRS; i++) {
+        int best = i * SIZE;
+        for (int j = i * SIZE; j < (i + 1) * SIZE; j++)
+            best = group_reward[j] > group_reward[best] ? j : best;
+        total -= group_logprob[best] / PAIRS;
+    }
+    return total;
+}
+
 /* Whether the loss of groups is `formula`, and its gradient that of it. */
 static void check_groups(const char *name, const char *given, double (*formula)(void)) {
     const double step = 1e-6;
@@ -102,6 +114,7 @@ static void check_groups(const char *name, const char *given, double (*formula)(
 Test(losses, of_groups_are_their_formulas) {
     check_groups("listwise", "beta=0.3", plackett_luce);
     check_groups("sppo", "eta=3", win_rates_fitted);
+    check_groups("raft", "", likelihood_of_the_best);
 }
 
 /* ---- GRPO: groups, token by token ---- */

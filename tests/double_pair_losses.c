@@ -203,6 +203,15 @@ static double dpo(void) {
     return sum / PAIRS;
 }
 
+/* π − π_ref of the chosen response minus that of the rejected one */
+static double dpo_of_probabilities(void) {
+    double sum = 0;
+    for (int i = 0; i < PAIRS; i++)
+        sum -= log_sigmoid(0.5 * (exp(at.chosen[i]) - exp(reference[0][i]) - exp(at.rejected[i]) +
+                                  exp(reference[1][i])));
+    return sum / PAIRS;
+}
+
 static double xpo(void) {
     double sum = 0;
     for (int i = 0; i < PAIRS; i++)
@@ -241,6 +250,13 @@ static double inpo(void) {
     return sum / PAIRS;
 }
 
+static double unlikelihood(void) {
+    double sum = 0;
+    for (int i = 0; i < PAIRS; i++)
+        sum += 0.4 * at.rejected[i] - at.chosen[i];
+    return sum / PAIRS;
+}
+
 static double chi_po_most; /* of a margin */
 
 static double chi_po_margin(int i) {
@@ -257,6 +273,7 @@ static double chi_po(void) {
 Test(losses, are_their_formulas) {
     int beyond = 0;
     check("dpo", "beta=0.5", dpo);
+    check("dpo", "beta=0.5 margin=probability", dpo_of_probabilities);
     check("cdpo", "beta=0.5 label_smoothing=0.2", cdpo);
     check("rdpo", "beta=0.5 label_noise=0.2", rdpo);
     check("ipo", "beta=0.5", ipo);
@@ -267,6 +284,7 @@ Test(losses, are_their_formulas) {
     check("kto", "beta=0.5 desirable_weight=2 undesirable_weight=3", kto);
     rise = 0;
     check("simpo", "beta=2 target_margin=0.7", simpo);
+    check("unlikelihood", "rejected_weight=0.4", unlikelihood);
     chi_po_most = 200; /* beyond all, then beyond some */
     check("chi-po", "beta=0.2 reward_limit=100", chi_po);
     chi_po_most = 0.6;

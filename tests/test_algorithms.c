@@ -252,7 +252,7 @@ Test(family, what_samples_the_policy_does_so_online_semi_online_or_not) {
         for (int64_t every = 0; every <= 3; every += every == 0 ? 1 : 2)
             check_sampler(a, every);
     }
-    cr_expect_eq(checked, 15);
+    cr_expect_eq(checked, 16);
 }
 
 /* What is online to the bit: a sampler that has just been brought up to date. */
@@ -738,6 +738,20 @@ Test(algorithms, a_step_costs_what_its_recipe_says) {
 
 Test(algorithms, a_checkpoint_holds_all_there_is) {
     check_all(rg_claim_checkpoint, that_follow, 20);
+}
+
+/* By response or by token, with an adapted strength, on a reward that is fitted first. */
+Test(algorithms, ppo_on_a_fitted_reward_keeps_what_is_claimed) {
+    static const char *const options[] = {"unit=response reward=linear kl_target=0.2",
+                                          "reward=mlp kl_target=0.2", "unit=response"};
+    static Claim *const claim[] = {rg_claim_threads, rg_claim_checkpoint, rg_claim_costs};
+    for (int i = 0; i < 3; i++)
+        for (int k = 0; k < 3; k++) {
+            RgClaims claims = {0};
+            claim[k](rg_algorithm_find("ppo"), options[i], &claims);
+            cr_expect_eq(claims.failed, 0, "%s: %s", options[i], claims.first_failure);
+            cr_expect_gt(claims.held, 0);
+        }
 }
 
 Test(algorithms, a_batch_in_parts_has_the_gradient_of_the_whole) {

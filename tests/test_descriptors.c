@@ -76,6 +76,7 @@ Test(descriptors, of_algorithms_have_what_their_sources_call_for) {
     CHANGED("parl", create, NULL, "create");
     CHANGED("parl", loss, rg_algorithm_find("dpo")->loss, "not both");
     CHANGED("ppo", loss, NULL, "a loss, as it has prepare");
+    CHANGED("parl", finish, rg_algorithm_find("ppo")->finish, "a loss, as it has finish");
     CHANGED("dpo", work, rg_algorithm_find("parl")->work, "a step of its own, as it has work");
     CHANGED("dpo", recipe, NULL, "a recipe");
     CHANGED("dpo", loss, NULL, "a loss or a step, as it has a recipe");

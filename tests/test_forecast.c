@@ -196,7 +196,8 @@ Test(forecast, plans_count_judge_queries_as_runs_do) {
                " { type = \"listwise\"; }, { type = \"rloo\"; }, { type = \"grpo\"; epochs = 2; },"
                " { type = \"rebel\"; }, { type = \"sppo\"; }, { type = \"xpo\"; },"
                " { type = \"vpo\"; }, { type = \"selm\"; }, { type = \"nash-md\"; },"
-               " { type = \"ppo\"; }, { type = \"parl\"; },"
+               " { type = \"ppo\"; }, { type = \"parl\"; }, { type = \"unlikelihood\"; },"
+               " { type = \"ppo\"; label = \"fitted\"; reward = \"linear\"; unit = \"response\"; },"
                " { type = \"parl\"; label = \"closed\"; estimator = \"boltzmann\"; },"
                " { type = \"parl\"; label = \"fixed\"; upper = \"none\"; pretrain = 2;"
                " estimator = \"none\"; } );");

@@ -6,6 +6,7 @@
 #include "core/models/bigram.h"
 #include "core/tensor/threads.h"
 #include "envs/bandit/bandit_metrics.h"
+#include "envs/language/language_pairs.h"
 #include "language.h"
 #include "steps.h"
 
@@ -223,6 +224,68 @@ Test(language, label_noise_flips_its_share_of_the_labels) {
     }
     double count = (double)pairs->count;
     cr_expect_lt(fabs(flipped / count - 0.25), 4 * sqrt(0.25 * 0.75 / count));
+    rg_evaluation_destroy(e);
+    language_end(&s);
+}
+
+/* Numbers and pairs of another implementation of mulberry32 and of the published study's draw. That
+ * study has 5,229 pairs with labels of the larger reward: one more, of equal rewards whose sums differ
+ * in the last bit. */
+Test(language, pairs_of_mulberry32_are_those_that_other_programs_draw) {
+    static const double first[] = {2693262067.0, 11749833.0, 2265367787.0, 4213581821.0,
+                                   4159151403.0};
+    static const int32_t pairs[3][2][4] = {{{1, 1, 6, 11}, {2, 3, 6, 10}},
+                                           {{1, 1, 6, 11}, {1, 9, 5, 10}},
+                                           {{0, 3, 5, 8}, {1, 1, 6, 11}}};
+    uint32_t state = 1;
+    for (int i = 0; i < 5; i++)
+        cr_expect_eq(rg_mulberry32(&state) * 4294967296.0, first[i]);
+    LanguageStage s = published("pair_generator=mulberry32", 0);
+    const RgPairs *p = s.environment->task.pairs;
+    cr_assert_eq(p->count, 5228);
+    for (int64_t i = 0; i < 3; i++)
+        for (int64_t side = 0; side < 2; side++) {
+            int64_t at = 2 * i + (side == 0 ? p->preferred[i] : 1 - p->preferred[i]);
+            cr_expect_arr_eq(rg_sequence_response(p->sequences, at), pairs[i][side],
+                             4 * sizeof(int32_t), "pair %d", (int)i);
+        }
+    language_end(&s);
+    s = published("pair_generator=mulberry32 label_temperature=0.125", 0);
+    cr_expect_eq(s.environment->task.pairs->count, 5236);
+    language_end(&s);
+    s = published("pair_generator=mulberry32 pair_seed=2", 0);
+    cr_expect_neq(s.environment->task.pairs->count, 5228);
+    language_end(&s);
+}
+
+/* The metrics of the pairs, from the table of all sentences. */
+Test(language, metrics_of_the_pairs_are_sums_over_them) {
+    LanguageStage s = small_begin("groups=3 pair_generator=mulberry32", 0.5);
+    RgLanguageView view = rg_language_view(s.environment);
+    const RgPairs *p = s.environment->task.pairs;
+    double own[SMALL_SENTENCES], base[SMALL_SENTENCES], h[2] = {0}, loss = 0, unseen = 1;
+    bool seen[SMALL_SENTENCES] = {0};
+    rg_language_table(s.environment, s.policy, own);
+    rg_language_table(s.environment, s.reference, base);
+    for (int64_t i = 0; i < p->count; i++) {
+        double side[2];
+        for (int64_t k = 0; k < 2; k++) {
+            int64_t y =
+                rg_language_number(view.language, rg_sequence_response(p->sequences, 2 * i + k));
+            unseen -= seen[y] ? 0 : exp(own[y]);
+            seen[y] = true;
+            side[k != p->preferred[i]] = own[y] - base[y];
+        }
+        h[0] += side[0] / (double)p->count;
+        h[1] += side[1] / (double)p->count;
+        loss += log(1 + exp(-0.1 * (side[0] - side[1]))) / (double)p->count;
+    }
+    RgEvaluation *e = evaluate(&s, s.policy, 1);
+    cr_expect_float_eq(rg_evaluation_find(e, "chosen_log_ratio"), h[0], 1e-12);
+    cr_expect_float_eq(rg_evaluation_find(e, "rejected_log_ratio"), h[1], 1e-12);
+    cr_expect_float_eq(rg_evaluation_find(e, "pair_loss"), loss, 1e-12);
+    cr_expect_float_eq(rg_evaluation_find(e, "unseen_mass"), unseen, 1e-12);
+    cr_expect(unseen > 0.01 && unseen < 0.99, "%g", unseen);
     rg_evaluation_destroy(e);
     language_end(&s);
 }

@@ -3,6 +3,8 @@
  * responses R]. */
 #include "algorithms/parl/parl_levels.h"
 
+#include "core/models/enumerated.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -109,6 +111,12 @@ RgStatus rg_parl_enumerate(RgParl *parl, RgError *error) {
                        policy->type->about.name);
     if (parl->enumeration)
         return RG_OK;
+    if (trainer->task->prompts && trainer->task->prompts->count < rg_policy_contexts(policy))
+        return rg_fail(
+            error, RG_E_USAGE,
+            "parl: expectation = \"exact\" and lower = \"solved\" take all contexts, and "
+            "only %lld of %lld are training prompts: expected \"sampled\"",
+            (long long)trainer->task->prompts->count, (long long)rg_policy_contexts(policy));
     bool recorded = rg_tape_record(trainer->tape, false);
     const RgTensor *logits = policy->type->logits(policy, trainer->tape, policy->parameters);
     Enumerated *e = rg_allocate(1, sizeof *e);

@@ -14,8 +14,9 @@ static RgSequences *view_of(RgArena *arena, const RgSequences *all, int64_t firs
     return rg_arena_copy(arena, &view, sizeof view);
 }
 
+/* Third responses of a prompt; 0 where all prompts share them all. */
 static int64_t third_of_prompt(const RgRollout *rollout) {
-    return rollout->third ? rollout->third->count / rollout->prompts : 0;
+    return rollout->third && !rollout->exact ? rollout->third->count / rollout->prompts : 0;
 }
 
 RgBatchPart rg_batch_part(RgTrainer *trainer, const RgRollout *rollout, int64_t first,
@@ -24,7 +25,9 @@ RgBatchPart rg_batch_part(RgTrainer *trainer, const RgRollout *rollout, int64_t 
     int64_t k = rollout->k, third = third_of_prompt(rollout);
     RgBatchPart part = {.first = first, .last = last};
     part.sequences = view_of(arena, rollout->sequences, first * k, last * k);
-    if (rollout->third)
+    if (rollout->third && rollout->exact)
+        part.third = view_of(arena, rollout->third, 0, rollout->third->count);
+    else if (rollout->third)
         part.third = view_of(arena, rollout->third, first * third, last * third);
     return part;
 }
@@ -291,6 +294,8 @@ RgBatch rg_batch_of_responses(RgTrainer *trainer, int64_t step, const RgBatchPar
     }
     if (part->third)
         batch.third = third_side(trainer, part, rollout);
+    if (rollout->third_weight)
+        batch.third_weight = rg_borrow(t, RG_SHAPE(part->third->count), rollout->third_weight);
     return batch;
 }
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Every pair of responses with its probability, by the sources in the algorithm's recipe. */
+/* Every pair of responses with its probability, by the sources in the algorithm's recipe; and every
+ * third response. */
 #include "algorithms/training/expectation.h"
 
 #include "algorithms/training/pair_sampler.h"
@@ -12,7 +13,9 @@
 /* What the probabilities are computed from: tables [contexts, responses] in double. */
 typedef struct Tables {
     int64_t contexts, responses;
-    double *prompts;          /* [contexts] share of the training prompts */
+    double *prompts; /* [contexts] share of the prompts */
+    int32_t *listed; /* [listed_count] contexts that the tables of policies are filled for */
+    int64_t listed_count;
     double *first, *second;   /* log-probabilities of the two sources; NULL: the data set */
     double *log_ratio;        /* of the policy, for its own labels; or NULL */
     double *reward;           /* the judge's; NULL: it only compares */
@@ -50,9 +53,18 @@ static double *double_array(RgTrainer *trainer, int64_t count) {
     return array;
 }
 
+/* Log-probabilities in the listed contexts; 0 elsewhere. */
 static double *table_of(RgTrainer *trainer, const Tables *t, const RgPolicy *policy) {
     double *table = double_array(trainer, t->contexts * t->responses);
-    rg_policy_table(policy, table);
+    if (t->listed_count == t->contexts) {
+        rg_policy_table(policy, table);
+        return table;
+    }
+    double *rows = double_array(trainer, t->listed_count * t->responses);
+    rg_policy_table_rows(policy, t->listed, t->listed_count, rows);
+    for (int64_t i = 0; i < t->listed_count; i++)
+        memcpy(table + t->listed[i] * t->responses, rows + i * t->responses,
+               (size_t)t->responses * sizeof *table);
     return table;
 }
 
@@ -87,6 +99,20 @@ static void find_prompts(RgTrainer *trainer, const RgSequences *prompts, Tables 
     t->prompts = double_array(trainer, t->contexts);
     for (int64_t i = 0; i < prompts->count; i++)
         t->prompts[*rg_sequence_prompt(prompts, i)] += 1 / (double)prompts->count;
+}
+
+/* The same of the prompts of a step's batch, which alone are listed then. */
+static void find_batch(RgTrainer *trainer, int64_t step, Tables *t) {
+    int64_t n = trainer->training.batch;
+    t->prompts = double_array(trainer, t->contexts);
+    for (int64_t i = 0; i < n; i++)
+        t->prompts[*rg_sequence_prompt(trainer->task->prompts,
+                                       rg_shuffle_at(&trainer->prompts, step * n + i))] +=
+            1 / (double)n;
+    t->listed_count = 0;
+    for (int32_t c = 0; c < t->contexts; c++)
+        if (t->prompts[c] > 0)
+            t->listed[t->listed_count++] = c;
 }
 
 /* Log-shares of the demonstrations of each context. */
@@ -130,18 +156,26 @@ const double *rg_pair_shares(RgTrainer *trainer) {
     return trainer->pair_shares;
 }
 
-static Tables table_sizes(const RgTrainer *trainer) {
-    return (Tables){.contexts = rg_policy_contexts(trainer->policy),
-                    .responses = rg_policy_responses(trainer->policy),
-                    .preference = trainer->task->preference};
+/* The sizes of the tables, with all contexts listed. */
+static Tables table_sizes(RgTrainer *trainer) {
+    Tables t = {.contexts = rg_policy_contexts(trainer->policy),
+                .responses = rg_policy_responses(trainer->policy),
+                .preference = trainer->task->preference};
+    t.listed = RG_ARENA_ARRAY(rg_tape_arena(trainer->tape), int32_t, t.contexts);
+    for (int32_t c = 0; c < t.contexts; c++)
+        t.listed[t.listed_count++] = c;
+    return t;
 }
 
-static RgStatus make_tables(RgTrainer *trainer, Tables *t, RgError *error) {
+static RgStatus make_tables(RgTrainer *trainer, int64_t step, Tables *t, RgError *error) {
     const RgRecipe *r = &trainer->recipe;
     *t = table_sizes(trainer);
     bool demonstrations = r->responses == RG_FROM_DATASET && r->opponents != RG_FROM_NOWHERE;
-    find_prompts(trainer, demonstrations ? trainer->task->demonstrations : trainer->task->prompts,
-                 t);
+    if (trainer->training.expectation == RG_RESPONSE_EXPECTATION)
+        find_batch(trainer, step, t);
+    else
+        find_prompts(trainer,
+                     demonstrations ? trainer->task->demonstrations : trainer->task->prompts, t);
     if (demonstrations)
         t->first = demonstration_table(trainer, t);
     else if (r->responses == RG_FROM_POLICY)
@@ -155,7 +189,8 @@ static RgStatus make_tables(RgTrainer *trainer, Tables *t, RgError *error) {
         for (int64_t i = 0; i < t->contexts * t->responses; i++)
             t->log_ratio[i] -= reference[i];
     }
-    t->shares = rg_pair_shares(trainer);
+    if (trainer->training.expectation == RG_EXACT_EXPECTATION)
+        t->shares = rg_pair_shares(trainer);
     bool judged = r->preferences == RG_FROM_JUDGE || rg_pair_sampler_rewards(r);
     return judged && trainer->task->judge ? find_rewards(trainer, t, error) : RG_OK;
 }
@@ -194,9 +229,10 @@ static void add_labelled(const RgTrainer *trainer, const Tables *t, Item item, I
 /* Pairs of two independent responses, of the recipe's sources. */
 static void add_sampled(const RgTrainer *trainer, const Tables *t, double weight, Items *items) {
     int64_t n = t->responses;
-    for (int32_t c = 0; c < t->contexts; c++)
+    for (int64_t k = 0; k < t->listed_count; k++)
         for (int32_t a = 0; a < n; a++)
             for (int32_t b = 0; b < n; b++) {
+                int32_t c = t->listed[k];
                 double both = exp(t->first[c * n + a] + t->second[c * n + b]);
                 Item item = {.context = c, .first = a, .second = b, .on_policy = true};
                 item.probability = weight * t->prompts[c] * both;
@@ -209,7 +245,8 @@ static void add_by_pair(RgTrainer *trainer, const Tables *t, double weight, Item
     int64_t n = t->responses;
     RgPairDistribution distribution = rg_pair_distribution(trainer, t->reward);
     double *probability = double_array(trainer, n * n);
-    for (int32_t c = 0; c < t->contexts; c++) {
+    for (int64_t k = 0; k < t->listed_count; k++) {
+        int32_t c = t->listed[k];
         double factor = rg_pair_probabilities(&distribution, &trainer->recipe, c, probability);
         for (int32_t i = 0; i < n * n; i++) {
             Item item = {.context = c, .first = i / (int32_t)n, .second = i % (int32_t)n};
@@ -232,6 +269,107 @@ static void add_offline(const RgTrainer *trainer, const Tables *t, double weight
                 item.probability = weight * t->shares[(c * n + a) * n + b];
                 (own_labels ? add_labelled(trainer, t, item, items) : add_item(items, item));
             }
+}
+
+/* ---- third responses ---- */
+
+/* Log-probabilities of the third responses: of the policy, or of the reference at a temperature. At
+ * temperature 0 it is the likeliest response, the first of equals. */
+static double *third_table(RgTrainer *trainer, const Tables *t) {
+    double temperature = trainer->recipe.third_temperature;
+    double *table =
+        table_of(trainer, t,
+                 trainer->recipe.third == RG_FROM_POLICY ? trainer->sampler : trainer->reference);
+    if (temperature < 0 || temperature == 1)
+        return table;
+    for (int64_t c = 0; c < t->contexts; c++) {
+        double *row = table + c * t->responses, sum = 0;
+        int64_t best = 0;
+        for (int64_t r = 1; r < t->responses; r++)
+            best = row[r] > row[best] ? r : best;
+        double most = row[best];
+        for (int64_t r = 0; r < t->responses && temperature > 0; r++)
+            sum += exp((row[r] - most) / temperature);
+        for (int64_t r = 0; r < t->responses; r++)
+            row[r] = temperature > 0 ? (row[r] - most) / temperature - log(sum)
+                                     : (r == best ? 0 : -INFINITY);
+    }
+    return table;
+}
+
+/* The best and the worst of three responses by their rewards; where rewards are equal, the best is
+ * the first of them and the worst the last. */
+static void best_and_worst(const double *reward, const int32_t *trio, int32_t *best,
+                           int32_t *worst) {
+    int at_best = 0, at_worst = 0;
+    for (int k = 1; k < 3; k++) {
+        at_best = reward[trio[k]] > reward[trio[at_best]] ? k : at_best;
+        at_worst = reward[trio[k]] <= reward[trio[at_worst]] ? k : at_worst;
+    }
+    *best = trio[at_best];
+    *worst = trio[at_worst];
+}
+
+/* Of the data set's pairs, each with a third response: the best and the worst of the three. */
+static void add_competing(RgTrainer *trainer, const Tables *t, double weight, Items *items) {
+    int32_t n = (int32_t)t->responses;
+    const double *third = third_table(trainer, t);
+    double *share = double_array(trainer, (int64_t)n * n);
+    for (int32_t c = 0; c < t->contexts; c++) {
+        memset(share, 0, (size_t)n * (size_t)n * sizeof *share);
+        for (int32_t i = 0; i < n * n; i++)
+            for (int32_t y = 0; y < n && t->shares[c * n * n + i] > 0; y++) {
+                int32_t trio[] = {i / n, i % n, y}, best, worst;
+                best_and_worst(t->reward + c * n, trio, &best, &worst);
+                share[best * n + worst] += t->shares[c * n * n + i] * exp(third[c * n + y]);
+            }
+        for (int32_t i = 0; i < n * n; i++)
+            add_item(items, (Item){.context = c,
+                                   .first = i / n,
+                                   .second = i % n,
+                                   .on_policy = true,
+                                   .probability = weight * share[i]});
+    }
+}
+
+/* The probability of each third response: [contexts, responses]. Contexts are those of the pairs;
+ * responses of other pairs are of all of them, chosen and rejected or chosen alone. */
+static double *third_probabilities(RgTrainer *trainer, const Tables *t, const Items *items) {
+    int64_t n = t->responses;
+    bool others = trainer->recipe.third == RG_FROM_OTHERS, both = !trainer->recipe.third_chosen;
+    const double *table = others ? NULL : third_table(trainer, t);
+    double *probability = double_array(trainer, t->contexts * n);
+    double *context = double_array(trainer, t->contexts), *response = double_array(trainer, n);
+    for (int64_t i = 0; i < items->count; i++) {
+        const Item *item = &items->item[i];
+        double share = both ? item->probability / 2 : item->probability;
+        context[item->context] += item->probability;
+        if (both || !item->second_preferred)
+            response[item->first] += share;
+        if (both || item->second_preferred)
+            response[item->second] += share;
+    }
+    for (int64_t c = 0; c < t->contexts; c++)
+        for (int64_t r = 0; r < n; r++)
+            probability[c * n + r] = context[c] * (others ? response[r] : exp(table[c * n + r]));
+    return probability;
+}
+
+static void fill_third(RgTrainer *trainer, const Tables *t, const Items *items,
+                       RgRollout *rollout) {
+    int64_t cells = t->contexts * t->responses, count = 0;
+    const double *probability = third_probabilities(trainer, t, items);
+    rollout->third = rg_sequences_create();
+    rollout->third_weight = RG_ARENA_ARRAY(rg_tape_arena(trainer->tape), RgReal, cells);
+    for (int64_t i = 0; i < cells; i++)
+        count += probability[i] > 0;
+    for (int64_t i = 0, at = 0; i < cells; i++) {
+        int32_t context = (int32_t)(i / t->responses), response = (int32_t)(i % t->responses);
+        if (!(probability[i] > 0))
+            continue;
+        rg_sequences_append(rollout->third, &context, 1, &response, 1);
+        rollout->third_weight[at++] = (RgReal)(probability[i] * (double)count);
+    }
 }
 
 /* ---- the rollout ---- */
@@ -269,20 +407,24 @@ static void fill(RgTrainer *trainer, const Tables *t, const Items *items, RgRoll
     }
 }
 
-RgStatus rg_expectation(RgTrainer *trainer, RgRollout *rollout, RgError *error) {
+RgStatus rg_expectation(RgTrainer *trainer, int64_t step, RgRollout *rollout, RgError *error) {
     const RgRecipe *r = &trainer->recipe;
     Tables tables;
     Items items = {0};
-    RG_TRY(make_tables(trainer, &tables, error));
+    RG_TRY(make_tables(trainer, step, &tables, error));
     if (r->pair_sampler != RG_PAIRS_INDEPENDENT)
         add_by_pair(trainer, &tables, r->on_policy, &items);
     else if (tables.first)
         add_sampled(trainer, &tables, r->on_policy, &items);
+    else if (r->third_competes)
+        add_competing(trainer, &tables, r->on_policy, &items);
     else
         add_offline(trainer, &tables, r->on_policy, true, &items);
     if (r->on_policy < 1)
         add_offline(trainer, &tables, 1 - r->on_policy, false, &items);
     fill(trainer, &tables, &items, rollout);
+    if (r->third != RG_FROM_NOWHERE)
+        fill_third(trainer, &tables, &items, rollout);
     free(items.item);
     return r->rivals == RG_FROM_NOWHERE ? RG_OK : rg_expectation_rate(trainer, rollout, error);
 }
@@ -316,14 +458,22 @@ RgStatus rg_expectation_rate(RgTrainer *trainer, RgRollout *rollout, RgError *er
 
 /* ---- what has no exact expectation ---- */
 
+/* "exact" or "responses" */
+static const char *name_of(const RgTrainingOptions *training) {
+    return training->expectation == RG_EXACT_EXPECTATION ? "exact" : "responses";
+}
+
 static const char *obstacle(const RgAlgorithm *a, const RgRecipe *r,
                             const RgTrainingOptions *training) {
     if (a->step || !a->loss)
         return "it has a step of its own";
     if (!rg_recipe_takes_pairs(r) && r->group != 2)
         return "it learns from no pairs";
-    if (r->third != RG_FROM_NOWHERE)
-        return "it samples a third response";
+    if (training->expectation == RG_RESPONSE_EXPECTATION &&
+        (r->responses != RG_FROM_POLICY || r->on_policy < 1))
+        return "it takes responses from the data set";
+    if (training->expectation == RG_RESPONSE_EXPECTATION && r->third != RG_FROM_NOWHERE)
+        return "it has a third response";
     if (r->steps)
         return "it needs single steps";
     if (training->temperature != 1 || training->top_k != 0 || training->top_p != 1 ||
@@ -338,25 +488,31 @@ RgStatus rg_expectation_check(const RgAlgorithm *algorithm, const RgRecipe *reci
     const char *name = algorithm->about.name, *why = obstacle(algorithm, recipe, training);
     if (why)
         return rg_fail(error, RG_E_USAGE,
-                       "training.expectation is \"exact\", which %s does not offer: %s; expected "
+                       "training.expectation is \"%s\", which %s does not offer: %s; expected "
                        "\"sampled\"",
-                       name, why);
+                       name_of(training), name, why);
     if (!policy->type->logits)
-        return rg_fail(error, RG_E_USAGE,
-                       "training.expectation is \"exact\", and the responses of a %s policy cannot "
-                       "be enumerated: expected a tabular or log-linear policy, or \"sampled\"",
-                       policy->type->about.name);
+        return rg_fail(
+            error, RG_E_USAGE,
+            "training.expectation is \"%s\", and the responses of a %s policy cannot "
+            "be enumerated: expected a tabular, log-linear or mlp policy, or \"sampled\"",
+            name_of(training), policy->type->about.name);
     bool judged = recipe->preferences == RG_FROM_JUDGE || recipe->rivals != RG_FROM_NOWHERE;
     if (judged && !task->judge && !task->preference)
         return rg_fail(error, RG_E_USAGE,
-                       "training.expectation is \"exact\", and the probabilities of the judge's "
-                       "labels are not known: expected a judge that gives rewards, or \"sampled\"");
-    int64_t n = rg_policy_responses(policy);
-    double pairs = 2.0 * (double)rg_policy_contexts(policy) * (double)n * (double)n;
+                       "training.expectation is \"%s\", and the probabilities of the judge's "
+                       "labels are not known: expected a judge that gives rewards, or \"sampled\"",
+                       name_of(training));
+    int64_t n = rg_policy_responses(policy), contexts = rg_policy_contexts(policy);
+    if (training->expectation == RG_RESPONSE_EXPECTATION && training->batch < contexts)
+        contexts = training->batch;
+    double pairs = 2.0 * (double)contexts * (double)n * (double)n;
+    if (recipe->third_competes && recipe->third_temperature != 0)
+        pairs *= (double)n / 2; /* trios */
     if (pairs > RG_MOST_ENUMERATED_PAIRS)
         return rg_fail(error, RG_E_USAGE,
-                       "training.expectation is \"exact\", and there are %.0f labelled pairs of "
-                       "responses: expected at most %d, or \"sampled\"",
-                       pairs, RG_MOST_ENUMERATED_PAIRS);
+                       "training.expectation is \"%s\", and there are %.0f labelled pairs or "
+                       "trios of responses: expected at most %d, or \"sampled\"",
+                       name_of(training), pairs, RG_MOST_ENUMERATED_PAIRS);
     return RG_OK;
 }

@@ -452,8 +452,8 @@ static void draw_demonstrations(RgTrainer *trainer, int64_t step, RgRollout *rol
 RgStatus rg_rollout(RgTrainer *trainer, int64_t step, RgRollout *rollout, RgError *error) {
     const RgRecipe *r = &trainer->recipe;
     *rollout = (RgRollout){.sequences = rg_sequences_create(), .prompts = trainer->training.batch};
-    if (trainer->training.expectation == RG_EXACT_EXPECTATION)
-        return rg_expectation(trainer, rollout, error);
+    if (trainer->training.expectation != RG_SAMPLED_EXPECTATION)
+        return rg_expectation(trainer, step, rollout, error);
     if (r->group > 0)
         return draw_groups(trainer, step, rollout, error);
     if (!rg_recipe_takes_pairs(r)) {

@@ -13,16 +13,17 @@ typedef struct RgRollout {
     RgSequences *sequences; /* [batch·k], responses to a prompt are adjacent */
     RgSequences *third;     /* the third responses; NULL: none */
     /* The other members live on the tape's arena. For pairs and groups; NULL for demonstrations: */
-    int32_t *order;      /* [prompts, k] the best response first */
-    RgReal *on_policy;   /* [batch] */
-    int64_t *pair;       /* [batch] as RgBatch.pair */
-    bool *sampled;       /* [batch] at least one of the responses is not from the data set */
-    RgReal *weight;      /* [batch] as RgBatch.weight; NULL: all are 1 */
-    bool exact;          /* every possible pair, weighted by its probability; already labelled */
-    double *reward;      /* [batch, k] for groups, with a judge that gives rewards; else NULL */
-    double *win_rate;    /* [batch, k] for such groups, or with rivals; else NULL */
-    int64_t *step_start; /* [batch·k + 1] first single step, if the recipe has `steps` */
-    RgReal *features;    /* [all steps, n] if the recipe has `features` */
+    int32_t *order;       /* [prompts, k] the best response first */
+    RgReal *on_policy;    /* [batch] */
+    int64_t *pair;        /* [batch] as RgBatch.pair */
+    bool *sampled;        /* [batch] at least one of the responses is not from the data set */
+    RgReal *weight;       /* [batch] as RgBatch.weight; NULL: all are 1 */
+    RgReal *third_weight; /* [third->count] as RgBatch.third_weight; NULL: all are 1 */
+    bool exact;           /* every possible pair, weighted by its probability; already labelled */
+    double *reward;       /* [batch, k] for groups, with a judge that gives rewards; else NULL */
+    double *win_rate;     /* [batch, k] for such groups, or with rivals; else NULL */
+    int64_t *step_start;  /* [batch·k + 1] first single step, if the recipe has `steps` */
+    RgReal *features;     /* [all steps, n] if the recipe has `features` */
     /* Computed once for all passes; NULL if there is one pass. */
     double *reference;                 /* [batch·k] log π_ref */
     bool offline_known;                /* `reference` already holds the values of offline pairs */

@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char *const expectations[] = {"sampled", "exact", NULL};
+static const char *const expectations[] = {"sampled", "exact", "responses", NULL};
 
 const RgOption rg_training_options[] = {
     RG_OPTION_INTEGER(RgTrainingOptions, batch, "32", 1, 65536,
@@ -34,8 +34,9 @@ const RgOption rg_training_options[] = {
         "sample only tokens with at least this share of the likeliest token's probability; 0: all"),
     RG_OPTION_CHOICE(
         RgTrainingOptions, expectation, "sampled", expectations,
-        "how a step computes the expectation of the loss: sampled, over a batch; or exact, over "
-        "all pairs of enumerated responses weighted by their probability, without a batch",
+        "how a step computes the expectation of the loss: sampled, over a batch; exact, over "
+        "all pairs of enumerated responses weighted by their probability, without a batch; or "
+        "responses, likewise to the prompts of a batch",
         .later = true),
     RG_OPTION_END,
 };
@@ -141,7 +142,7 @@ static RgStatus check_all(const RgAlgorithm *algorithm, const RgRecipe *recipe,
         RG_TRY(rg_recipe_check(algorithm, recipe, error));
     RG_TRY(rg_recipe_check_sources(algorithm, recipe, task, policy, error));
     RG_TRY(rg_pair_sampler_check_sources(algorithm, recipe, task, policy, error));
-    if (training->expectation == RG_EXACT_EXPECTATION)
+    if (training->expectation != RG_SAMPLED_EXPECTATION)
         RG_TRY(rg_expectation_check(algorithm, recipe, training, task, policy, error));
     return rg_training_check(algorithm, recipe, training, error);
 }
@@ -368,6 +369,8 @@ static RgStatus loss_step(RgTrainer *trainer, RgError *error) {
     }
     if (status == RG_OK)
         status = note_loss(trainer, loss / (double)epoch, norm, epoch, error);
+    if (status == RG_OK && trainer->algorithm->finish)
+        trainer->algorithm->finish(&trainer->now, trainer->options);
     rg_gradient_end(trainer, &rollout);
     return status;
 }

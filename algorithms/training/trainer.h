@@ -32,8 +32,13 @@ typedef struct RgTrainingOptions {
 } RgTrainingOptions;
 
 /* How the expectations in a loss are computed. Exact ones need a policy whose responses can be
- * enumerated: algorithms/training/expectation.h. `batch` and `micro_batch` have no effect then. */
-typedef enum RgExpectation { RG_SAMPLED_EXPECTATION, RG_EXACT_EXPECTATION } RgExpectation;
+ * enumerated: algorithms/training/expectation.h. They are over all prompts, and `batch` and
+ * `micro_batch` have no effect then; or over the responses to `batch` prompts. */
+typedef enum RgExpectation {
+    RG_SAMPLED_EXPECTATION,
+    RG_EXACT_EXPECTATION,
+    RG_RESPONSE_EXPECTATION,
+} RgExpectation;
 extern const RgOption rg_training_options[];
 
 /* Check that the algorithm can split its batches this way; before training. */

@@ -32,7 +32,12 @@ typedef struct RgPolicySpace {
     const double
         *features; /* [contexts, responses, feature_count] for log-linear policies, or NULL */
     int64_t feature_count;
-    int64_t vocabulary;      /* token environments: number of token ids, else 0 */
+    const double
+        *context_features; /* [contexts, context_feature_count] for mlp policies, or NULL */
+    int64_t context_feature_count;
+    const double *prior; /* [responses] log-probabilities of the policy that wrote the offline data
+                              * where these do not depend on the context, or NULL */
+    int64_t vocabulary;  /* token environments: number of token ids, else 0 */
     int64_t response_length; /* environments with sentences of one length: tokens of each, else 0 */
     const double
         *bigram; /* those with a grammar: log-probabilities of its rows (core/models/bigram.h)

@@ -6,6 +6,7 @@
 #include "envs/language/language.h"
 
 #include "envs/bandit/bandit_metrics.h"
+#include "envs/language/language_pairs.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -14,6 +15,9 @@
 enum { DEMONSTRATIONS_CHOSEN, DEMONSTRATIONS_GRAMMAR };
 static const char *const demonstration_sources[] = {"chosen", "grammar", NULL};
 
+enum { GENERATOR_OWN, GENERATOR_MULBERRY32 };
+static const char *const generators[] = {"own", "mulberry32", NULL};
+
 /* The pair sum takes n² / 2 logarithms: 2 s on two cores for the most sentences. */
 enum { MOST_IN_PAIRS = 65536 };
 
@@ -21,6 +25,8 @@ typedef struct Options {
     const char *language;
     int64_t groups, group_size;
     double judge_error, label_temperature, label_noise;
+    int pair_generator;
+    int64_t pair_seed;
     int demonstrations;
     int64_t demonstration_count;
     double kl_strength;
@@ -43,6 +49,13 @@ static const RgOption options_table[] = {
     RG_OPTION_REAL(Options, label_temperature, "0", 0, 1e3,
                    "temperature of the judge's Bradley-Terry labels; 0: the larger reward"),
     RG_OPTION_REAL(Options, label_noise, "0", 0, 1, "probability that a label is flipped"),
+    RG_OPTION_CHOICE(Options, pair_generator, "own", generators,
+                     "random numbers of the offline pairs: own, the trial's, for sentences of the "
+                     "reference policy; or mulberry32, for sentences of the grammar that other "
+                     "programs can draw alike, the same in every trial",
+                     .later = true),
+    RG_OPTION_INTEGER(Options, pair_seed, "1", 0, 4294967295.0, "mulberry32: the generator's seed",
+                      .later = true),
     RG_OPTION_CHOICE(Options, demonstrations, "chosen", demonstration_sources,
                      "sentences for supervised training: chosen, the preferred ones of the offline "
                      "pairs; grammar, sampled from the grammar, for the base model of a "
@@ -242,6 +255,21 @@ static void append_group(const State *s, const RgSequences *drawn, const double 
             }
 }
 
+/* Pairs that do not depend on the trial. */
+static void draw_published_pairs(State *s) {
+    const Options *o = &s->options;
+    const RgMulberryPairs from = {.language = s->language,
+                                  .logprob = s->grammar,
+                                  .reward = s->judged,
+                                  .groups = o->groups,
+                                  .group_size = o->group_size,
+                                  .seed = (uint32_t)o->pair_seed,
+                                  .label_temperature = o->label_temperature,
+                                  .label_noise = o->label_noise,
+                                  .start = start_token};
+    rg_language_mulberry_pairs(&from, s->pairs);
+}
+
 static RgStatus sample_pairs(State *s, const RgTask *task, RgPolicy *reference, RgRandom random,
                              RgError *error) {
     const Options *o = &s->options;
@@ -266,12 +294,23 @@ static RgStatus sample_pairs(State *s, const RgTask *task, RgPolicy *reference, 
     free(reward);
     rg_sequences_destroy(pairs);
     rg_sequences_destroy(drawn);
-    if (status == RG_OK && s->pairs->count == 0)
-        status = rg_fail(error, RG_E_USAGE,
-                         "environment: none of the %lld groups of %lld sentences has two different "
-                         "rewards: expected more groups, or a language with more rewards",
-                         (long long)o->groups, (long long)o->group_size);
     return status;
+}
+
+static RgStatus make_pairs(State *s, const RgTask *task, RgPolicy *reference, RgRandom random,
+                           RgError *error) {
+    const Options *o = &s->options;
+    s->pairs = rg_pairs_create();
+    if (o->pair_generator == GENERATOR_MULBERRY32)
+        draw_published_pairs(s);
+    else
+        RG_TRY(sample_pairs(s, task, reference, random, error));
+    if (s->pairs->count == 0)
+        return rg_fail(error, RG_E_USAGE,
+                       "environment: none of the %lld groups of %lld sentences has two different "
+                       "rewards: expected more groups, or a language with more rewards",
+                       (long long)o->groups, (long long)o->group_size);
+    return RG_OK;
 }
 
 /* Sentences sampled from the rows of the grammar. */
@@ -308,8 +347,7 @@ static RgStatus prepare(RgEnvironment *environment, RgPolicy *reference, RgRando
                        (long long)s->language->words, reference->type->about.name);
     RG_TRY(rg_policy_check(reference, s->sentences, "sentences of the language", error));
     destroy_data(s);
-    s->pairs = rg_pairs_create();
-    RG_TRY(sample_pairs(s, &environment->task, reference, random, error));
+    RG_TRY(make_pairs(s, &environment->task, reference, random, error));
     s->demonstrations = s->options.demonstrations == DEMONSTRATIONS_GRAMMAR
                             ? sample_grammar(s, rg_random_named(random, "demonstrations"))
                             : rg_pairs_chosen(s->pairs);
@@ -334,20 +372,41 @@ static void preferred_mass(const State *s, double *mass) {
             1 / (double)s->pairs->count;
 }
 
-/* β·Δ of the offline pairs in preferred order, and the share of positive ones (0 counts half). */
+/* Of the offline pairs in preferred order: h of both sides, β·Δ, the share of positive ones (0
+ * counts half), and −log σ(β·Δ). */
 static void implicit_rewards(const State *s, const double *table, double beta,
                              RgEvaluation *evaluation) {
     const double *base = s->base.logprob;
-    double margin = 0, right = 0, count = (double)s->pairs->count;
+    double margin = 0, right = 0, loss = 0, h[2] = {0}, count = (double)s->pairs->count;
     for (int64_t i = 0; i < s->pairs->count; i++) {
         int64_t chosen = number_of(s, 2 * i + s->pairs->preferred[i]);
         int64_t rejected = number_of(s, 2 * i + 1 - s->pairs->preferred[i]);
-        double gap = (table[chosen] - base[chosen]) - (table[rejected] - base[rejected]);
+        double of_chosen = table[chosen] - base[chosen];
+        double of_rejected = table[rejected] - base[rejected], gap = of_chosen - of_rejected;
+        double u = beta * gap;
+        h[0] += of_chosen / count;
+        h[1] += of_rejected / count;
+        loss += (fmax(-u, 0) + log1p(exp(-fabs(u)))) / count;
         margin += beta * gap / count;
         right += (gap > 0 ? 1 : gap < 0 ? 0 : 0.5) / count;
     }
     rg_evaluation_metric(evaluation, "reward_margin", margin);
     rg_evaluation_metric(evaluation, "reward_accuracy", right);
+    rg_evaluation_metric(evaluation, "chosen_log_ratio", h[0]);
+    rg_evaluation_metric(evaluation, "rejected_log_ratio", h[1]);
+    rg_evaluation_metric(evaluation, "pair_loss", loss);
+}
+
+/* The probability of the sentences that are in no offline pair. */
+static double unseen_mass(const State *s, const double *table) {
+    bool *seen = rg_allocate(s->sentences->count, sizeof *seen);
+    double mass = 0;
+    for (int64_t i = 0; i < 2 * s->pairs->count; i++)
+        seen[number_of(s, i)] = true;
+    for (int64_t i = 0; i < s->sentences->count; i++)
+        mass += seen[i] ? 0 : exp(table[i]);
+    free(seen);
+    return mass;
 }
 
 /* Of the grammar before and after smoothing: the probability of grammatical sentences, and
@@ -407,6 +466,7 @@ static void measure(const State *s, const RgContender *contender, const double *
                                                       o->label_noise));
     grammar_metrics(s, table, evaluation);
     implicit_rewards(s, table, contender->beta, evaluation);
+    rg_evaluation_metric(evaluation, "unseen_mass", unseen_mass(s, table));
     free(dataset);
     free(mass);
 }
@@ -419,7 +479,10 @@ static void measure(const State *s, const RgContender *contender, const double *
  *   frontier_shortfall                frontier_reward − reward
  *   sail_objective                    of at most 65,536 sentences
  *   grammatical_mass, grammar_kl      see grammar_metrics
- *   reward_margin, reward_accuracy    of the offline pairs */
+ *   reward_margin, reward_accuracy    of the offline pairs
+ *   chosen_log_ratio, rejected_log_ratio   E[h] of their two sides
+ *   pair_loss                         −E[log σ(β·Δ)] of them, DPO's loss
+ *   unseen_mass                       probability of the sentences in none of them */
 static RgStatus evaluate(RgEnvironment *environment, const RgContender *contender, RgRandom random,
                          RgEvaluation *evaluation, RgError *error) {
     (void)random; /* nothing is sampled */
@@ -437,12 +500,28 @@ static RgStatus evaluate(RgEnvironment *environment, const RgContender *contende
 }
 
 static const char *const metrics[] = {
-    "reward",         "judge_reward",     "kl",
-    "entropy",        "objective",        "value",
-    "win_rate_base",  "win_rate_dataset", "regret",
-    "optimality_gap", "frontier_reward",  "frontier_shortfall",
-    "sail_objective", "grammatical_mass", "grammar_kl",
-    "reward_margin",  "reward_accuracy",  NULL,
+    "reward",
+    "judge_reward",
+    "kl",
+    "entropy",
+    "objective",
+    "value",
+    "win_rate_base",
+    "win_rate_dataset",
+    "regret",
+    "optimality_gap",
+    "frontier_reward",
+    "frontier_shortfall",
+    "sail_objective",
+    "grammatical_mass",
+    "grammar_kl",
+    "reward_margin",
+    "reward_accuracy",
+    "chosen_log_ratio",
+    "rejected_log_ratio",
+    "pair_loss",
+    "unseen_mass",
+    NULL,
 };
 
 const RgEnvironmentType rg_environment_language = {

@@ -23,6 +23,8 @@ const RgOption rg_environment_part_options[] = {
     RG_OPTION_END,
 };
 
+static const char *const references[] = {"start", "uniform", NULL};
+
 const RgOption rg_policy_part_options[] = {
     RG_OPTION_STRING(RgPolicyOptions, type, "",
                      "policy, see: regatta list policies; may be omitted "
@@ -50,6 +52,10 @@ const RgOption rg_policy_part_options[] = {
         "format of a transformer sampler's weights, keys and values. bf16 halves the memory "
         "and is faster; log-probabilities are recomputed in fp32, and evaluations on text report "
         "the difference as sampler_kl. Offline pairs are sampled in fp32"),
+    RG_OPTION_CHOICE(RgPolicyOptions, reference, "start", references,
+                     "reference policy: start, the policy that training starts from; or uniform, "
+                     "where responses are enumerated: the uniform policy, whatever the start",
+                     .later = true),
     RG_OPTION_END,
 };
 

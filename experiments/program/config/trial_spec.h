@@ -19,7 +19,11 @@ typedef struct RgPolicyOptions {
     int precision;         /* an RgPrecision */
     int reference_storage; /* the same */
     int sampling;          /* the same */
+    int reference;         /* an RgReferenceKind */
 } RgPolicyOptions;
+
+/* What the reference of a trial is. */
+typedef enum RgReferenceKind { RG_REFERENCE_START, RG_REFERENCE_UNIFORM } RgReferenceKind;
 
 typedef struct RgPartOptions {
     const char *type;

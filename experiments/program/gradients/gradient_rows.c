@@ -207,7 +207,7 @@ static RgStatus measure_variant(Bench *b, double deviation, const char *variant,
     RgSettings *settings = rg_settings_create();
     void *options = rg_allocate(1, plan->algorithm->about.options_size);
     RgStatus status = variant_options(plan, variant, choice, settings, options, error);
-    b->policy = rg_policy_clone(b->setup->reference, false);
+    b->policy = rg_policy_clone(rg_trial_setup_start(b->setup), false);
     *row = (RgGradientRow){
         .algorithm = plan->algorithm->about.name, .variant = choice ? choice : "", .sampled = true};
     if (status == RG_OK) {

@@ -76,7 +76,7 @@ static RgStatus sample_estimates(RgTrainer *trainer, const RgParlOptions *option
 RgStatus rg_hypergradient_row(const RgTrialSetup *setup, const RgTrialSpec *plan, int64_t samples,
                               double deviation, RgGradientRow *row, RgError *error) {
     const RgParlOptions *options = plan->algorithm_options;
-    RgPolicy *policy = rg_policy_clone(setup->reference, false);
+    RgPolicy *policy = rg_policy_clone(rg_trial_setup_start(setup), false);
     RgTrainer *trainer = NULL;
     *row = (RgGradientRow){.algorithm = plan->part.label,
                            .variant = options->estimator.type->name,

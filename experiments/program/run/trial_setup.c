@@ -28,8 +28,22 @@ static int64_t environment_seed(const RgTrialSpec *plan) {
     return plan->environment.seed >= 0 ? plan->environment.seed : plan->seed;
 }
 
-static RgStatus make_reference(const RgTrialSpec *plan, const RgEnvironment *environment,
-                               RgRandom random, RgPolicy **reference, RgError *error) {
+/* The uniform policy of the same shape: without weights all logits are 0. */
+static RgStatus make_uniform(const RgPolicy *start, RgPolicy **reference, RgError *error) {
+    if (!start->type->logits)
+        return rg_fail(
+            error, RG_E_USAGE,
+            "policy.reference is \"uniform\", and the responses of a %s policy cannot be "
+            "enumerated: expected \"start\"",
+            start->type->about.name);
+    *reference = rg_policy_clone(start, true);
+    for (int v = 0; v < (*reference)->parameters->view_count; v++)
+        rg_parameters_fill((*reference)->parameters, v, 0);
+    return RG_OK;
+}
+
+static RgStatus make_start(const RgTrialSpec *plan, const RgEnvironment *environment,
+                           RgRandom random, RgPolicy **start, RgError *error) {
     RgPolicy *policy;
     if (plan->policy.weights[0]) {
         RG_TRY(rg_weights_check_path(plan->policy.weights, error));
@@ -50,8 +64,16 @@ static RgStatus make_reference(const RgTrialSpec *plan, const RgEnvironment *env
         rg_policy_destroy(policy);
         return status;
     }
-    *reference = policy;
+    *start = policy;
     return RG_OK;
+}
+
+static RgStatus make_reference(RgTrialSetup *setup, const RgTrialSpec *plan, RgRandom random,
+                               RgError *error) {
+    if (plan->policy.reference == RG_REFERENCE_START)
+        return make_start(plan, setup->environment, random, &setup->reference, error);
+    RG_TRY(make_start(plan, setup->environment, random, &setup->start, error));
+    return make_uniform(setup->start, &setup->reference, error);
 }
 
 /* Everything that the environment hands out fits the policy: checked once, here. */
@@ -75,7 +97,8 @@ RgDigest rg_trial_setup_source(const RgTrialSetup *setup) {
 
 void rg_trial_setup_clear(RgTrialSetup *setup) {
     rg_environment_destroy(setup->environment);
-    rg_policy_destroy(setup->reference);
+    rg_policy_destroy(setup->reference); /* before the start, which it may be a clone of */
+    rg_policy_destroy(setup->start);
     free(setup->identity);
     *setup = (RgTrialSetup){
         .answers = setup->answers, .ahead = setup->ahead, .process_group = setup->process_group};
@@ -99,7 +122,7 @@ RgStatus rg_trial_setup_make(RgTrialSetup *setup, const RgTrialSpec *plan, RgErr
     if (status == RG_OK && (setup->answers || setup->ahead))
         status = rg_environment_use_answers(setup->environment, setup->answers, error);
     if (status == RG_OK)
-        status = make_reference(plan, setup->environment, random, &setup->reference, error);
+        status = make_reference(setup, plan, random, error);
     status = rg_process_group_reduce_status(setup->process_group, status, error);
     if (status == RG_OK)
         status = rg_trial_process_group_check_alike(setup, error);
@@ -126,13 +149,17 @@ RgStatus rg_trial_setup_make(RgTrialSetup *setup, const RgTrialSpec *plan, RgErr
     return rg_resolved_name_missing(plan->resolved, status, error);
 }
 
+RgPolicy *rg_trial_setup_start(const RgTrialSetup *setup) {
+    return setup->start ? setup->start : setup->reference;
+}
+
 RgStatus rg_trial_setup_policy(const RgTrialSetup *setup, const RgTrialSpec *plan,
                                RgPolicy **policy, RgError *error) {
     RgRandom random = rg_random_named(rg_random_root((uint64_t)plan->seed), "adapter");
     if (plan->adapter.rank > 0)
-        RG_TRY(rg_policy_adapt(setup->reference, &plan->adapter, random, policy, error));
+        RG_TRY(rg_policy_adapt(rg_trial_setup_start(setup), &plan->adapter, random, policy, error));
     else
-        *policy = rg_policy_clone(setup->reference, false);
+        *policy = rg_policy_clone(rg_trial_setup_start(setup), false);
     (*policy)->recompute = plan->policy.recompute;
     return RG_OK;
 }

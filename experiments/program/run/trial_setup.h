@@ -12,6 +12,7 @@ typedef struct RgTrialSetup {
     char *identity; /* the settings that it was made from */
     RgEnvironment *environment;
     RgPolicy *reference;
+    RgPolicy *start;       /* what training starts from, if it is not the reference; else NULL */
     RgJudgeCache *answers; /* of external judges, or NULL; borrowed, kept by rg_trial_setup_clear */
     bool ahead; /* made before processes are forked: only these may query external judges, so a
                    setup with such judges is refused; kept by rg_trial_setup_clear */
@@ -23,7 +24,9 @@ typedef struct RgTrialSetup {
  * a rank whose program or data differ is refused. */
 RgStatus rg_trial_setup_make(RgTrialSetup *setup, const RgTrialSpec *plan, RgError *error);
 void rg_trial_setup_clear(RgTrialSetup *setup);
-/* Creates the policy that a trial trains: a clone of the reference, or an adapter on it. */
+/* The policy that training starts from; borrowed. */
+RgPolicy *rg_trial_setup_start(const RgTrialSetup *setup);
+/* Creates the policy that a trial trains: a clone of the start, or an adapter on it. */
 RgStatus rg_trial_setup_policy(const RgTrialSetup *setup, const RgTrialSpec *plan,
                                RgPolicy **policy, RgError *error);
 
