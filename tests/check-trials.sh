@@ -131,6 +131,22 @@ expect 0 '' run x.cfg -q -r x.db -s name='"y"' --only dpo
 expect 2 'choose one by --experiment' forget x.db dpo --yes
 expect 0 '2 trials removed' forget x.db dpo --yes -e y
 
+# The uniform reference is no start: ln 6 minus the entropy lies between the start and it.
+cat >uniform.cfg <<'END'
+name = "uniform"; seeds = [1];
+environment: { type = "bandit"; contexts = 4; responses = 6; pairs = 64; };
+policy: { type = "tabular"; reference = "uniform"; };
+optimizer: { learning_rate = 0.1; }; budget: { steps = 2; }; algorithms = ( { type = "base"; }, { type = "dpo"; } );
+END
+expect 0 '' run uniform.cfg -q -r uniform.db
+expect 0 '' table uniform.db -m kl,entropy -f csv
+python3 - log <<'END' || complain "the reference is not uniform: $(cat log)"
+import csv, math, sys
+base = next(row for row in csv.DictReader(open(sys.argv[1])) if row["label"] == "base")
+kl, entropy = float(base["kl"]), float(base["entropy"])
+sys.exit(not (kl > 0.05 and abs(kl - (math.log(6) - entropy)) < 1e-5))
+END
+expect 2 'cannot be enumerated' run x.cfg -q -r other.db -s 'policy.reference="uniform"'
 # Gradients are measured term by term, and training is the same to the bit.
 cat >gradients.cfg <<'END'
 name = "gradients"; seeds = [1];
@@ -179,22 +195,6 @@ grep -q gradient_norm_dpo log || complain "gradients on text: $(cat log)"
 sed 's/response_limit = 32; }/response_limit = 32; judge: { type = "command"; command = "cat"; }; }/' x.cfg >external.cfg
 expect 2 'evaluation.gradients = 2: expected 0 with an external judge' run external.cfg -q -r external.db --only dpo \
     -s evaluation.gradients=2 -s evaluation.start=true
-# The uniform reference is no start: ln 6 minus the entropy lies between the start and it.
-cat >uniform.cfg <<'END'
-name = "uniform"; seeds = [1];
-environment: { type = "bandit"; contexts = 4; responses = 6; pairs = 64; };
-policy: { type = "tabular"; reference = "uniform"; };
-optimizer: { learning_rate = 0.1; }; budget: { steps = 2; }; algorithms = ( { type = "base"; }, { type = "dpo"; } );
-END
-expect 0 '' run uniform.cfg -q -r uniform.db
-expect 0 '' table uniform.db -m kl,entropy -f csv
-python3 - log <<'END' || complain "the reference is not uniform: $(cat log)"
-import csv, math, sys
-base = next(row for row in csv.DictReader(open(sys.argv[1])) if row["label"] == "base")
-kl, entropy = float(base["kl"]), float(base["entropy"])
-sys.exit(not (kl > 0.05 and abs(kl - (math.log(6) - entropy)) < 1e-5))
-END
-expect 2 'cannot be enumerated' run x.cfg -q -r other.db -s 'policy.reference="uniform"'
 
 [[ $failures -eq 0 ]] && echo "trials go by their names"
 exit $((failures > 0))

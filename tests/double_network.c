@@ -41,6 +41,22 @@ static const int32_t many_targets[300] = {1, 2, 3, 4};
     CASE(attention_after_a_prefix,                                                                 \
          rg_attention(t, x[0], x[1], x[2], shared_offsets, shared_prefix, 4, 4, 2), MATRIX(7, 8),  \
          MATRIX(7, 4), MATRIX(7, 4))                                                               \
+    CASE(attention_in_a_window,                                                                    \
+         rg_attention_in_form(t, x[0], x[1], x[2], shared_offsets, shared_prefix, 4, 4, 2,         \
+                              (RgAttentionForm){.window = 2}),                                     \
+         MATRIX(7, 8), MATRIX(7, 4), MATRIX(7, 4))                                                 \
+    CASE(attention_in_blocks_and_a_window,                                                         \
+         rg_attention_in_form(t, x[0], x[1], x[2], long_offsets, long_prefix, 2, 2, 1,             \
+                              (RgAttentionForm){.scale = 0.4, .cap = 3, .window = 67}),            \
+         MATRIX(140, 4), MATRIX(140, 2), MATRIX(140, 2))                                           \
+    CASE(attention_of_capped_scores,                                                               \
+         rg_attention_in_form(t, x[0], x[1], x[2], packed_sequences, NULL, 3, 2, 1,                \
+                              (RgAttentionForm){.scale = 0.9, .cap = 1.5}),                        \
+         MATRIX(5, 4), MATRIX(5, 2), MATRIX(5, 2))                                                 \
+    CASE(token_logprob_capped, rg_token_logprob_capped(t, x[0], x[1], targets, 2), MATRIX(5, 4),   \
+         MATRIX(7, 4))                                                                             \
+    CASE(log_likelihood_capped, rg_log_likelihood_capped(t, x[0], x[1], targets, 2), MATRIX(5, 4), \
+         MATRIX(7, 4))                                                                             \
     CASE(token_logprob, rg_token_logprob(t, x[0], x[1], targets), MATRIX(5, 4), MATRIX(7, 4))      \
     CASE(token_logprob_of_chunks, rg_token_logprob(t, x[0], x[1], many_targets), MATRIX(300, 2),   \
          MATRIX(5, 2))                                                                             \

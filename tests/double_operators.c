@@ -74,6 +74,7 @@ static RgTensor *used_often(RgTape *t, RgTensor *x) {
     CASE(tanh, rg_tanh(t, x[0]), MATRIX(3, 4))                                                     \
     CASE(silu, rg_silu(t, x[0]), MATRIX(3, 4))                                                     \
     CASE(gelu, rg_gelu(t, x[0]), MATRIX(3, 4))                                                     \
+    CASE(gelu_exact, rg_gelu_exact(t, x[0]), MATRIX(3, 4))                                         \
     CASE(sum, rg_square(t, rg_sum(t, x[0])), CUBE(2, 3, 4))                                        \
     CASE(mean, rg_square(t, rg_mean(t, x[0])), CUBE(2, 3, 4))                                      \
     CASE(sum_to_row, rg_square(t, rg_sum_to(t, x[0], RG_SHAPE(4))), MATRIX(3, 4))                  \

@@ -316,6 +316,55 @@ Test(transformer, derivatives_are_central_differences_as_gpt2) {
     check_derivatives(&options);
 }
 
+Test(transformer, derivatives_are_central_differences_as_qwen3) {
+    RgTransformerOptions options = small;
+    options.head_size = 4;
+    options.query_key_norm = true;
+    options.window = 3;
+    options.window_first = 1;
+    check_derivatives(&options);
+}
+
+Test(transformer, derivatives_are_central_differences_with_scaled_frequencies) {
+    static const int scalings[] = {RG_ROPE_LINEAR, RG_ROPE_LLAMA3, RG_ROPE_YARN};
+    for (int i = 0; i < 3; i++) {
+        RgTransformerOptions options = small;
+        options.head_size = 8;
+        options.rope_scaling = scalings[i];
+        options.rope_factor = 3;
+        check_derivatives(&options);
+    }
+}
+
+Test(transformer, derivatives_are_central_differences_as_gpt_neox) {
+    RgTransformerOptions options = small;
+    options.kv_heads = options.heads;
+    options.head_size = 4;
+    options.rotary_size = 2;
+    options.norm = RG_NORM_LAYER;
+    options.biases = RG_BIASES_ALL;
+    options.feed_forward = RG_FEED_FORWARD_GELU_EXACT;
+    options.residual = RG_RESIDUAL_PARALLEL;
+    check_derivatives(&options);
+}
+
+Test(transformer, derivatives_are_central_differences_as_gemma) {
+    RgTransformerOptions options = small;
+    options.tied = true;
+    options.head_size = 4;
+    options.query_key_norm = true;
+    options.output_norms = true;
+    options.feed_forward = RG_FEED_FORWARD_GEGLU;
+    options.window = 3;
+    options.full_every = 2;
+    options.window_rope_base = 20;
+    options.embedding_scale = 2.5;
+    options.attention_scale = 0.7;
+    options.attention_cap = 1.5;
+    options.logit_cap = 2;
+    check_derivatives(&options);
+}
+
 /* Gradient at p + step·v by the fused kernels: g [count] out. Returns FLOPs. */
 static double gradient_at(RgPolicy *policy, const RgSequences *s, const RgReal *v, double step,
                           RgReal *g) {

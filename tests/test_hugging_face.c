@@ -4,6 +4,7 @@
  * supported refused by name. */
 #include "core/models/hugging_face.h"
 #include "core/models/transformer.h"
+#include "core/notice.h"
 #include "core/train/meter.h"
 #include "core/train/safetensors.h"
 #include "tests/like_gpt2.h"
@@ -185,6 +186,47 @@ Test(hugging_face_folder, a_model_in_several_files_is_put_together) {
     rg_policy_destroy(whole);
 }
 
+/* Both parts have the embedding: the one that the index names counts. */
+Test(hugging_face_folder, the_index_decides_which_file_a_tensor_comes_from) {
+    RgPolicy *whole, *parts;
+    RgError error = {0};
+    cr_assert_eq(rg_transformer_create(&small, 11, &whole, &error), RG_OK, "%s", error.text);
+    for (int v = 0; v < whole->parameters->view_count; v++)
+        rg_parameters_fill(whole->parameters, v, (RgReal)v);
+    const char *folder = scratch("sharded");
+    cr_assert_eq(rg_hugging_face_save(whole, folder, &error), RG_OK, "%s", error.text);
+    cut_in_two(folder);
+    float other[11 * 16];
+    for (int i = 0; i < 11 * 16; i++)
+        other[i] = -7;
+    RgStoredTensor stale = {"model.embed_tokens.weight", RG_F32, 2, {11, 16}, other, sizeof other};
+    char path[300];
+    snprintf(path, sizeof path, "%s/stale.safetensors", folder);
+    cr_assert_eq(rg_safetensors_write(path, &stale, 1, NULL, &error), RG_OK);
+    snprintf(path, sizeof path, "%s/model.safetensors.index.json", folder);
+    json_t *index = json_load_file(path, 0, NULL), *map = json_object_get(index, "weight_map");
+    json_t *first = json_object(), *file;
+    const char *name;
+    json_object_set_new(first, "an.unused.tensor", json_string("stale.safetensors"));
+    json_object_foreach(map, name, file) {
+        json_object_set(first, name, file);
+    }
+    json_object_set_new(index, "weight_map", first);
+    cr_assert_eq(json_dump_file(index, path, 0), 0);
+    cr_assert_eq(rg_policy_load(folder, &parts, &error), RG_OK, "%s", error.text);
+    cr_expect_eq(rg_parameters_hash(parts->parameters), rg_parameters_hash(whole->parameters));
+    rg_policy_destroy(parts);
+    json_object_set_new(first, "model.embed_tokens.weight", json_string("stale.safetensors"));
+    json_object_set_new(first, "model.norm.weight", json_string("stale.safetensors"));
+    cr_assert_eq(json_dump_file(index, path, 0), 0);
+    cr_expect_eq(rg_policy_load(folder, &parts, &error), RG_E_FORMAT);
+    cr_expect(
+        strstr(error.text, "no tensor \"model.norm.weight\" in the file that the index names"),
+        "%s", error.text);
+    json_decref(index);
+    rg_policy_destroy(whole);
+}
+
 Test(hugging_face_folder, what_no_architecture_has_is_not_saved) {
     RgTransformerOptions options = small;
     options.feed_forward = RG_FEED_FORWARD_GELU;
@@ -286,10 +328,10 @@ Test(hugging_face_folder, what_is_not_supported_is_refused_by_name) {
     refuse("{}", "architectures: expected an array");
     refuse("{\"architectures\": [\"BertModel\"]}", "[\"BertModel\"] is not supported");
     refuse("{\"architectures\": [\"LlamaForCausalLM\"]}", "hidden_size: expected an integer");
-    refuse("{" LLAMA ", \"rope_scaling\": {\"type\": \"linear\", \"factor\": 2.0}}",
-           "rope_scaling = {\"type\":\"linear\",\"factor\":2.0} is not supported");
+    refuse("{" LLAMA ", \"rope_scaling\": {\"type\": \"dynamic\", \"factor\": 2.0}}",
+           "rope_scaling = {\"type\":\"dynamic\",\"factor\":2.0} is not supported");
     refuse("{" LLAMA ", \"hidden_act\": \"relu\"}", "hidden_act = \"relu\" is not supported");
-    refuse("{" LLAMA ", \"head_dim\": 8}", "head_dim = 8 is not supported");
+    refuse("{" LLAMA ", \"head_dim\": 7}", "head_size 7");
     refuse("{" LLAMA ", \"rope_parameters\": {\"rope_type\": \"default\", "
            "\"partial_rotary_factor\": 0.5}}",
            "rope_parameters.partial_rotary_factor = 0.5 is not supported");
@@ -297,9 +339,133 @@ Test(hugging_face_folder, what_is_not_supported_is_refused_by_name) {
            "\"rope_theta\": \"1e6\"}}",
            "rope_parameters.rope_theta: expected a number");
     refuse("{" LLAMA ", \"rope_theta\": \"1e6\"}", "rope_theta: expected a number");
+    refuse("{" LLAMA ", \"tie_word_embeddings\": \"true\"}",
+           "tie_word_embeddings: expected true or false");
     refuse("{" LLAMA ", \"attention_bias\": true}", "attention_bias = true is not supported");
     refuse("{" LLAMA ", \"partial_rotary_factor\": 0.5}", "partial_rotary_factor = 0.5");
     refuse("{" LLAMA ", \"num_key_value_heads\": 3}", "kv_heads 3 does not divide heads 2");
+}
+
+/* A scaling without its parameters, or with those of another, would be a third one. */
+Test(hugging_face_folder, parameters_of_rotary_scaling_are_those_of_its_type) {
+    refuse("{" LLAMA ", \"rope_scaling\": {\"type\": \"linear\"}}",
+           "rope_scaling.factor: expected a number");
+    refuse("{" LLAMA ", \"rope_scaling\": {\"factor\": 2}}", "is not supported; only null");
+    refuse("{" LLAMA ", \"rope_scaling\": {\"rope_type\": \"llama3\", \"factor\": 8, "
+           "\"low_freq_factor\": 1, \"high_freq_factor\": 4}}",
+           "rope_scaling.original_max_position_embeddings: expected a number");
+    refuse("{" LLAMA ", \"rope_scaling\": {\"type\": \"linear\", \"factor\": 2, "
+           "\"beta_fast\": 32}}",
+           "rope_scaling.beta_fast = 32 is not supported");
+    refuse("{" LLAMA ", \"rope_scaling\": {\"type\": \"yarn\", \"factor\": 2, "
+           "\"truncate\": false}}",
+           "rope_scaling.truncate = false is not supported; only true");
+    refuse("{" LLAMA ", \"rope_scaling\": {\"rope_type\": \"default\", "
+           "\"mrope_section\": [1, 1]}}",
+           "rope_scaling.mrope_section = [1,1] is not supported");
+    refuse("{" LLAMA ", \"rope_scaling\": {\"type\": \"linear\", \"factor\": 2}, "
+           "\"rope_parameters\": {\"rope_type\": \"default\"}}",
+           "rope_scaling = {\"type\":\"linear\",\"factor\":2} is not supported; only the same");
+}
+
+/* Keys of relatives of Llama, which change the arithmetic. */
+Test(hugging_face_folder, keys_that_change_results_are_refused_by_name) {
+    static const char *const keys[] = {"\"embedding_multiplier\": 12",
+                                       "\"residual_multiplier\": 0.22",
+                                       "\"attention_multiplier\": 0.015625",
+                                       "\"logits_scaling\": 8",
+                                       "\"quantization_config\": {\"bits\": 4}",
+                                       "\"sliding_window\": 4",
+                                       "\"final_logit_softcapping\": 30",
+                                       "\"use_parallel_residual\": true",
+                                       "\"num_local_experts\": 8",
+                                       "\"rotary_pct\": 0.25"};
+    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
+        char config[600], name[64];
+        snprintf(config, sizeof config, "{" LLAMA ", %s}", keys[i]);
+        snprintf(name, sizeof name, "%.*s = ", (int)strcspn(keys[i] + 1, "\""), keys[i] + 1);
+        refuse(config, name);
+        refuse(config, "is not supported");
+    }
+    refuse("{\"architectures\": [\"MistralForCausalLM\"], \"hidden_size\": 4, "
+           "\"intermediate_size\": 6, \"num_hidden_layers\": 3, \"num_attention_heads\": 2, "
+           "\"vocab_size\": 5, \"max_position_embeddings\": 8, \"sliding_window\": 2, "
+           "\"layer_types\": [\"sliding_attention\", \"chunked_attention\", "
+           "\"sliding_attention\"]}",
+           "layer_types = [");
+}
+
+static char noticed[4096];
+
+static void take_notice(void *context, const char *line) {
+    (void)context;
+    size_t length = strlen(noticed);
+    snprintf(noticed + length, sizeof noticed - length, "%s\n", line);
+}
+
+static RgPolicy *saved_policy(const RgTransformerOptions *options, const char *folder) {
+    RgPolicy *policy;
+    RgError error = {0};
+    cr_assert_eq(rg_transformer_create(options, 11, &policy, &error), RG_OK, "%s", error.text);
+    for (int v = 0; v < policy->parameters->view_count; v++)
+        rg_parameters_fill_normal(policy->parameters, v, 0.5, rg_random_root(3));
+    cr_assert_eq(rg_hugging_face_save(policy, folder, &error), RG_OK, "%s", error.text);
+    return policy;
+}
+
+/* Changes a saved config.json. */
+static void set_key(const char *folder, const char *key, json_t *value) {
+    char path[300];
+    snprintf(path, sizeof path, "%s/config.json", folder);
+    json_t *config = json_load_file(path, 0, NULL);
+    json_object_set_new(config, key, value);
+    cr_assert_eq(json_dump_file(config, path, 0), 0);
+    json_decref(config);
+}
+
+/* What may be a part of the model is not passed over in silence. */
+Test(hugging_face_folder, unknown_keys_and_unused_tensors_are_named) {
+    const char *folder = scratch("saved");
+    RgPolicy *policy = saved_policy(&small, folder), *loaded;
+    RgError error = {0};
+    rg_notice_use(take_notice, NULL);
+    cr_assert_eq(rg_policy_load(folder, &loaded, &error), RG_OK, "%s", error.text);
+    cr_expect_str_empty(noticed);
+    rg_policy_destroy(loaded);
+    set_key(folder, "new_thing", json_integer(3));
+    set_key(folder, "use_cache", json_true());
+    set_key(folder, "tie_word_embeddings", json_true());
+    set_key(folder, "nothing", json_null());
+    cr_assert_eq(rg_policy_load(folder, &loaded, &error), RG_OK, "%s", error.text);
+    cr_expect(strstr(noticed, "config.json: not known, and without effect here: new_thing\n"), "%s",
+              noticed);
+    cr_expect_null(strstr(noticed, "not used"), "a head beside a tied one: %s", noticed);
+    rg_policy_destroy(loaded);
+    RgTransformerOptions wide = small;
+    wide.query_key_norm = true;
+    rg_policy_destroy(policy);
+    policy = saved_policy(&wide, folder);
+    set_key(folder, "architectures", json_pack("[s]", "LlamaForCausalLM"));
+    cr_assert_eq(rg_policy_load(folder, &loaded, &error), RG_OK, "%s", error.text);
+    cr_expect(strstr(noticed, "4 tensors are not used, the first is "
+                              "\"model.layers.0.self_attn.k_norm.weight\"") ||
+                  strstr(noticed, "4 tensors are not used, the first is "
+                                  "\"model.layers.0.self_attn.q_norm.weight\""),
+              "%s", noticed);
+    rg_notice_use(NULL, NULL);
+    rg_policy_destroy(loaded);
+    rg_policy_destroy(policy);
+}
+
+Test(hugging_face_folder, fewer_layers_than_the_file_has_are_refused) {
+    const char *folder = scratch("saved");
+    RgPolicy *policy = saved_policy(&small, folder), *loaded;
+    RgError error = {0};
+    set_key(folder, "num_hidden_layers", json_integer(1));
+    cr_expect_eq(rg_policy_load(folder, &loaded, &error), RG_E_FORMAT);
+    cr_expect(strstr(error.text, "\"model.layers.1.") && strstr(error.text, "beyond the 1"), "%s",
+              error.text);
+    rg_policy_destroy(policy);
 }
 
 /* None of these has memory for what it announces. */

@@ -176,6 +176,43 @@ Test(plan, of_a_gpt2_is_what_it_takes) {
     check(&options, &none, true, RG_PRECISION_FP32);
 }
 
+/* Wide heads, their norms, and a window beyond which sampling reads nothing. */
+Test(plan, of_a_qwen3_is_what_it_takes) {
+    RgTransformerOptions options = model;
+    options.head_size = 24;
+    options.query_key_norm = true;
+    options.window = 12;
+    options.window_first = 1;
+    check(&options, &none, false, RG_PRECISION_FP32);
+    check(&options, &all, true, RG_PRECISION_FP32);
+}
+
+Test(plan, of_a_gpt_neox_is_what_it_takes) {
+    RgTransformerOptions options = gpt2();
+    options.positions = RG_POSITIONS_ROTARY;
+    options.rotary_size = 4;
+    options.feed_forward = RG_FEED_FORWARD_GELU_EXACT;
+    options.residual = RG_RESIDUAL_PARALLEL;
+    check(&options, &none, false, RG_PRECISION_FP32);
+    check(&options, &all, false, RG_PRECISION_FP32);
+}
+
+Test(plan, of_a_gemma_is_what_it_takes) {
+    RgTransformerOptions options = model;
+    options.head_size = 24;
+    options.query_key_norm = true;
+    options.output_norms = true;
+    options.feed_forward = RG_FEED_FORWARD_GEGLU;
+    options.window = 12;
+    options.full_every = 3;
+    options.embedding_scale = 9;
+    options.attention_cap = 5;
+    options.logit_cap = 5;
+    check(&options, &none, false, RG_PRECISION_FP32);
+    check(&options, &none, true, RG_PRECISION_FP32);
+    check(&options, &some, false, RG_PRECISION_FP32);
+}
+
 Test(plan, of_an_adapter_is_what_it_takes) {
     RgTransformerOptions options = gpt2();
     check(&model, &some, false, RG_PRECISION_FP32);

@@ -283,3 +283,20 @@ Test(statistics, few_seeds_are_told_by_their_number) {
     free(three);
     free(one);
 }
+
+/* ±1.5·t(2)·s/√3 and ±1.2·t(9)·s/√10, with t from tables. */
+Test(statistics, seeds_alone_have_students_interval_with_an_allowance_for_skew) {
+    const double three[] = {1, 2, 3}, equal[] = {2, 2, 2};
+    double ten[10];
+    RgInterval interval = rg_seeds_interval(three, 3);
+    double margin = 1.5 * 4.302652730 * 1 / sqrt(3);
+    cr_expect_float_eq(interval.low, 2 - margin, 1e-8);
+    cr_expect_float_eq(interval.high, 2 + margin, 1e-8);
+    for (int i = 0; i < 10; i++)
+        ten[i] = i; /* deviation √(55/6) */
+    margin = 1.2 * 2.262157163 * sqrt(55.0 / 6) / sqrt(10);
+    cr_expect_float_eq(rg_seeds_interval(ten, 10).high, 4.5 + margin, 1e-8);
+    cr_expect(isnan(rg_seeds_interval(equal, 3).low), "equal values show no spread");
+    cr_expect(isnan(rg_seeds_interval(three, 1).low), "nor does one");
+    cr_expect(isnan(rg_seeds_interval(three, 0).low));
+}

@@ -190,6 +190,7 @@ Test(tensor, functions_of_one_variable_agree_with_double_precision) {
         x->data[i] = (RgReal)((i - 200) / 10.0);
     RgTensor *exp_x = rg_exp(t, x), *tanh_x = rg_tanh(t, x), *silu_x = rg_silu(t, x);
     RgTensor *gelu_x = rg_gelu(t, x), *log_x = rg_log(t, exp_x), *power_x = rg_power(t, x, 3);
+    RgTensor *exact_x = rg_gelu_exact(t, x);
     for (int i = 0; i < POINTS; i++) {
         double v = (double)x->data[i], u = sqrt(2 / M_PI) * (v + 0.044715 * v * v * v);
         double near = 1e-6 * fabs(v) + 1e-6;
@@ -198,6 +199,7 @@ Test(tensor, functions_of_one_variable_agree_with_double_precision) {
         cr_assert_float_eq(tanh_x->data[i], tanh(v), 3e-7 * fabs(tanh(v)));
         cr_assert_float_eq(silu_x->data[i], v / (1 + exp(-v)), near);
         cr_assert_float_eq(gelu_x->data[i], 0.5 * v * (1 + tanh(u)), near);
+        cr_assert_float_eq(exact_x->data[i], 0.5 * v * (1 + erf(v / sqrt(2))), near);
         cr_assert_float_eq(power_x->data[i], v * v * v, 3e-7 * fabs(v * v * v));
     }
 }

@@ -2,6 +2,7 @@
 /* Claims about the transformer policy in the program's precision: sampling with a cache against the
  * full pass, how tokens are drawn, features, descriptions. Its figures and derivatives are checked
  * in double_transformer.c. */
+#include "core/models/hugging_face.h"
 #include "core/models/transformer_decoder.h"
 #include "core/policy/token_sampler.h"
 #include "core/tensor/threads.h"
@@ -612,6 +613,102 @@ Test(transformer_policy, dimensions_that_do_not_fit_are_refused_by_name) {
         cr_expect(strstr(error.text, cases[i].named), "%s", error.text);
         cr_expect_null(policy);
     }
+}
+
+Test(transformer_policy, variants_that_do_not_fit_or_have_no_effect_are_refused_by_name) {
+#define CASE(named, ...)                                                                           \
+    {                                                                                              \
+        named, {                                                                                   \
+            .layers = 2, .width = 16, .heads = 4, .context = 8, .rope_base = 100,                  \
+            .norm_epsilon = 1e-5, __VA_ARGS__                                                      \
+        }                                                                                          \
+    }
+    static const struct {
+        const char *named;
+        RgTransformerOptions options;
+    } cases[] = {
+        CASE("head_size 5", .head_size = 5),
+        CASE("rotary_size 6", .rotary_size = 6),
+        CASE("rotary_size 3", .head_size = 8, .rotary_size = 3),
+        CASE("need a rope_scaling", .rope_factor = 2),
+        CASE("need a rope_scaling", .rope_amplitude = 2),
+        CASE("llama3 and yarn", .rope_scaling = RG_ROPE_LINEAR, .rope_original_context = 4),
+        CASE("rope_low_rotations", .rope_scaling = RG_ROPE_LLAMA3, .rope_low_rotations = 4),
+        CASE("rotary_size", .positions = RG_POSITIONS_LEARNED, .rotary_size = 2),
+        CASE("need a window", .full_every = 2),
+        CASE("need a window", .window_rope_base = 2),
+        CASE("output_norms", .output_norms = true, .norm = RG_NORM_LAYER),
+        CASE("output_norms", .output_norms = true, .residual = RG_RESIDUAL_PARALLEL),
+    };
+#undef CASE
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        RgPolicy *policy = NULL;
+        RgError error = {0};
+        cr_expect_eq(rg_transformer_create(&cases[i].options, VOCABULARY, &policy, &error),
+                     RG_E_RANGE, "case %d", (int)i);
+        cr_expect(strstr(error.text, cases[i].named), "%s", error.text);
+        cr_expect_null(policy);
+    }
+}
+
+/* What a config of these options makes is the model that they name, and it can be written. */
+Test(transformer_policy, a_gemma_from_nothing_is_exported, .init = scratch_begin) {
+    static const struct {
+        const char *key, *value;
+        RgSettingKind type;
+    } given[] = {{"policy.width", "16", RG_SETTING_INTEGER},
+                 {"policy.head_size", "6", RG_SETTING_INTEGER},
+                 {"policy.query_key_norm", "true", RG_SETTING_BOOLEAN},
+                 {"policy.output_norms", "true", RG_SETTING_BOOLEAN},
+                 {"policy.feed_forward", "geglu", RG_SETTING_STRING},
+                 {"policy.window", "5", RG_SETTING_INTEGER},
+                 {"policy.full_every", "3", RG_SETTING_INTEGER},
+                 {"policy.window_rope_base", "500", RG_SETTING_REAL},
+                 {"policy.embedding_scale", "4", RG_SETTING_REAL},
+                 {"policy.attention_scale", "0.25", RG_SETTING_REAL}};
+    RgSettings *settings = rg_settings_create();
+    for (size_t i = 0; i < sizeof given / sizeof *given; i++)
+        rg_settings_set(settings, given[i].key, given[i].type, given[i].value, "test", 1);
+    RgPolicySpace space = {.vocabulary = VOCABULARY};
+    RgPolicy *policy = NULL, *loaded = NULL;
+    RgError error = {0};
+    cr_assert_eq(rg_policy_create("transformer", settings, "policy", &space, rg_random_root(1),
+                                  &policy, &error),
+                 RG_OK, "%s", error.text);
+    cr_assert_eq(rg_hugging_face_save(policy, scratch("gemma"), &error), RG_OK, "%s", error.text);
+    cr_assert_eq(rg_policy_load(scratch("gemma"), &loaded, &error), RG_OK, "%s", error.text);
+    cr_expect_eq(rg_transformer_options(loaded)->window_rope_base, 500);
+    cr_expect_eq(rg_transformer_options(loaded)->embedding_scale, 4);
+    cr_expect_eq(rg_parameters_hash(loaded->parameters), rg_parameters_hash(policy->parameters));
+    rg_policy_destroy(loaded);
+    rg_policy_destroy(policy);
+    rg_settings_destroy(settings);
+}
+
+/* The sampler in bf16 has the windows, norms and caps of the others, and is near the pass. */
+Test(transformer_sampling, in_bf16_is_near_the_pass_with_every_variant) {
+    RgTransformerOptions options = small;
+    options.head_size = 12;
+    options.query_key_norm = options.output_norms = true;
+    options.feed_forward = RG_FEED_FORWARD_GEGLU;
+    options.window = 4;
+    options.full_every = 2;
+    options.embedding_scale = 2;
+    options.attention_cap = 3;
+    options.logit_cap = 4;
+    RgPolicy *policy = policy_like(&options, 0.3);
+    cr_assert_eq(rg_policy_set_sampling(policy, RG_PRECISION_BF16, NULL), RG_OK);
+    RgSequences *prompts = prompts_of(20), *out = rg_sequences_create();
+    RgSampling sampling = plain;
+    RgSamplerDifference difference = {0};
+    sampling.difference = &difference;
+    rg_policy_sample(policy, prompts, 1, &sampling, rg_random_root(6), out, (double[20]){0});
+    cr_assert_eq(difference.responses, 20);
+    cr_assert(difference.absolute > 0 && difference.absolute / 20 < 0.3, "%g",
+              difference.absolute / 20);
+    rg_sequences_destroy(prompts);
+    rg_sequences_destroy(out);
+    rg_policy_destroy(policy);
 }
 
 Test(transformer_policy, initial_weights_follow_the_options) {

@@ -271,17 +271,22 @@ Test(vectors, products_with_panels_have_the_same_bits_on_any_threads) {
 
 /* ---- attention ---- */
 
-/* What attention has to give for dimension `d` of head `h`, by sums in double over both spans. */
+/* What attention to the positions from `seen` on has to give for dimension `d` of head `h`, by sums
+ * in double over both spans. */
 static double attended(const RgCacheHeads *heads, const RgReal *query, const RgReal *key,
-                       const RgReal *value, int64_t length, int64_t h, int64_t d) {
+                       const RgReal *value, int64_t seen, int64_t length, int64_t h, int64_t d) {
     int64_t size = heads->size, width = heads->kv_count * size;
     int64_t at = h / (heads->count / heads->kv_count) * size;
     double total = 0, sum = 0;
-    for (int64_t j = 0; j < length; j++) {
+    double scale = heads->scale > 0 ? (double)heads->scale : 1 / sqrt((double)size);
+    for (int64_t j = seen; j < length; j++) {
         double score = 0;
         for (int64_t e = 0; e < size; e++)
             score += (double)query[h * size + e] * (double)key[j * width + at + e];
-        double weight = exp(score / sqrt((double)size));
+        score *= scale;
+        if (heads->cap > 0)
+            score = (double)heads->cap * tanh(score / (double)heads->cap);
+        double weight = exp(score);
         total += weight;
         sum += weight * (double)value[j * width + at + d];
     }
@@ -289,7 +294,8 @@ static double attended(const RgCacheHeads *heads, const RgReal *query, const RgR
 }
 
 static void check_attention(int64_t count, int64_t kv_count, int64_t size, int64_t first,
-                            int64_t second, RgPrecision precision) {
+                            int64_t second, RgPrecision precision, int64_t seen, RgReal scale,
+                            RgReal cap) {
     int64_t width = kv_count * size, length = first + second, positions = length + 5;
     RgCache cache[2];
     RgReal *key = numbers(length * width, 7), *value = numbers(length * width, 8);
@@ -299,11 +305,12 @@ static void check_attention(int64_t count, int64_t kv_count, int64_t size, int64
     for (int64_t j = 0; j < length; j++)
         rg_cache_store(&cache[j >= first], 1, j < first ? j : j - first, key + j * width,
                        value + j * width);
-    RgCacheHeads heads = {count, kv_count, size,
-                          (rg_cache_blocks(first) + rg_cache_blocks(second)) * RG_CACHE_BLOCK};
+    RgCacheHeads heads = {
+        count, kv_count, size, (rg_cache_blocks(first) + rg_cache_blocks(second)) * RG_CACHE_BLOCK,
+        scale, cap};
     RgReal *score = numbers(count * heads.stride, 11);
-    const RgCacheSpan span[2] = {rg_cache_span(&cache[0], 1, first),
-                                 rg_cache_span(&cache[1], 1, second)};
+    const RgCacheSpan span[2] = {rg_cache_span_from(&cache[0], 1, seen, first),
+                                 rg_cache_span_from(&cache[1], 1, seen - first, second)};
     RgReal *kept_key = key, *kept_value = value, *kept_query = query, largest = 0;
     if (precision == RG_PRECISION_BF16) {
         kept_key = rounded(key, length * width);
@@ -323,11 +330,12 @@ static void check_attention(int64_t count, int64_t kv_count, int64_t size, int64
         double tolerance = cells ? (double)largest / 256 : 100 * RG_REAL_EPSILON;
         for (int64_t h = 0; h < count; h++)
             for (int64_t d = 0; d < size; d++)
-                cr_assert_float_eq(out[h * size + d],
-                                   attended(&heads, kept_query, kept_key, kept_value, length, h, d),
-                                   tolerance, "%s: %d heads of %d, %d + %d",
-                                   rg_instructions_name(rg_instructions()), (int)count, (int)size,
-                                   (int)first, (int)second);
+                cr_assert_float_eq(
+                    out[h * size + d],
+                    attended(&heads, kept_query, kept_key, kept_value, seen, length, h, d),
+                    tolerance, "%s: %d heads of %d, %d + %d",
+                    rg_instructions_name(rg_instructions()), (int)count, (int)size, (int)first,
+                    (int)second);
     }
     if (kept_query != query)
         free(kept_query);
@@ -349,8 +357,20 @@ Test(vectors, attention_over_a_cache_is_softmax_of_scores_times_values) {
     ON_EVERY_SET({
         for (RgPrecision p = RG_PRECISION_FP32; p <= RG_PRECISION_BF16; p++)
             for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
-                check_attention(4, 4, sizes[i], 1 + (int64_t)i * 3, (int64_t)i * 2, p);
-                check_attention(4, 2, sizes[i], 17, 31, p);
+                check_attention(4, 4, sizes[i], 1 + (int64_t)i * 3, (int64_t)i * 2, p, 0, 0, 0);
+                check_attention(4, 2, sizes[i], 17, 31, p, 0, 0, 0);
+            }
+    });
+}
+
+/* From within the first block of the first span to the last position of the second; and scores that
+ * are capped, with a scale of their own. */
+Test(vectors, attention_over_a_cache_sees_no_position_before_its_window) {
+    ON_EVERY_SET({
+        for (RgPrecision p = RG_PRECISION_FP32; p <= RG_PRECISION_BF16; p++)
+            for (int64_t seen = 1; seen < 60; seen++) {
+                check_attention(4, 2, 12, 21, 39, p, seen, 0, 0);
+                check_attention(4, 2, 12, 21, 39, p, seen, (RgReal)0.4, (RgReal)1.5);
             }
     });
 }

@@ -34,7 +34,7 @@ static RgMean mean_of_values(const RgReading *readings, int count) {
     double *values = rg_allocate(count, sizeof *values);
     for (int i = 0; i < count; i++)
         values[i] = readings[i].value;
-    RgMean mean = {rg_summarize(values, count), rg_mean_interval(values, count, 1, false)};
+    RgMean mean = {rg_summarize(values, count), rg_seeds_interval(values, count)};
     free(values);
     return mean;
 }

@@ -74,6 +74,15 @@ RgInterval rg_interval_of_rates(RgInterval interval, const RgMeasure *measure, c
     return (RgInterval){fmax(interval.low, 0), fmin(interval.high, 1)};
 }
 
+/* Seeds without common prompts may be skewed, which few of them do not show: an interval at least as
+ * wide as that of the seeds alone. */
+static RgInterval allow_for_skew(RgInterval interval, const double *values, int count) {
+    RgInterval alone = rg_seeds_interval(values, count);
+    return isnan(alone.low)
+               ? interval
+               : (RgInterval){fmin(interval.low, alone.low), fmax(interval.high, alone.high)};
+}
+
 RgMean rg_mean_of(const RgResults *results, const RgReading *readings, int count,
                   const RgMeasure *measure) {
     double *values = rg_allocate(count, sizeof *values), *matrix;
@@ -87,6 +96,8 @@ RgMean rg_mean_of(const RgResults *results, const RgReading *readings, int count
     RgMean mean = {.summary = rg_summarize(values, count),
                    .interval = rate ? rg_rate_interval(cells, count, items, own)
                                     : rg_mean_interval(cells, count, items, own)};
+    if (!rate && (own || cells == values))
+        mean.interval = allow_for_skew(mean.interval, values, count);
     free(matrix);
     free(values);
     return mean;

@@ -20,9 +20,11 @@ RgReading rg_reading_at(const RgResults *results, const RgTrial *trial, const Rg
                         int64_t step);
 
 typedef struct RgMean {
-    RgSummary summary;   /* over seeds */
-    RgInterval interval; /* over seeds, and over prompts if the store has the measure by prompt
-                            (statistics.h); within [0, 1] for a rate */
+    RgSummary summary; /* over seeds */
+    RgInterval
+        interval; /* over seeds, and over prompts if the store has the measure by prompt; over
+                            seeds alone with the allowance for skew (rg_seeds_interval); within
+                            [0, 1] for a rate */
 } RgMean;
 
 RgMean rg_mean_of(const RgResults *results, const RgReading *readings, int count,

@@ -39,6 +39,11 @@ RgFigurePoint rg_plot_final_point(const RgResults *results, const RgGroup *group
  * NULL). malloc'd. */
 char *rg_plot_curve_name(const RgGroup *group, const char *without, const char *nor);
 
+/* Curves of the final values over a swept option, and its axis; a method without the option is a
+ * level. */
+void rg_plot_add_swept_curves(const RgResults *results, const char *option,
+                              const RgMeasure *measure, RgFigure *figure);
+
 double rg_plot_largest(const RgFigure *figure, bool x);
 /* "training compute, TFLOP", malloc'd, and the factor from values to this unit; `most` is the
  * largest value. */

@@ -182,6 +182,15 @@ RgInterval rg_mean_interval(const double *values, int64_t seeds, int64_t items, 
     return (RgInterval){mean - margin, mean + margin};
 }
 
+RgInterval rg_seeds_interval(const double *values, int64_t count) {
+    RgSummary all = rg_summarize(values, count);
+    double seeds = (double)all.count, factor = fmin(1.5, 1 + 2 / seeds);
+    if (!(more_than_rounding(all.standard_error * all.standard_error, all.mean) > 0))
+        return (RgInterval){NAN, NAN}; /* one value, or equal ones */
+    double margin = factor * rg_student_quantile(0.975, seeds - 1) * all.standard_error;
+    return (RgInterval){all.mean - margin, all.mean + margin};
+}
+
 RgEstimate rg_estimate_mean(const double *values, int64_t seeds, int64_t items, bool own_items,
                             double null_value) {
     RgSummary all = rg_summarize(values, seeds * items);

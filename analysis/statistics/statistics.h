@@ -69,7 +69,13 @@ double rg_spread_p_value(const RgSpread *spread, double distance);
  * seeds agree. */
 RgInterval rg_mean_interval(const double *values, int64_t seeds, int64_t items, bool own_items);
 
-/* The same for values in [0, 1], such as a win rate. The interval has Wilson's form (1927),
+/* 95 % interval of the mean of values of seeds alone, whose distribution may be skewed: Student's,
+ * times min(1.5, 1 + 2/S). Without the factor it contains the mean of exponential values, whose
+ * skewness is 2, in 88 to 92 % of cases, for S of 2 to 20; with it in 93 to 94 % (tests/test_coverage.c).
+ * A difference of two methods is not skewed where both are alike, and needs no factor. */
+RgInterval rg_seeds_interval(const double *values, int64_t count);
+
+/* As rg_mean_interval for values in [0, 1], such as a win rate. The interval has Wilson's form (1927),
  *
  *     |mean − μ| ≤ margin·√(μ(1 − μ)/(m(1 − m))),
  *

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Reading the results store: one experiment as plain structs, and the curves, items and responses
- * of its trials on demand. All SQL of the analysis is in query.c (and in run_status.c, for runs in
- * progress). Tables, plots, comparisons and the report use only these declarations. One thread at a
+ * of its trials on demand. All SQL of the analysis is in query.c and query_values.c (and in
+ * run_status.c, for runs in progress). Tables, plots, comparisons and the report use only these declarations. One thread at a
  * time uses an RgResults. */
 #ifndef RG_ANALYSIS_STORE_QUERY_H
 #define RG_ANALYSIS_STORE_QUERY_H

@@ -2,9 +2,10 @@
 /* Checkpoints in Hugging Face's layout: a folder with config.json and either model.safetensors or
  * model.safetensors.index.json with the files it names.
  *
- * Architectures: LlamaForCausalLM, MistralForCausalLM, Qwen2ForCausalLM, Phi3ForCausalLM,
- * GPT2LMHeadModel. A feature of a config that the transformer policy does not support (a scaled
- * rotary embedding, another activation) is refused by name, never ignored. */
+ * Architectures: LlamaForCausalLM, MistralForCausalLM, Qwen2ForCausalLM, Qwen3ForCausalLM,
+ * Phi3ForCausalLM, GPT2LMHeadModel, GPTNeoXForCausalLM, Gemma2ForCausalLM, Gemma3ForCausalLM. A
+ * feature of a config that the transformer policy does not support (experts, quantized weights) is
+ * refused by name. Of a key or tensor that is not known a notice is given. */
 #ifndef RG_CORE_MODELS_HUGGING_FACE_H
 #define RG_CORE_MODELS_HUGGING_FACE_H
 
@@ -16,8 +17,8 @@
 RgStatus rg_hugging_face_load(const char *folder, RgPolicy **policy, RgError *error);
 
 /* Writes a transformer policy into a folder, which is created if necessary: config.json and
- * model.safetensors (F32). The architecture is LlamaForCausalLM, Qwen2ForCausalLM or
- * GPT2LMHeadModel, as the policy's options require. RG_E_USAGE if none of them fits. */
+ * model.safetensors (F32). The architecture is the first of those above that has the policy's
+ * options. RG_E_USAGE if none of them has. */
 RgStatus rg_hugging_face_save(const RgPolicy *policy, const char *folder, RgError *error);
 
 #endif

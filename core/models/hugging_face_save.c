@@ -7,63 +7,154 @@
 #include "core/train/safetensors.h"
 
 #include <jansson.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 /* ---- config.json ---- */
 
-typedef struct Architecture {
-    const char *name, *kind;
-    const RgHuggingFaceNaming *naming;
-    int positions, norm, feed_forward, biases;
-} Architecture;
+/* Whether `keys` can say all of the policy's sizes. */
+static bool has_key(const RgHuggingFaceArchitecture *a, const char *option) {
+    for (const RgHuggingFaceKey *key = a->keys; key->name; key++)
+        if (strcmp(key->option, option) == 0)
+            return true;
+    return false;
+}
 
-/* The minimum of the architectures that can be read: Mistral and Phi-3 without their special
- * features are Llamas. */
-static const Architecture architectures[] = {
-    {"LlamaForCausalLM", "llama", &rg_hugging_face_llama, RG_POSITIONS_ROTARY, RG_NORM_RMS,
-     RG_FEED_FORWARD_SWIGLU, RG_BIASES_NONE},
-    {"Qwen2ForCausalLM", "qwen2", &rg_hugging_face_llama, RG_POSITIONS_ROTARY, RG_NORM_RMS,
-     RG_FEED_FORWARD_SWIGLU, RG_BIASES_QUERY_KEY_VALUE},
-    {"GPT2LMHeadModel", "gpt2", &rg_hugging_face_gpt2, RG_POSITIONS_LEARNED, RG_NORM_LAYER,
-     RG_FEED_FORWARD_GELU, RG_BIASES_ALL},
-};
-
-static const Architecture *find_architecture(const RgTransformerOptions *o) {
-    for (size_t i = 0; i < sizeof architectures / sizeof *architectures; i++) {
-        const Architecture *a = &architectures[i];
-        bool heads_fit = a->positions == RG_POSITIONS_ROTARY || o->heads == o->kv_heads;
-        if (a->positions == o->positions && a->norm == o->norm &&
-            a->feed_forward == o->feed_forward && a->biases == o->biases && heads_fit)
-            return a;
+static bool window_fits(const RgHuggingFaceArchitecture *a, const RgTransformerOptions *o) {
+    bool local_base = o->window_rope_base > 0;
+    if (o->window == 0)
+        return true;
+    switch (a->window) {
+    case RG_WINDOW_ALL:
+        return o->window_first == 0 && o->full_every == 0 && !local_base;
+    case RG_WINDOW_LATE:
+        return o->full_every == 0 && !local_base;
+    case RG_WINDOW_SECOND:
+        return o->window_first == 0 && o->full_every == 2 && !local_base;
+    case RG_WINDOW_SIXTH:
+        return o->window_first == 0 && o->full_every > 0 && local_base;
+    default:
+        return false;
     }
+}
+
+static bool has_gemmas_form(const RgTransformerOptions *o) {
+    return o->embedding_scale == sqrt((double)o->width) && o->attention_scale > 0;
+}
+
+static bool has_plain_form(const RgTransformerOptions *o) {
+    return o->embedding_scale == 1 && o->attention_scale == 0 && o->attention_cap == 0 &&
+           o->logit_cap == 0;
+}
+
+static bool fits(const RgHuggingFaceArchitecture *a, const RgTransformerOptions *o) {
+    return a->positions == o->positions && a->norm == o->norm &&
+           a->feed_forward == o->feed_forward && a->biases == o->biases &&
+           a->query_key_norm == o->query_key_norm && a->output_norms == o->output_norms &&
+           (has_key(a, "kv_heads") || o->heads == o->kv_heads) &&
+           (has_key(a, "head_size") || o->head_size == 0) && (a->fraction || !o->rotary_size) &&
+           (a->parallel || o->residual == RG_RESIDUAL_SEQUENTIAL) && window_fits(a, o) &&
+           (a->gemma ? has_gemmas_form(o) : has_plain_form(o));
+}
+
+static const RgHuggingFaceArchitecture *find_architecture(const RgTransformerOptions *o) {
+    for (const RgHuggingFaceArchitecture *a = rg_hugging_face_architectures; a->name; a++)
+        if (fits(a, o))
+            return a;
     return NULL;
 }
 
-static json_t *describe_gpt2(const RgTransformerOptions *o) {
-    return json_pack("{s:I, s:I, s:I, s:I, s:I, s:f, s:s}", "n_embd", (json_int_t)o->width,
-                     "n_layer", (json_int_t)o->layers, "n_head", (json_int_t)o->heads,
-                     "n_positions", (json_int_t)o->context, "n_inner", (json_int_t)o->hidden,
-                     "layer_norm_epsilon", o->norm_epsilon, "activation_function", "gelu_new");
+static json_t *number_or_null(double number) {
+    return number > 0 ? json_real(number) : json_null();
 }
 
-static json_t *describe_llama(const RgTransformerOptions *o) {
-    return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:f, s:f, s:s}", "hidden_size",
-                     (json_int_t)o->width, "num_hidden_layers", (json_int_t)o->layers,
-                     "num_attention_heads", (json_int_t)o->heads, "num_key_value_heads",
-                     (json_int_t)o->kv_heads, "intermediate_size", (json_int_t)o->hidden,
-                     "max_position_embeddings", (json_int_t)o->context, "rms_norm_eps",
-                     o->norm_epsilon, "rope_theta", o->rope_base, "hidden_act", "silu");
+static void describe_sizes(const RgHuggingFaceArchitecture *a, const RgTransformerOptions *o,
+                           json_t *root) {
+    for (const RgHuggingFaceKey *key = a->keys; key->name; key++) {
+        const RgOption *option = rg_options_find(rg_policy_transformer.about.options, key->option);
+        const void *at = (const char *)o + option->offset;
+        json_t *value = option->kind == RG_KIND_INTEGER
+                            ? json_integer((json_int_t) * (const int64_t *)at)
+                        : option->kind == RG_KIND_REAL ? json_real(*(const double *)at)
+                                                       : json_boolean(*(const bool *)at);
+        json_object_set_new(root, key->name, value);
+    }
+    if (has_key(a, "head_size") && o->head_size == 0) {
+        json_object_del(root, "head_dim");
+        if (a->query_key_norm || a->gemma) /* their default is another */
+            json_object_set_new(root, "head_dim", json_integer(o->width / o->heads));
+    }
+    for (const RgHuggingFaceFixed *fixed = a->fixed; fixed->name; fixed++)
+        json_object_set_new(root, fixed->name, json_loads(fixed->value, JSON_DECODE_ANY, NULL));
 }
 
-static RgStatus write_config(const RgPolicy *policy, const Architecture *architecture,
+static void describe_rope(const RgHuggingFaceArchitecture *a, const RgTransformerOptions *o,
+                          json_t *root) {
+    if (a->fraction) {
+        double size = (double)(o->head_size ? o->head_size : o->width / o->heads);
+        double share = o->rotary_size ? (double)o->rotary_size / size : 1;
+        json_object_set_new(root, a->fraction, json_real(share));
+    }
+    if (o->rope_scaling == RG_ROPE_UNSCALED)
+        return;
+    bool llama3 = o->rope_scaling == RG_ROPE_LLAMA3, yarn = o->rope_scaling == RG_ROPE_YARN;
+    json_t *group = json_pack("{s:s, s:f}", "rope_type",
+                              llama3 ? "llama3"
+                              : yarn ? "yarn"
+                                     : "linear",
+                              "factor", o->rope_factor);
+    double low = o->rope_low_rotations > 0 ? o->rope_low_rotations : 1;
+    double high = o->rope_high_rotations > 0 ? o->rope_high_rotations : llama3 ? 4 : 32;
+    if (llama3 || yarn) {
+        int64_t original = o->rope_original_context ? o->rope_original_context : o->context;
+        json_object_set_new(group, "original_max_position_embeddings", json_integer(original));
+        json_object_set_new(group, llama3 ? "low_freq_factor" : "beta_slow", json_real(low));
+        json_object_set_new(group, llama3 ? "high_freq_factor" : "beta_fast", json_real(high));
+    }
+    if (yarn && o->rope_amplitude > 0)
+        json_object_set_new(group, "attention_factor", json_real(o->rope_amplitude));
+    json_object_set_new(root, "rope_scaling", group);
+}
+
+static void describe_window(const RgHuggingFaceArchitecture *a, const RgTransformerOptions *o,
+                            json_t *root) {
+    if (a->window == RG_WINDOW_NONE ||
+        (a->window != RG_WINDOW_LATE && a->fallback_window == 0 && o->window == 0))
+        return;
+    bool late = a->window == RG_WINDOW_LATE;
+    if (late && o->window == 0)
+        return;
+    json_object_set_new(root, "sliding_window", o->window ? json_integer(o->window) : json_null());
+    if (late) {
+        json_object_set_new(root, "use_sliding_window", json_true());
+        json_object_set_new(root, "max_window_layers", json_integer(o->window_first));
+    }
+    if (a->window == RG_WINDOW_SIXTH && o->window) {
+        json_object_set_new(root, "sliding_window_pattern", json_integer(o->full_every));
+        json_object_set_new(root, "rope_local_base_freq", json_real(o->window_rope_base));
+    }
+}
+
+static RgStatus write_config(const RgPolicy *policy, const RgHuggingFaceArchitecture *a,
                              const char *folder, RgError *error) {
     const RgTransformerOptions *o = rg_transformer_options(policy);
-    json_t *root = architecture->norm == RG_NORM_LAYER ? describe_gpt2(o) : describe_llama(o);
-    json_object_set_new(root, "architectures", json_pack("[s]", architecture->name));
-    json_object_set_new(root, "model_type", json_string(architecture->kind));
+    json_t *root = json_object();
+    describe_sizes(a, o, root);
+    describe_rope(a, o, root);
+    describe_window(a, o, root);
+    if (a->parallel)
+        json_object_set_new(root, "use_parallel_residual",
+                            json_boolean(o->residual == RG_RESIDUAL_PARALLEL));
+    if (a->gemma) {
+        json_object_set_new(root, "query_pre_attn_scalar",
+                            json_real(1 / (o->attention_scale * o->attention_scale)));
+        json_object_set_new(root, "attn_logit_softcapping", number_or_null(o->attention_cap));
+        json_object_set_new(root, "final_logit_softcapping", number_or_null(o->logit_cap));
+    }
+    json_object_set_new(root, "architectures", json_pack("[s]", a->name));
+    json_object_set_new(root, "model_type", json_string(a->kind));
     json_object_set_new(root, "vocab_size", json_integer(rg_transformer_vocabulary(policy)));
-    json_object_set_new(root, "tie_word_embeddings", json_boolean(o->tied));
     json_object_set_new(root, "torch_dtype", json_string("float32"));
     char *text = json_dumps(root, JSON_INDENT(2) | JSON_SORT_KEYS | JSON_REAL_PRECISION(17));
     char *path = rg_string_format("%s/config.json", folder);
@@ -104,26 +195,29 @@ static float *numbers_of(Tensors *all, const RgHuggingFacePlace *place, int rank
 /* Hugging Face rotates dimension d of a head together with dimension d + size/2. If our pairs are
  * neighbours, the even dimensions form the first half there. */
 static int64_t rope_row(const RgTransformerOptions *o, const RgParameterView *view, int64_t row) {
-    bool rotates = strstr(view->name, ".q_proj.") || strstr(view->name, ".k_proj.");
+    bool rotates = strstr(view->name, ".q_proj.") || strstr(view->name, ".k_proj.") ||
+                   strstr(view->name, ".q_norm.") || strstr(view->name, ".k_norm.");
     if (!rotates || o->positions != RG_POSITIONS_ROTARY || o->rope_pairing != RG_ROPE_NEIGHBOURS)
         return row;
-    int64_t size = o->width / o->heads, d = row % size;
-    return row - d + d % 2 * (size / 2) + d / 2;
+    int64_t size = o->head_size ? o->head_size : o->width / o->heads, d = row % size;
+    int64_t rotated = o->rotary_size ? o->rotary_size : size;
+    return d >= rotated ? row : row - d + d % 2 * (rotated / 2) + d / 2;
 }
 
-static void put_view(Tensors *all, const RgPolicy *policy, const Architecture *architecture,
-                     const RgParameterView *view) {
+static void put_view(Tensors *all, const RgPolicy *policy,
+                     const RgHuggingFaceArchitecture *architecture, const RgParameterView *view) {
     const RgTransformerOptions *o = rg_transformer_options(policy);
     RgHuggingFacePlace place = rg_hugging_face_place(architecture->naming, o, view);
     float *numbers = numbers_of(all, &place, view->rank);
     const RgReal *value = policy->parameters->value + view->offset;
     for (int64_t i = 0; i < view->count; i++) {
         int64_t row = rope_row(o, view, i / place.columns);
-        numbers[rg_hugging_face_index(&place, row, i % place.columns)] = (float)value[i];
+        numbers[rg_hugging_face_index(&place, row, i % place.columns)] =
+            (float)(value[i] - rg_hugging_face_offset(architecture, view));
     }
 }
 
-static RgStatus write_weights(const RgPolicy *policy, const Architecture *architecture,
+static RgStatus write_weights(const RgPolicy *policy, const RgHuggingFaceArchitecture *architecture,
                               const char *folder, RgError *error) {
     static const char *const metadata[] = {"format", "pt", NULL};
     const RgParameters *parameters = policy->parameters;
@@ -145,11 +239,12 @@ RgStatus rg_hugging_face_save(const RgPolicy *policy, const char *folder, RgErro
     if (policy->type != &rg_policy_transformer)
         return rg_fail(error, RG_E_USAGE, "a %s policy cannot be saved in Hugging Face's layout",
                        policy->type->about.name);
-    const Architecture *architecture = find_architecture(rg_transformer_options(policy));
+    const RgHuggingFaceArchitecture *architecture =
+        find_architecture(rg_transformer_options(policy));
     if (!architecture)
         return rg_fail(error, RG_E_USAGE,
                        "no Hugging Face architecture combines this transformer's positions, norm, "
-                       "feed_forward and biases");
+                       "feed_forward, biases and variants");
     RG_TRY(rg_folders_make_above(folder, error));
     RG_TRY(rg_folder_make(folder, error));
     RgPolicy *merged = policy->base ? rg_policy_merged(policy) : NULL;

@@ -1,78 +1,29 @@
 /* SPDX-License-Identifier: MIT */
-/* The transformer policy: dimensions, weights, and the full pass over packed sequences for
- * log-probabilities and features. transformer_sample.c samples with a key/value cache. The
- * operators are in core/tensor. */
+/* The transformer policy: its weights, and the full pass over packed sequences for log-probabilities
+ * and features. transformer_options.c has its options, transformer_sample.c samples with a key/value
+ * cache. The operators are in core/tensor. */
 #include "core/models/transformer_internal.h"
 #include "core/tensor/parallel.h"
 
-#include <jansson.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-static const char *const pairing_names[] = {
-    [RG_ROPE_NEIGHBOURS] = "neighbours", [RG_ROPE_HALVES] = "halves", NULL};
-static const char *const position_names[] = {
-    [RG_POSITIONS_ROTARY] = "rotary", [RG_POSITIONS_LEARNED] = "learned", NULL};
-static const char *const norm_names[] = {[RG_NORM_RMS] = "rms", [RG_NORM_LAYER] = "layer", NULL};
-static const char *const feed_forward_names[] = {
-    [RG_FEED_FORWARD_SWIGLU] = "swiglu", [RG_FEED_FORWARD_GELU] = "gelu", NULL};
-static const char *const bias_names[] = {[RG_BIASES_NONE] = "none",
-                                         [RG_BIASES_QUERY_KEY_VALUE] = "query-key-value",
-                                         [RG_BIASES_ALL] = "all",
-                                         NULL};
-
-static const RgOption options_table[] = {
-    RG_OPTION_INTEGER(RgTransformerOptions, layers, "4", 1, 1000, "number of layers"),
-    RG_OPTION_INTEGER(RgTransformerOptions, width, "128", 2, 65536,
-                      "width of the residual stream; a multiple of heads"),
-    RG_OPTION_INTEGER(RgTransformerOptions, heads, "4", 1, 1024, "attention heads"),
-    RG_OPTION_INTEGER(RgTransformerOptions, kv_heads, "0", 0, 1024,
-                      "heads of keys and values, a divisor of heads; 0: as many as heads"),
-    RG_OPTION_INTEGER(RgTransformerOptions, hidden, "0", 0, 262144,
-                      "width of the feed-forward layer; 0: 8/3 width, up to a multiple of 16"),
-    RG_OPTION_INTEGER(RgTransformerOptions, context, "128", 1, 1048576,
-                      "longest sequence, in tokens"),
-    RG_OPTION_BOOLEAN(RgTransformerOptions, tied, "true",
-                      "whether the output head shares the weights of the token embedding"),
-    RG_OPTION_REAL(RgTransformerOptions, rope_base, "10000", 1, 1e9,
-                   "base of the rotary embedding's wavelengths"),
-    RG_OPTION_CHOICE(
-        RgTransformerOptions, rope_pairing, "halves", pairing_names,
-        "dimensions that are rotated together: neighbours as in llama2.c, or halves as in "
-        "Hugging Face's models"),
-    RG_OPTION_REAL(RgTransformerOptions, norm_epsilon, "1e-5", 1e-12, 1,
-                   "epsilon under the square root of the norms"),
-    RG_OPTION_CHOICE(RgTransformerOptions, positions, "rotary", position_names,
-                     "position encoding: rotary, or a learned embedding as in GPT-2"),
-    RG_OPTION_CHOICE(RgTransformerOptions, norm, "rms", norm_names,
-                     "RMSNorm, or LayerNorm with biases as in GPT-2"),
-    RG_OPTION_CHOICE(RgTransformerOptions, feed_forward, "swiglu", feed_forward_names,
-                     "SwiGLU, or GELU without a gate as in GPT-2"),
-    RG_OPTION_CHOICE(RgTransformerOptions, biases, "none", bias_names,
-                     "matrices of a layer that have a bias: none; query, key and value as in "
-                     "Qwen2; or all as in GPT-2"),
-    RG_OPTION_REAL(RgTransformerOptions, initial_deviation, "0.02", 0, 1,
-                   "standard deviation of initial weights; those of projections onto the residual "
-                   "stream are divided by sqrt(2 layers)"),
-    RG_OPTION_END,
-};
-
-enum Size { NOTHING, WIDTH, KV_WIDTH, HIDDEN };
+enum Size { NOTHING, WIDTH, QUERY_WIDTH, KV_WIDTH, HEAD, HIDDEN };
 static const struct {
     const char *name;
     enum Size out, in; /* vectors have one size */
 } layer_weights[LAYER_WEIGHTS] = {
     [INPUT_NORM] = {"input_layernorm.weight", WIDTH, NOTHING},
     [INPUT_NORM_BIAS] = {"input_layernorm.bias", WIDTH, NOTHING},
-    [QUERY] = {"self_attn.q_proj.weight", WIDTH, WIDTH},
+    [QUERY] = {"self_attn.q_proj.weight", QUERY_WIDTH, WIDTH},
     [KEY] = {"self_attn.k_proj.weight", KV_WIDTH, WIDTH},
     [VALUE] = {"self_attn.v_proj.weight", KV_WIDTH, WIDTH},
-    [QUERY_BIAS] = {"self_attn.q_proj.bias", WIDTH, NOTHING},
+    [QUERY_BIAS] = {"self_attn.q_proj.bias", QUERY_WIDTH, NOTHING},
     [KEY_BIAS] = {"self_attn.k_proj.bias", KV_WIDTH, NOTHING},
     [VALUE_BIAS] = {"self_attn.v_proj.bias", KV_WIDTH, NOTHING},
-    [OUTPUT] = {"self_attn.o_proj.weight", WIDTH, WIDTH},
+    [OUTPUT] = {"self_attn.o_proj.weight", WIDTH, QUERY_WIDTH},
     [OUTPUT_BIAS] = {"self_attn.o_proj.bias", WIDTH, NOTHING},
     [POST_NORM] = {"post_attention_layernorm.weight", WIDTH, NOTHING},
     [POST_NORM_BIAS] = {"post_attention_layernorm.bias", WIDTH, NOTHING},
@@ -82,6 +33,10 @@ static const struct {
     [GATE_BIAS] = {"mlp.gate_proj.bias", HIDDEN, NOTHING},
     [UP_BIAS] = {"mlp.up_proj.bias", HIDDEN, NOTHING},
     [DOWN_BIAS] = {"mlp.down_proj.bias", WIDTH, NOTHING},
+    [QUERY_NORM] = {"self_attn.q_norm.weight", HEAD, NOTHING},
+    [KEY_NORM] = {"self_attn.k_norm.weight", HEAD, NOTHING},
+    [ATTENTION_OUTPUT_NORM] = {"attention_output_norm.weight", WIDTH, NOTHING},
+    [FEED_FORWARD_OUTPUT_NORM] = {"feed_forward_output_norm.weight", WIDTH, NOTHING},
 };
 
 static bool has_weight(const RgTransformerOptions *o, enum LayerWeight weight) {
@@ -98,9 +53,15 @@ static bool has_weight(const RgTransformerOptions *o, enum LayerWeight weight) {
     case DOWN_BIAS:
         return o->biases == RG_BIASES_ALL;
     case GATE:
-        return o->feed_forward == RG_FEED_FORWARD_SWIGLU;
+        return rg_transformer_is_gated(o);
     case GATE_BIAS:
-        return o->feed_forward == RG_FEED_FORWARD_SWIGLU && o->biases == RG_BIASES_ALL;
+        return rg_transformer_is_gated(o) && o->biases == RG_BIASES_ALL;
+    case QUERY_NORM:
+    case KEY_NORM:
+        return o->query_key_norm;
+    case ATTENTION_OUTPUT_NORM:
+    case FEED_FORWARD_OUTPUT_NORM:
+        return o->output_norms;
     default:
         return true;
     }
@@ -127,62 +88,7 @@ int rg_transformer_head_view(const RgTransformerOptions *o) {
     return o->tied ? EMBEDDING : rg_transformer_last_norm_view(o) + norm_views;
 }
 
-/* ---- dimensions ---- */
-
-static RgTransformerOptions resolve(const RgTransformerOptions *given) {
-    RgTransformerOptions o = *given;
-    if (o.kv_heads == 0)
-        o.kv_heads = o.heads;
-    if (o.hidden == 0)
-        o.hidden = (o.width * 8 / 3 + 15) / 16 * 16;
-    return o;
-}
-
-int64_t rg_transformer_most(const char *size) {
-    const RgOption *option = rg_options_find(options_table, size);
-    return option ? (int64_t)option->high : 1 << 24; /* the vocabulary is not an option */
-}
-
-/* The range of each option is checked when it is read. Here all are checked again, for descriptions
- * and loaders, together with their consistency. */
-static RgStatus check_dimensions(const RgTransformerOptions *o, int64_t vocabulary,
-                                 RgError *error) {
-    const struct {
-        const char *name;
-        int64_t size;
-    } sizes[] = {{"layers", o->layers},     {"width", o->width},   {"heads", o->heads},
-                 {"kv_heads", o->kv_heads}, {"hidden", o->hidden}, {"context", o->context},
-                 {"vocabulary", vocabulary}};
-    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
-        int64_t most = rg_transformer_most(sizes[i].name);
-        if (sizes[i].size < 1 || sizes[i].size > most)
-            return rg_fail(error, RG_E_RANGE, "transformer: %s is %lld, expected 1 to %lld",
-                           sizes[i].name, (long long)sizes[i].size, (long long)most);
-    }
-    if (o->width % (2 * o->heads) != 0)
-        return rg_fail(error, RG_E_RANGE,
-                       "transformer: width %lld does not divide into %lld heads of even size",
-                       (long long)o->width, (long long)o->heads);
-    if (o->heads % o->kv_heads != 0)
-        return rg_fail(error, RG_E_RANGE, "transformer: kv_heads %lld does not divide heads %lld",
-                       (long long)o->kv_heads, (long long)o->heads);
-    if (!(o->rope_base > 0) || !(o->norm_epsilon > 0))
-        return rg_fail(error, RG_E_RANGE,
-                       "transformer: rope_base %g and norm_epsilon %g, expected above 0",
-                       o->rope_base, o->norm_epsilon);
-    if (o->rope_pairing < 0 || o->positions < 0 || o->norm < 0 || o->feed_forward < 0 ||
-        o->biases < 0)
-        return rg_fail(
-            error, RG_E_RANGE,
-            "transformer: unknown rope_pairing, positions, norm, feed_forward or biases");
-    return RG_OK;
-}
-
-RgStatus rg_transformer_dimensions(const RgTransformerOptions *given, int64_t vocabulary,
-                                   RgTransformerOptions *options, RgError *error) {
-    *options = resolve(given);
-    return check_dimensions(options, vocabulary, error);
-}
+/* ---- weights ---- */
 
 static void declare_matrix(RgParameters *parameters, const char *name, int64_t out, int64_t in) {
     rg_parameters_declare(parameters, name, 2, (const int64_t[]){out, in}, true);
@@ -194,7 +100,12 @@ static void declare_vector(RgParameters *parameters, const char *name, int64_t w
 
 static void declare_layer(RgParameters *parameters, const RgTransformerOptions *o, int64_t layer) {
     const int64_t size[] = {
-        [WIDTH] = o->width, [KV_WIDTH] = o->width / o->heads * o->kv_heads, [HIDDEN] = o->hidden};
+        [WIDTH] = o->width,
+        [QUERY_WIDTH] = rg_transformer_query_width(o),
+        [KV_WIDTH] = rg_transformer_head_size(o) * o->kv_heads,
+        [HEAD] = rg_transformer_head_size(o),
+        [HIDDEN] = o->hidden,
+    };
     for (int weight = 0; weight < LAYER_WEIGHTS; weight++) {
         if (!has_weight(o, (enum LayerWeight)weight))
             continue;
@@ -238,13 +149,7 @@ static RgStatus build(RgPolicy *policy, const RgTransformerOptions *given, int64
 }
 
 static void make_angles(RgPolicy *policy) {
-    RgTransformer *model = policy->state;
-    const RgTransformerOptions *o = &model->options;
-    int64_t size = o->width / o->heads, count = o->context * size / 2;
-    model->angles = rg_allocate(2 * (size_t)count, sizeof(RgReal));
-    rg_rope_angles(o->context, size, (RgReal)o->rope_base, model->angles, model->angles + count);
-    model->rope = (RgRopeTable){
-        .cosine = model->angles, .sine = model->angles + count, .rows = o->context, .size = size};
+    rg_transformer_make_ropes(policy->state);
 }
 
 static RgStatus transformer_create(RgPolicy *policy, const void *options,
@@ -359,7 +264,8 @@ typedef struct Projections {
 static RgTensor *drop_some(const Pass *pass, RgTensor *x, int64_t layer, enum LayerWeight weight) {
     if (pass->dropout == 0)
         return x;
-    RgRandom stream = rg_random_at(pass->drop, (uint64_t)(layer * LAYER_WEIGHTS + (int)weight));
+    const int64_t streams = 18; /* of a layer; changing it would change results */
+    RgRandom stream = rg_random_at(pass->drop, (uint64_t)(layer * streams + (int)weight));
     RgTensor *kept = rg_tensor_new(pass->tape, x->shape);
     RgReal factor = (RgReal)(1 / (1 - pass->dropout));
     RG_FOR_PIECES(kept->count, rg_spread(kept->count, RG_LEAST_NUMBERS / 16),
@@ -407,10 +313,26 @@ static RgTensor *embed(const Pass *pass, const int32_t *token, const int32_t *po
     RgTape *t = pass->tape;
     RgTensor *table = rg_parameter(t, pass->parameters, EMBEDDING);
     RgTensor *x = rg_embedding(t, table, token, n);
+    double scale = pass->model->options.embedding_scale;
+    if (scale != 1)
+        x = rg_scale(t, x, (RgReal)scale);
     if (pass->model->options.positions == RG_POSITIONS_ROTARY)
         return x;
     RgTensor *positions = rg_parameter(t, pass->parameters, POSITION_EMBEDDING);
     return rg_add(t, x, rg_embedding(t, positions, position, n));
+}
+
+/* RMSNorm of every head of x [n, heads · size]. */
+static RgTensor *norm_heads(const Pass *pass, int64_t layer, RgTensor *x, int64_t heads,
+                            enum LayerWeight weight) {
+    const RgTransformerOptions *o = &pass->model->options;
+    if (!o->query_key_norm)
+        return x;
+    RgTape *t = pass->tape;
+    RgShape shape = x->shape, by_head = RG_SHAPE(shape.size[0] * heads, shape.size[1] / heads);
+    RgTensor *w = rg_parameter(t, pass->parameters, rg_transformer_view(o, layer, weight));
+    RgTensor *y = rg_rms_norm(t, rg_reshape(t, x, by_head), w, (RgReal)o->norm_epsilon);
+    return rg_reshape(t, y, shape);
 }
 
 static Projections project(const Pass *pass, int64_t layer, RgTensor *x, const int32_t *position) {
@@ -421,26 +343,57 @@ static Projections project(const Pass *pass, int64_t layer, RgTensor *x, const i
         .query = linear(pass, normed, layer, QUERY, QUERY_BIAS, NULL),
         .key = linear(pass, normed, layer, KEY, KEY_BIAS, NULL),
     };
+    p.query = norm_heads(pass, layer, p.query, o->heads, QUERY_NORM);
+    p.key = norm_heads(pass, layer, p.key, o->kv_heads, KEY_NORM);
     if (o->positions == RG_POSITIONS_ROTARY) {
         RgRopePairing pairing = (RgRopePairing)o->rope_pairing;
-        p.query = rg_rope_by_table(pass->tape, p.query, position, o->heads, &m->rope, pairing);
-        p.key = rg_rope_by_table(pass->tape, p.key, position, o->kv_heads, &m->rope, pairing);
+        const RgRopeTable *rope = rg_transformer_rope(m, layer);
+        p.query = rg_rope_by_table(pass->tape, p.query, position, o->heads, rope, pairing);
+        p.key = rg_rope_by_table(pass->tape, p.key, position, o->kv_heads, rope, pairing);
     }
     p.value = linear(pass, normed, layer, VALUE, VALUE_BIAS, NULL);
     return p;
 }
 
-/* The rest of a layer after attention: output projection, feed-forward layer, both residuals. */
-static RgTensor *finish(const Pass *pass, int64_t layer, RgTensor *x, RgTensor *attended) {
+/* Activations of the feed-forward layer [n, hidden]. */
+static RgTensor *activate(const Pass *pass, int64_t layer, RgTensor *x) {
     RgTape *t = pass->tape;
     const RgTransformerOptions *o = &pass->model->options;
-    x = linear(pass, attended, layer, OUTPUT, OUTPUT_BIAS, x);
-    RgTensor *normed = norm(pass, x, rg_transformer_view(o, layer, POST_NORM));
-    RgTensor *hidden = o->feed_forward == RG_FEED_FORWARD_GELU
-                           ? rg_gelu(t, linear(pass, normed, layer, UP, UP_BIAS, NULL))
-                           : rg_swiglu(t, linear(pass, normed, layer, GATE, GATE_BIAS, NULL),
-                                       linear(pass, normed, layer, UP, UP_BIAS, NULL));
-    return linear(pass, hidden, layer, DOWN, DOWN_BIAS, x);
+    RgTensor *gate = NULL;
+    if (rg_transformer_is_gated(o))
+        gate = linear(pass, x, layer, GATE, GATE_BIAS, NULL);
+    RgTensor *up = linear(pass, x, layer, UP, UP_BIAS, NULL);
+    switch (o->feed_forward) {
+    case RG_FEED_FORWARD_GELU:
+        return rg_gelu(t, up);
+    case RG_FEED_FORWARD_GELU_EXACT:
+        return rg_gelu_exact(t, up);
+    case RG_FEED_FORWARD_GEGLU:
+        return rg_mul(t, rg_gelu(t, gate), up);
+    default:
+        return rg_swiglu(t, gate, up);
+    }
+}
+
+/* The residual stream x plus a product, normed first if the model does so. */
+static RgTensor *onto_stream(const Pass *pass, int64_t layer, RgTensor *y, enum LayerWeight weight,
+                             enum LayerWeight bias, enum LayerWeight output_norm, RgTensor *x) {
+    const RgTransformerOptions *o = &pass->model->options;
+    if (!o->output_norms)
+        return linear(pass, y, layer, weight, bias, x);
+    RgTensor *product = linear(pass, y, layer, weight, bias, NULL);
+    return rg_add(pass->tape, x, norm(pass, product, rg_transformer_view(o, layer, output_norm)));
+}
+
+/* The rest of a layer after attention: output projection, feed-forward layer, both residuals. */
+static RgTensor *finish(const Pass *pass, int64_t layer, RgTensor *x, RgTensor *attended) {
+    const RgTransformerOptions *o = &pass->model->options;
+    RgTensor *sum =
+        onto_stream(pass, layer, attended, OUTPUT, OUTPUT_BIAS, ATTENTION_OUTPUT_NORM, x);
+    RgTensor *input = o->residual == RG_RESIDUAL_PARALLEL ? x : sum;
+    RgTensor *normed = norm(pass, input, rg_transformer_view(o, layer, POST_NORM));
+    RgTensor *hidden = activate(pass, layer, normed);
+    return onto_stream(pass, layer, hidden, DOWN, DOWN_BIAS, FEED_FORWARD_OUTPUT_NORM, sum);
 }
 
 /* A layer of a pass. Only attention mixes rows. So after the attention of the last layer, only the
@@ -458,8 +411,12 @@ static RgTensor *run_layer(RgTape *t, const void *context, RgTensor *const *inpu
     const RgTransformerOptions *o = &l->pass.model->options;
     RgTensor *x = inputs[0];
     Projections p = project(&l->pass, l->layer, x, l->packed.position);
-    RgTensor *attended = rg_attention(t, p.query, p.key, p.value, l->packed.offset,
-                                      l->packed.prefix, l->packed.sequences, o->heads, o->kv_heads);
+    RgAttentionForm form = {.scale = o->attention_scale,
+                            .cap = o->attention_cap,
+                            .window = rg_transformer_window(o, l->layer)};
+    RgTensor *attended =
+        rg_attention_in_form(t, p.query, p.key, p.value, l->packed.offset, l->packed.prefix,
+                             l->packed.sequences, o->heads, o->kv_heads, form);
     if (l->rows) {
         x = rg_embedding(t, x, l->rows, l->row_count);
         attended = rg_embedding(t, attended, l->rows, l->row_count);
@@ -554,7 +511,7 @@ static RgTensor *token_logprob(RgPolicy *policy, RgTape *tape, RgParameters *par
     RgTensor *hidden = hidden_states(&pass, &packed, rows->row, rows->count);
     RgTensor *head =
         rg_parameter(tape, pass.parameters, rg_transformer_head_view(&pass.model->options));
-    return rg_token_logprob(tape, hidden, head, rows->target);
+    return rg_token_logprob_capped(tape, hidden, head, rows->target, pass.model->options.logit_cap);
 }
 
 static RgTensor *transformer_logprob(RgPolicy *policy, RgTape *tape, RgParameters *parameters,
@@ -589,7 +546,7 @@ static RgTensor *transformer_log_likelihood(RgPolicy *policy, RgTape *tape,
     RgTensor *hidden = hidden_states(&pass, &packed, rows.row, rows.count);
     RgTensor *head =
         rg_parameter(tape, pass.parameters, rg_transformer_head_view(&pass.model->options));
-    return rg_log_likelihood(tape, hidden, head, rows.target);
+    return rg_log_likelihood_capped(tape, hidden, head, rows.target, pass.model->options.logit_cap);
 }
 
 /* Mean over the response's tokens of the hidden state after the last norm; zeros for an empty
@@ -635,78 +592,21 @@ static int64_t vocabulary(const RgPolicy *policy, bool in_response) {
     return rg_transformer_vocabulary(policy);
 }
 
-/* ---- description ---- */
-
-static char *describe(const RgPolicy *policy) {
-    const RgTransformerOptions *o = rg_transformer_options(policy);
-    json_t *root = json_pack(
-        "{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:b, s:f, s:s, s:f, s:f, s:s, s:s, s:s, s:s}",
-        "vocabulary", (json_int_t)rg_transformer_vocabulary(policy), "layers",
-        (json_int_t)o->layers, "width", (json_int_t)o->width, "heads", (json_int_t)o->heads,
-        "kv_heads", (json_int_t)o->kv_heads, "hidden", (json_int_t)o->hidden, "context",
-        (json_int_t)o->context, "tied", (int)o->tied, "rope_base", o->rope_base, "rope_pairing",
-        pairing_names[o->rope_pairing], "norm_epsilon", o->norm_epsilon, "initial_deviation",
-        o->initial_deviation, "positions", position_names[o->positions], "norm",
-        norm_names[o->norm], "feed_forward", feed_forward_names[o->feed_forward], "biases",
-        bias_names[o->biases]);
-    char *text = json_dumps(root, JSON_COMPACT | JSON_SORT_KEYS | JSON_REAL_PRECISION(17));
-    json_decref(root);
-    return text;
-}
-
-/* Index of a name among the choices; −1 if it is none. */
-static int choice(const char *const *names, const char *name) {
-    for (int i = 0; names[i]; i++)
-        if (strcmp(names[i], name) == 0)
-            return i;
-    return -1;
-}
+/* ---- the type ---- */
 
 static RgStatus restore(RgPolicy *policy, const char *description, RgError *error) {
-    json_error_t where;
-    json_t *root = json_loads(description, 0, &where);
-    if (!root)
-        return rg_fail(error, RG_E_FORMAT, "description of a transformer: %s", where.text);
-    json_int_t vocabulary_size, layers, width, heads, kv_heads, hidden, context;
-    RgTransformerOptions o = {0};
-    /* Defaults for old descriptions without these options, which were Llamas. */
-    const char *pairing, *positions = "rotary", *norms = "rms", *feed_forward = "swiglu",
-                         *biases = "none";
-    int tied;
-    int bad = json_unpack_ex(
-        root, &where, 0,
-        "{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:b, s:F, s:s, s:F, s:F, s?s, s?s, s?s, s?s}",
-        "vocabulary", &vocabulary_size, "layers", &layers, "width", &width, "heads", &heads,
-        "kv_heads", &kv_heads, "hidden", &hidden, "context", &context, "tied", &tied, "rope_base",
-        &o.rope_base, "rope_pairing", &pairing, "norm_epsilon", &o.norm_epsilon,
-        "initial_deviation", &o.initial_deviation, "positions", &positions, "norm", &norms,
-        "feed_forward", &feed_forward, "biases", &biases);
-    if (bad) {
-        json_decref(root);
-        return rg_fail(error, RG_E_FORMAT, "description of a transformer: %s", where.text);
-    }
-    o.layers = layers;
-    o.width = width;
-    o.heads = heads;
-    o.kv_heads = kv_heads;
-    o.hidden = hidden;
-    o.context = context;
-    o.tied = tied;
-    o.rope_pairing = choice(pairing_names, pairing);
-    o.positions = choice(position_names, positions);
-    o.norm = choice(norm_names, norms);
-    o.feed_forward = choice(feed_forward_names, feed_forward);
-    o.biases = choice(bias_names, biases);
-    json_decref(root);
-    return build(policy, &o, vocabulary_size, error);
+    RgTransformerOptions o;
+    int64_t size;
+    RG_TRY(rg_transformer_read_description(description, &o, &size, error));
+    return build(policy, &o, size, error);
 }
 
 const RgPolicyType rg_policy_transformer = {
     .about = {.name = "transformer",
-              .summary =
-                  "Llama architecture and variants (Qwen2, GPT-2): causal attention over tokens",
+              .summary = "Llama architecture and variants (Qwen, GPT-2, GPT-NeoX, Gemma): causal "
+                         "attention over tokens",
               .reference = "Touvron et al. 2023, arXiv:2302.13971",
-              .options = options_table,
+              .options = rg_transformer_option_table,
               .options_size = sizeof(RgTransformerOptions)},
     .create = transformer_create,
     .destroy = transformer_destroy,
@@ -721,7 +621,7 @@ const RgPolicyType rg_policy_transformer = {
     .mixes = true,
     .context_limit = context_limit,
     .vocabulary = vocabulary,
-    .describe = describe,
+    .describe = rg_transformer_describe,
     .restore = restore,
     .allocate = make_angles,
     .adapt = rg_transformer_adapt,

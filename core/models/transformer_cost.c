@@ -39,12 +39,13 @@ static void add(Cost *sum, Cost part) {
 
 /* The sizes used by all forms below. */
 typedef struct Sizes {
-    double width, kv_width, hidden, vocabulary, layers, heads, head_size;
-    double rows;         /* read by layers: prompts once, responses without their last token */
-    double predicting;   /* rows that predict a response token */
-    double scores;       /* pairs of rows that attention computes, for one head */
-    double longest;      /* longest sequence */
-    bool rotary, swiglu; /* else learned, gelu */
+    double width, query_width, kv_width, hidden, vocabulary, layers, heads, kv_heads, head_size;
+    double rows;        /* read by layers: prompts once, responses without their last token */
+    double predicting;  /* rows that predict a response token */
+    double scores;      /* pairs of rows that attention computes, for one head */
+    double longest;     /* longest sequence */
+    double capped;      /* operations for the cap of a score; 0: none */
+    bool rotary, gated; /* else learned, one matrix before the activation */
 } Sizes;
 
 static Sizes sizes_of(const RgTransformerCost *plan, const RgPassLoad *load) {
@@ -53,18 +54,21 @@ static Sizes sizes_of(const RgTransformerCost *plan, const RgPassLoad *load) {
     double own = r > 1 ? r - 1 : 0, prompts = (double)load->prompts;
     double responses = prompts * (double)load->copies;
     return (Sizes){.width = (double)o->width,
-                   .kv_width = (double)(o->width / o->heads * o->kv_heads),
+                   .query_width = (double)rg_transformer_query_width(o),
+                   .kv_width = (double)(rg_transformer_head_size(o) * o->kv_heads),
                    .hidden = (double)o->hidden,
                    .vocabulary = (double)plan->vocabulary,
                    .layers = (double)o->layers,
                    .heads = (double)o->heads,
-                   .head_size = (double)(o->width / o->heads),
+                   .kv_heads = (double)o->kv_heads,
+                   .head_size = (double)rg_transformer_head_size(o),
                    .rows = prompts * p + responses * own,
                    .predicting = responses * r,
                    .scores = prompts * p * (p + 1) / 2 + responses * own * (p + (own + 1) / 2),
                    .longest = p + r,
                    .rotary = o->positions == RG_POSITIONS_ROTARY,
-                   .swiglu = o->feed_forward == RG_FEED_FORWARD_SWIGLU};
+                   .capped = o->attention_cap > 0 ? RG_CAP_FLOPS : 0,
+                   .gated = rg_transformer_is_gated(o)};
 }
 
 /* ---- parameters ---- */
@@ -81,10 +85,11 @@ typedef struct Matrix {
 enum { MATRICES = 7 };
 
 static void matrices_of(const Sizes *s, Matrix matrices[MATRICES]) {
-    const Matrix all[MATRICES] = {{QUERY, s->width, s->width},    {KEY, s->kv_width, s->width},
-                                  {VALUE, s->kv_width, s->width}, {OUTPUT, s->width, s->width},
-                                  {GATE, s->hidden, s->width},    {UP, s->hidden, s->width},
-                                  {DOWN, s->width, s->hidden}};
+    const Matrix all[MATRICES] = {
+        {QUERY, s->query_width, s->width}, {KEY, s->kv_width, s->width},
+        {VALUE, s->kv_width, s->width},    {OUTPUT, s->width, s->query_width},
+        {GATE, s->hidden, s->width},       {UP, s->hidden, s->width},
+        {DOWN, s->width, s->hidden}};
     for (int i = 0; i < MATRICES; i++)
         matrices[i] = all[i];
 }
@@ -126,6 +131,7 @@ int64_t rg_transformer_cost_weights(const RgTransformerCost *plan) {
     for (int i = 0; i < MATRICES; i++)
         if (rg_transformer_view(o, 0, bias[i]) >= 0)
             layer += matrices[i].out;
+    layer += (o->query_key_norm ? 2 * s.head_size : 0) + (o->output_norms ? 2 * s.width : 0);
     return rg_transformer_cost_matrices(plan) + (int64_t)(s.layers * layer + norm);
 }
 
@@ -190,25 +196,35 @@ static Cost norm_cost(const RgTransformerCost *plan, double rows, double width, 
                   .backward_flops = rows * width * (rms ? 9 : 15)};
 }
 
+static Cost rms_norm_cost(double numbers, double rows) {
+    return (Cost){.forward = numbers + rows,
+                  .backward = numbers,
+                  .forward_flops = 4 * numbers,
+                  .backward_flops = 9 * numbers};
+}
+
 /* The part of a layer for all rows: norm, query, key and value, and attention itself. With an
  * adapter, nothing before the first layer is trained. */
 static Cost attention_cost(const RgTransformerCost *plan, const Sizes *s, bool first) {
     bool input_gradient = !first || plan->adapter.rank == 0;
     Matrix m[MATRICES];
     matrices_of(s, m);
-    double both = s->rows * (s->width + s->kv_width);
+    double both = s->rows * (s->query_width + s->kv_width);
     Cost cost = norm_cost(plan, s->rows, s->width, true);
     if (!input_gradient)
         cost.backward = cost.backward_flops = 0;
     add(&cost, linear_cost(plan, s->rows, &m[2], input_gradient ? FIRST : NO_INPUT_GRADIENT));
     add(&cost, linear_cost(plan, s->rows, &m[1], input_gradient ? SECOND : NO_INPUT_GRADIENT));
     add(&cost, linear_cost(plan, s->rows, &m[0], input_gradient ? LATER : NO_INPUT_GRADIENT));
+    if (plan->options.query_key_norm)
+        add(&cost, rms_norm_cost(both, s->rows * (s->heads + s->kv_heads)));
     if (s->rotary)
         add(&cost, (Cost){both, both, 3 * both, 3 * both});
-    add(&cost, (Cost){.forward = s->rows * (s->width + s->heads),
-                      .backward = s->rows * (s->width + 2 * s->kv_width),
-                      .forward_flops = s->scores * s->heads * (4 * s->head_size + 10),
-                      .backward_flops = s->scores * s->heads * (10 * s->head_size + 14)});
+    double scores = s->scores * s->heads;
+    add(&cost, (Cost){.forward = s->rows * (s->query_width + s->heads),
+                      .backward = s->rows * (s->query_width + 2 * s->kv_width),
+                      .forward_flops = scores * (4 * s->head_size + 10 + s->capped),
+                      .backward_flops = scores * (10 * s->head_size + 14 + s->capped)});
     return cost;
 }
 
@@ -219,26 +235,33 @@ static Cost finish_cost(const RgTransformerCost *plan, const Sizes *s, double ro
     double inner = rows * s->hidden;
     Cost cost = linear_cost(plan, rows, &m[3], ALONE);
     add(&cost, norm_cost(plan, rows, s->width, true));
-    if (s->swiglu) {
+    if (s->gated) {
+        bool swiglu =
+            plan->options.feed_forward == RG_FEED_FORWARD_SWIGLU; /* one operator, not two */
         add(&cost, linear_cost(plan, rows, &m[4], FIRST));
         add(&cost, linear_cost(plan, rows, &m[5], SECOND));
-        add(&cost, (Cost){inner, 2 * inner, 18 * inner, 24 * inner});
+        add(&cost, swiglu ? (Cost){inner, 2 * inner, 18 * inner, 24 * inner}
+                          : (Cost){2 * inner, 4 * inner, 2 * inner, 4 * inner});
     } else {
         add(&cost, linear_cost(plan, rows, &m[5], ALONE));
         add(&cost, (Cost){inner, 2 * inner, inner, 2 * inner});
     }
     add(&cost, linear_cost(plan, rows, &m[6], ALONE));
+    for (int i = 0; plan->options.output_norms && i < 2; i++) {
+        add(&cost, rms_norm_cost(rows * s->width, rows));
+        add(&cost, (Cost){.forward = rows * s->width, .forward_flops = rows * s->width});
+    }
     return cost;
 }
 
 static Cost layer_cost(const RgTransformerCost *plan, const Sizes *s, bool first, bool last) {
-    double rows = last ? s->predicting : s->rows, picked = 2 * s->predicting * s->width;
+    double rows = last ? s->predicting : s->rows, width = s->width + s->query_width;
+    double picked = s->predicting * width;
     Cost cost = attention_cost(plan, s, first);
     add(&cost, finish_cost(plan, s, rows));
     if (last)
-        add(&cost, (Cost){.forward = picked,
-                          .backward = 2 * s->rows * s->width,
-                          .backward_flops = picked});
+        add(&cost,
+            (Cost){.forward = picked, .backward = s->rows * width, .backward_flops = picked});
     return cost;
 }
 
@@ -253,12 +276,13 @@ static Cost head_cost(const RgTransformerCost *plan, const Sizes *s, double *tem
     double shares = pieces * fmin(s->predicting, most) * s->width,
            all = s->predicting * s->vocabulary;
     bool trained = plan->adapter.rank == 0;
+    double capped = plan->options.logit_cap > 0 ? RG_CAP_FLOPS : 0;
     *temporary = (double)rg_threads() * TILE_NUMBERS + shares;
     Cost cost = norm_cost(plan, s->predicting, s->width, false);
     add(&cost, (Cost){.forward = 3 * s->predicting,
                       .backward = s->predicting * s->width,
-                      .forward_flops = all * (2 * s->width + 18),
-                      .backward_flops = all * ((trained ? 6 : 4) * s->width + 18)});
+                      .forward_flops = all * (2 * s->width + 18 + capped),
+                      .backward_flops = all * ((trained ? 6 : 4) * s->width + 18 + capped)});
     return cost;
 }
 
@@ -267,19 +291,20 @@ static Cost likelihood_cost(const RgTransformerCost *plan, const Sizes *s, doubl
     double rows = floor(LOGITS / s->vocabulary), all = s->predicting * s->vocabulary;
     rows = rows < LEAST_ROWS ? LEAST_ROWS : rows > TILE_ROWS ? TILE_ROWS : rows;
     bool trained = plan->adapter.rank == 0;
+    double capped = plan->options.logit_cap > 0 ? RG_CAP_FLOPS : 0;
     *temporary = rows * (s->vocabulary + head_pieces(s) * (s->width + 2)) + 3 * s->predicting;
     Cost cost = norm_cost(plan, s->predicting, s->width, false);
     add(&cost,
         (Cost){.forward = s->predicting * s->width + (trained ? s->vocabulary * s->width : 0),
                .backward = s->predicting * s->width,
-               .forward_flops = all * ((trained ? 6 : 4) * s->width + 36),
+               .forward_flops = all * ((trained ? 6 : 4) * s->width + 36 + capped),
                .backward_flops = s->predicting * s->width});
     return cost;
 }
 
 /* Attention's scores, for all threads. */
 static double scores_temporary(const Sizes *s) {
-    return (double)rg_threads() * 2 * ATTENTION_BLOCK * s->longest;
+    return (double)rg_threads() * (s->capped > 0 ? 3 : 2) * ATTENTION_BLOCK * s->longest;
 }
 
 static double larger(double a, double b) {
@@ -300,10 +325,15 @@ static Cost layers_cost(const RgTransformerCost *plan, const Sizes *s, Cost *lar
     return all;
 }
 
+/* Embeddings; scaled, and added to those of positions. */
+static double embedded(const RgTransformerCost *plan, const Sizes *s) {
+    int scaled = plan->options.embedding_scale != 1;
+    return s->rows * s->width * ((s->rotary ? 1 : 3) + scaled);
+}
+
 /* Inputs of the layers and of the last norm. */
-static double inputs_of_layers(const Sizes *s) {
-    double embedded = s->rows * s->width * (s->rotary ? 1 : 3);
-    return embedded + ((s->layers - 1) * s->rows + s->predicting) * s->width;
+static double inputs_of_layers(const RgTransformerCost *plan, const Sizes *s) {
+    return embedded(plan, s) + ((s->layers - 1) * s->rows + s->predicting) * s->width;
 }
 
 /* A pass with its gradient, given the head's cost. */
@@ -312,10 +342,10 @@ static RgPassCost recorded_cost(const RgTransformerCost *plan, const Sizes *s, C
     Cost largest, layers = layers_cost(plan, s, &largest);
     double kept = head.forward, backward = head.backward;
     if (plan->recompute) { /* one layer at a time, and the gradients of the layers' inputs */
-        kept += inputs_of_layers(s);
+        kept += inputs_of_layers(plan, s);
         backward += s->layers * s->rows * s->width + largest.forward + largest.backward;
     } else {
-        kept += s->rows * s->width * (s->rotary ? 1 : 3) + layers.forward;
+        kept += embedded(plan, s) + layers.forward;
         backward += layers.backward;
     }
     double peak = kept + larger(head.backward + head_temporary, backward);
@@ -383,7 +413,7 @@ RgPassCost rg_transformer_values_cost(const RgTransformerCost *plan, const RgPas
     double tiles = (double)rg_threads() * TILE_NUMBERS + 2 * head_pieces(&s) * s.predicting;
     double one = largest.forward + scores_temporary(&s);
     return (RgPassCost){.peak = sizeof(RgReal) *
-                                (inputs_of_layers(&s) + larger(one, head.forward + tiles)),
+                                (inputs_of_layers(plan, &s) + larger(one, head.forward + tiles)),
                         .flops = layers.forward_flops + head.forward_flops};
 }
 
@@ -443,11 +473,13 @@ static void curve_attention(RgCurvatureCost *sum, const Sizes *s, const RgPassLo
     double own = (s->rows - prompts * p) / responses, read = s->rows + responses * p;
     double scores = prompts * p * p + responses * own * (p + own);
     curve(sum, scores * s->heads, 12 * s->head_size + 11, 24 * s->head_size + 16);
-    curve(sum, s->rows * s->width, runs + s->heads, 4);
+    if (s->capped > 0)
+        curve(sum, scores * s->heads, 9, 16);
+    curve(sum, s->rows * s->query_width, runs + s->heads, 4);
     curve(sum, 2 * s->kv_width, s->rows * (runs + responses) + read * s->heads,
           4 * (s->rows + read));
     if (s->rotary)
-        curve(sum, s->rows * (s->width + s->kv_width), 6, 6);
+        curve(sum, s->rows * (s->query_width + s->kv_width), 6, 6);
 }
 
 static void curve_layer(RgCurvatureCost *sum, const RgTransformerCost *plan, const Sizes *s,
@@ -461,7 +493,11 @@ static void curve_layer(RgCurvatureCost *sum, const RgTransformerCost *plan, con
         curve_linear(sum, plan, i < 3 ? s->rows : rows, &m[i], input_gradient || i >= 3);
     curve_norm(sum, plan, (s->rows + rows) * s->width);
     curve_attention(sum, s, load);
-    curve(sum, rows * s->hidden, s->swiglu ? 6 : 3, s->swiglu ? 22 : 26);
+    curve(sum, rows * s->hidden, s->gated ? 6 : 3, s->gated ? 22 : 26);
+    if (plan->options.query_key_norm)
+        curve_norm(sum, plan, s->rows * (s->query_width + s->kv_width));
+    if (plan->options.output_norms)
+        curve_norm(sum, plan, 2 * rows * s->width);
     if (last)
         curve(sum, s->predicting * s->width, 2, 4);
 }
@@ -474,6 +510,8 @@ RgCurvatureCost rg_transformer_curvature_cost(const RgTransformerCost *plan,
         curve_layer(&sum, plan, &s, load, i);
     curve_norm(&sum, plan, s.predicting * s.width);
     double logits = s.predicting * s.vocabulary;
+    if (plan->options.logit_cap > 0)
+        curve(&sum, logits, 9, 16);
     curve_product(&sum, 2 * logits * s.width, true, plan->adapter.rank == 0);
     curve(&sum, logits, 11, 17);
     return sum;
@@ -515,19 +553,41 @@ double rg_transformer_sampling_bytes(const RgTransformerCost *plan, const RgPass
     Sizes s = sizes_of(plan, load);
     RgDecoderRoom room = rg_transformer_sampling_room(&plan->options, load->prompts * load->copies,
                                                       load->prompt_length, load->response_length);
-    double qkv = up_to_lanes(s.width + 2 * s.kv_width), stream = up_to_lanes(s.width);
-    double up = up_to_lanes(s.hidden * (s.swiglu ? 2 : 1)), tokens = up_to_lanes(s.vocabulary);
-    double panels = s.layers * (s.width * (qkv + stream + up) + stream * s.hidden);
+    double qkv = up_to_lanes(s.query_width + 2 * s.kv_width), stream = up_to_lanes(s.width);
+    double up = up_to_lanes(s.hidden * (s.gated ? 2 : 1)), tokens = up_to_lanes(s.vocabulary);
+    double panels = s.layers * (s.width * (qkv + up) + stream * (s.query_width + s.hidden));
     double slots = (double)room.slots, prompts = (double)room.prompts, rows = (double)room.rows;
     double positions = 2 * up_to_lanes((double)room.prompt_length);
     double own = 2 * up_to_lanes((double)room.response_length);
     double cache = s.layers * s.kv_width * (prompts * positions + slots * own);
-    double work = rows * (stream + 2 * s.width + qkv + up + s.hidden);
+    double added = plan->options.output_norms ? stream : 0;
+    double work = rows * (stream + s.width + s.query_width + qkv + up + s.hidden + added);
     double draws = slots * tokens + s.width * (3 * slots + 2 * prompts);
     const double draw_bytes = 28; /* bytes per token of the vocabulary and thread */
     double number = plan->sampling == RG_PRECISION_BF16 ? sizeof(RgBf16) : sizeof(RgReal);
     return number * (panels + tokens * s.width + cache) + sizeof(RgReal) * (work + draws) +
            draw_bytes * (double)rg_threads() * s.vocabulary;
+}
+
+/* Σ min(i, window) for i = first … last */
+static double seen_in_window(double first, double last, double window) {
+    double whole = fmin(last, window); /* up to here all are seen */
+    double sum = whole < first ? 0 : (whole * (whole + 1) - first * (first - 1)) / 2;
+    return sum + (last > whole ? (last - fmax(whole, first - 1)) * window : 0);
+}
+
+/* Pairs of rows that attention over a cache computes for one head, in all layers. */
+static double cached_scores(const RgTransformerCost *plan, const Sizes *s, const RgPassLoad *load) {
+    double p = (double)load->prompt_length, prompts = (double)load->prompts, sum = 0;
+    double own = load->response_length > 1 ? (double)load->response_length - 1 : 0;
+    for (int64_t i = 0; i < plan->options.layers; i++) {
+        double window = (double)rg_transformer_window(&plan->options, i);
+        sum += window == 0
+                   ? s->scores
+                   : prompts * (seen_in_window(1, p, window) +
+                                (double)load->copies * seen_in_window(p + 1, p + own, window));
+    }
+    return sum;
 }
 
 double rg_transformer_sampling_flops(const RgTransformerCost *plan, const RgPassLoad *load) {
@@ -540,7 +600,8 @@ double rg_transformer_sampling_flops(const RgTransformerCost *plan, const RgPass
             *(i < 3 ? &first : &rest) += m[i].out * m[i].in;
     double wanted = s.rows - (double)(load->prompts * (load->prompt_length - 1));
     return 2 * s.rows * (s.layers * first + (s.layers - 1) * rest) + 2 * wanted * rest +
-           s.layers * s.scores * s.heads * (4 * s.head_size + 10) +
+           cached_scores(plan, &s, load) * s.heads * (4 * s.head_size + 10 + s.capped) +
            s.layers * s.rows * (8 * s.width + 18 * s.hidden) +
-           2 * s.predicting * s.width * s.vocabulary;
+           s.predicting * s.vocabulary *
+               (2 * s.width + (plan->options.logit_cap > 0 ? RG_CAP_FLOPS : 0));
 }

@@ -36,6 +36,8 @@ static void embed(const Decoder *d, const Group *g) {
                sizeof *x * (size_t)o->width);
         const RgReal *place =
             learned ? rg_parameters_rows(p, POSITION_EMBEDDING, g->rows[r].position, 1) : NULL;
+        for (int64_t c = 0; o->embedding_scale != 1 && c < o->width; c++)
+            x[c] *= (RgReal)o->embedding_scale;
         for (int64_t c = 0; learned && c < o->width; c++)
             x[c] += place[c];
     }
@@ -62,18 +64,34 @@ static void norm(const Decoder *d, const Group *g, const RgReal *weight, const R
                   norm_rows(d, g->first + first, g->first + last, weight, bias));
 }
 
-/* Rotates queries and keys to their positions, and stores keys and values in the cache. */
-static void store_rows(const Decoder *d, const RgDecoderLayer *layer, const Group *g, int64_t start,
+/* RMSNorm of some heads of a row, in place. */
+static void norm_heads(const Decoder *d, int64_t row, const RgReal *weight, int64_t heads,
+                       RgReal *x) {
+    RgReal epsilon = (RgReal)d->model->options.norm_epsilon;
+    for (int64_t h = 0; h < heads; h++, x += d->heads.size)
+        rg_rms_norm_rows(1, d->heads.size, x, weight, epsilon, d->work.scale + 2 * row, x);
+}
+
+/* Norms queries and keys if the model does so, rotates them to their positions, and stores keys and
+ * values in the cache. */
+static void store_rows(const Decoder *d, int64_t index, const Group *g, int64_t start,
                        int64_t end) {
     const RgTransformerOptions *o = &d->model->options;
+    const RgDecoderLayer *layer = &d->layers[index];
     int64_t width = d->heads.kv_count * d->heads.size;
     int64_t stride = rg_panels_stride(&layer->query_key_value);
     RgRopePairing pairing = (RgRopePairing)o->rope_pairing;
     for (int64_t r = start; r < end; r++) {
         const RgDecoderRow *row = &g->rows[r];
-        RgReal *query = d->work.qkv + (g->first + r) * stride, *key = query + o->width;
+        RgReal *query = d->work.qkv + (g->first + r) * stride;
+        RgReal *key = query + o->heads * d->heads.size;
+        if (o->query_key_norm) {
+            norm_heads(d, g->first + r, rg_decoder_weight(d, index, QUERY_NORM), o->heads, query);
+            norm_heads(d, g->first + r, rg_decoder_weight(d, index, KEY_NORM), o->kv_heads, key);
+        }
         if (o->positions == RG_POSITIONS_ROTARY) /* the heads of keys follow those of queries */
-            rg_rope_row(&d->model->rope, row->position, o->heads + o->kv_heads, pairing, query);
+            rg_rope_row(rg_transformer_rope(d->model, index), row->position, o->heads + o->kv_heads,
+                        pairing, query);
         if (row->slot < 0)
             rg_cache_store(&layer->prompts, row->prompt, row->position, key, key + width);
         else
@@ -82,48 +100,52 @@ static void store_rows(const Decoder *d, const RgDecoderLayer *layer, const Grou
     }
 }
 
-static void store_keys(const Decoder *d, const RgDecoderLayer *layer, const Group *g) {
+static void store_keys(const Decoder *d, int64_t index, const Group *g) {
     const int64_t scattered = 16; /* cost relative to writing in order */
     RG_FOR_PIECES(g->count,
                   rg_pieces_of_rows(g->count, scattered * d->heads.kv_count * d->heads.size),
-                  store_rows(d, layer, g, first, last));
+                  store_rows(d, index, g, first, last));
 }
 
-static void attend_rows(const Decoder *d, const RgDecoderLayer *layer, const Group *g,
-                        int64_t first, int64_t last, RgReal *score) {
+static void attend_rows(const Decoder *d, int64_t index, const Group *g, int64_t first,
+                        int64_t last, RgReal *score) {
+    const RgDecoderLayer *layer = &d->layers[index];
     int64_t stride = rg_panels_stride(&layer->query_key_value);
+    int64_t window = rg_transformer_window(&d->model->options, index);
     for (int64_t r = first; r < last; r++) {
         const RgDecoderRow *row = &g->rows[r];
         bool own = row->slot >= 0;
+        int64_t seen = window > 0 ? row->position + 1 - window : 0; /* the first position */
         const RgCacheSpan span[2] = {
-            rg_cache_span(&layer->prompts, row->prompt,
-                          own ? row->prompt_length : row->position + 1),
-            rg_cache_span(&layer->slots, own ? row->slot : 0,
-                          own ? row->position - row->prompt_length + 1 : 0),
+            rg_cache_span_from(&layer->prompts, row->prompt, seen,
+                               own ? row->prompt_length : row->position + 1),
+            rg_cache_span_from(&layer->slots, own ? row->slot : 0, seen - row->prompt_length,
+                               own ? row->position - row->prompt_length + 1 : 0),
         };
         rg_cache_attend(&d->heads, span, d->work.qkv + (g->first + r) * stride, score,
-                        d->work.mixed + (g->first + r) * d->model->options.width);
+                        d->work.mixed + (g->first + r) * d->heads.count * d->heads.size);
     }
 }
 
-static void attend(const Decoder *d, const RgDecoderLayer *layer, const Group *g) {
+static void attend(const Decoder *d, int64_t index, const Group *g) {
     int64_t scores = d->heads.count * d->heads.stride;
     RG_FOR_PIECES(
         g->count, rg_pieces(g->count, 1),
-        attend_rows(d, layer, g, first, last, d->work.score + rg_thread_number() * scores));
+        attend_rows(d, index, g, first, last, d->work.score + rg_thread_number() * scores));
 }
 
 /* After attention only the wanted rows are needed. Moves them to the front of the group. */
 static void keep_wanted(const Decoder *d, Group *g) {
     int64_t width = d->model->options.width, stride = rg_panels_stride(&d->layers[0].output);
-    size_t bytes = sizeof(RgReal) * (size_t)width;
+    int64_t query_width = d->heads.count * d->heads.size;
     int64_t kept = 0;
     for (int64_t r = 0; r < g->count; r++) {
         if (!g->rows[r].wanted)
             continue;
         int64_t from = g->first + r, to = g->first + kept++;
-        memmove(d->work.x + to * stride, d->work.x + from * stride, bytes);
-        memmove(d->work.mixed + to * width, d->work.mixed + from * width, bytes);
+        memmove(d->work.x + to * stride, d->work.x + from * stride, sizeof(RgReal) * (size_t)width);
+        memmove(d->work.mixed + to * query_width, d->work.mixed + from * query_width,
+                sizeof(RgReal) * (size_t)query_width);
     }
     g->count = kept;
 }
@@ -137,8 +159,13 @@ static void activate_rows(const Decoder *d, const RgDecoderLayer *layer, const G
         RgReal *hidden = d->work.hidden + r * o->hidden;
         if (o->feed_forward == RG_FEED_FORWARD_SWIGLU)
             rg_swiglu_values(o->hidden, up, up + o->hidden, hidden);
+        else if (o->feed_forward == RG_FEED_FORWARD_GELU_EXACT)
+            rg_gelu_exact_values(o->hidden, up, hidden);
         else
             rg_gelu_values(o->hidden, up, hidden);
+        bool geglu = o->feed_forward == RG_FEED_FORWARD_GEGLU;
+        for (int64_t i = 0; geglu && i < o->hidden; i++)
+            hidden[i] *= up[o->hidden + i];
     }
 }
 
@@ -156,6 +183,31 @@ static void group_product(const Group *g, const RgPanels *w, const RgReal *x, in
     rg_panels_gemm(&f);
 }
 
+/* work.x += norm(work.added) */
+static void add_normed_rows(const Decoder *d, int64_t start, int64_t end, const RgReal *weight) {
+    const RgTransformerOptions *o = &d->model->options;
+    int64_t stride = rg_panels_stride(&d->layers[0].output);
+    for (int64_t r = start; r < end; r++) {
+        RgReal *added = d->work.added + r * stride, *x = d->work.x + r * stride;
+        rg_rms_norm_rows(1, o->width, added, weight, (RgReal)o->norm_epsilon, d->work.scale + 2 * r,
+                         added);
+        for (int64_t c = 0; c < o->width; c++)
+            x[c] += added[c];
+    }
+}
+
+/* Adds a product to the residual stream, normed first if the model does so. */
+static void onto_stream(const Decoder *d, const Group *g, const RgPanels *w, const RgReal *x,
+                        const RgReal *output_norm) {
+    if (!output_norm) {
+        group_product(g, w, x, w->in, d->work.x, true);
+        return;
+    }
+    group_product(g, w, x, w->in, d->work.added, false);
+    RG_FOR_PIECES(g->count, rg_pieces_of_rows(g->count, 8 * w->out),
+                  add_normed_rows(d, g->first + first, g->first + last, output_norm));
+}
+
 static void read_layer(const Decoder *d, int64_t index, Group *g) {
     const RgTransformerOptions *o = &d->model->options;
     const RgDecoderLayer *layer = &d->layers[index];
@@ -163,16 +215,22 @@ static void read_layer(const Decoder *d, int64_t index, Group *g) {
     norm(d, g, rg_decoder_weight(d, index, INPUT_NORM),
          rg_decoder_weight(d, index, INPUT_NORM_BIAS));
     group_product(g, &layer->query_key_value, w->normed, o->width, w->qkv, false);
-    store_keys(d, layer, g);
-    attend(d, layer, g);
+    store_keys(d, index, g);
+    attend(d, index, g);
     if (index == o->layers - 1)
         keep_wanted(d, g);
-    group_product(g, &layer->output, w->mixed, o->width, w->x, true);
+    bool parallel = o->residual == RG_RESIDUAL_PARALLEL;
+    if (!parallel)
+        onto_stream(d, g, &layer->output, w->mixed,
+                    rg_decoder_weight(d, index, ATTENTION_OUTPUT_NORM));
     norm(d, g, rg_decoder_weight(d, index, POST_NORM), rg_decoder_weight(d, index, POST_NORM_BIAS));
+    if (parallel) /* the norm before it has read the layer's input */
+        onto_stream(d, g, &layer->output, w->mixed, NULL);
     group_product(g, &layer->up, w->normed, o->width, w->up, false);
     RG_FOR_PIECES(g->count, rg_pieces_of_rows(g->count, 4 * o->hidden),
                   activate_rows(d, layer, g, first, last));
-    group_product(g, &layer->down, w->hidden, o->hidden, w->x, true);
+    onto_stream(d, g, &layer->down, w->hidden,
+                rg_decoder_weight(d, index, FEED_FORWARD_OUTPUT_NORM));
 }
 
 /* `hidden` receives the group's wanted rows, from row `place` on. */
@@ -201,17 +259,19 @@ static int64_t group_start(const RgDecoderRow *rows, int64_t count, int64_t grou
 
 static double row_flops(const Decoder *d, const RgDecoderRow *row) {
     const RgTransformerOptions *o = &d->model->options;
-    double matrices = 0;
+    double matrices = 0, seen = 0;
     for (int64_t i = 0; i < o->layers; i++) {
+        int64_t window = rg_transformer_window(o, i), before = row->position + 1;
+        seen += (double)(window > 0 && window < before ? window : before);
         const RgDecoderLayer *l = &d->layers[i];
         const RgPanels *const all[] = {&l->query_key_value, &l->output, &l->up, &l->down};
         for (int k = 0; k < 4; k++)
             if (k == 0 || i < o->layers - 1 || row->wanted)
                 matrices += (double)(all[k]->in * all[k]->out);
     }
-    double pair = (double)(o->heads * (4 * d->heads.size + 10));
-    return 2 * matrices + (double)(o->layers * (row->position + 1)) * pair +
-           (double)(o->layers * (8 * o->width + 18 * o->hidden));
+    double pair =
+        (double)(o->heads * (4 * d->heads.size + 10 + (d->heads.cap > 0 ? RG_CAP_FLOPS : 0)));
+    return 2 * matrices + seen * pair + (double)(o->layers * (8 * o->width + 18 * o->hidden));
 }
 
 /* Whether threads read separate rows, each with all weights, without waiting for one another. This
@@ -251,5 +311,11 @@ void rg_transformer_decoder_logits(Decoder *d, const RgReal *hidden, int64_t cou
                                    .rows = count,
                                    .x_row = d->model->options.width,
                                    .y_row = rg_panels_stride(&d->head)});
-    d->flops += 2 * (double)count * (double)(d->head.in * d->head.out);
+    double cap = d->model->options.logit_cap;
+    if (cap > 0)
+        RG_FOR_PIECES(count, rg_pieces(count, 1),
+                      for (int64_t i = first; i < last; i++) rg_cap_values(
+                          d->head.out, (RgReal)cap, logits + i * rg_panels_stride(&d->head)));
+    double each = 2 * (double)d->head.in + (cap > 0 ? RG_CAP_FLOPS : 0);
+    d->flops += (double)count * (double)d->head.out * each;
 }

@@ -19,10 +19,11 @@ typedef struct RgDecoderWork {
     RgReal *x;      /* [rows, stride of output], the residual stream */
     RgReal *normed; /* [rows, width] */
     RgReal *qkv;    /* [rows, stride of query_key_value] */
-    RgReal *mixed;  /* [rows, width], the output of attention */
+    RgReal *mixed;  /* [rows, heads · size], the output of attention */
     RgReal *up;     /* [rows, stride of up] */
     RgReal *hidden; /* [rows, hidden] */
     RgReal *scale;  /* [rows, 2], scratch of the norms */
+    RgReal *added;  /* [rows, stride of output], what a layer adds, if that is normed first */
     RgReal *score;  /* [threads, heads, scores of a row] */
 } RgDecoderWork;
 

@@ -93,7 +93,7 @@ static const Stack query_key_value = {3, {QUERY, KEY, VALUE}, {QUERY_BIAS, KEY_B
                    down = {1, {DOWN}, {DOWN_BIAS}};
 
 static Stack up_stack(const Decoder *d) {
-    return d->model->options.feed_forward == RG_FEED_FORWARD_SWIGLU ? gate_up : only_up;
+    return rg_transformer_is_gated(&d->model->options) ? gate_up : only_up;
 }
 
 static void layer_create(Decoder *d, int64_t index) {
@@ -128,23 +128,27 @@ static void work_create(Decoder *d) {
         .x = numbers(rows * rg_panels_stride(&d->layers[0].output)),
         .normed = numbers(rows * o->width),
         .qkv = numbers(rows * rg_panels_stride(&d->layers[0].query_key_value)),
-        .mixed = numbers(rows * o->width),
+        .mixed = numbers(rows * rg_transformer_query_width(o)),
         .up = numbers(rows * rg_panels_stride(&d->layers[0].up)),
         .hidden = numbers(rows * o->hidden),
         .scale = numbers(2 * rows),
+        .added = o->output_norms ? numbers(rows * rg_panels_stride(&d->layers[0].output)) : NULL,
         .score = numbers(d->threads * d->heads.count * d->heads.stride),
     };
 }
 
 bool rg_transformer_decoder_is_small(const RgTransformerOptions *o) {
     const int64_t small = 1 << 21; /* numbers */
-    return o->layers * o->width * (4 * o->width + 3 * o->hidden) < small;
+    return o->layers * o->width * (4 * rg_transformer_query_width(o) + 3 * o->hidden) < small;
 }
 
 static void use_policy(Decoder *d, const RgPolicy *policy) {
     d->model = policy->state;
     d->policy = policy;
     d->parameters = rg_policy_weights(policy);
+    const RgTransformerOptions *o = &d->model->options;
+    d->heads.scale = (RgReal)o->attention_scale;
+    d->heads.cap = (RgReal)o->attention_cap;
     d->flops = 0;
 }
 
@@ -156,8 +160,9 @@ static Decoder *decoder_create(const RgPolicy *policy, RgDecoderRoom room) {
     d->threads = rg_threads();
     const RgTransformerOptions *o = &d->model->options;
     d->options = *o;
-    d->heads =
-        (RgCacheHeads){.count = o->heads, .kv_count = o->kv_heads, .size = o->width / o->heads};
+    d->heads.count = o->heads;
+    d->heads.kv_count = o->kv_heads;
+    d->heads.size = rg_transformer_head_size(o);
     d->heads.stride =
         (rg_cache_blocks(room.prompt_length) + rg_cache_blocks(room.response_length)) *
         RG_CACHE_BLOCK;
@@ -183,8 +188,9 @@ static void decoder_destroy(Decoder *d) {
         rg_cache_release(&layer->slots);
     }
     rg_panels_release(&d->head);
-    RgReal *const work[] = {d->work.x,  d->work.normed, d->work.qkv,   d->work.mixed,
-                            d->work.up, d->work.hidden, d->work.scale, d->work.score};
+    RgReal *const work[] = {d->work.x,     d->work.normed, d->work.qkv,
+                            d->work.mixed, d->work.up,     d->work.hidden,
+                            d->work.scale, d->work.added,  d->work.score};
     for (size_t i = 0; i < sizeof work / sizeof *work; i++)
         free(work[i]);
     free(d->layers);
@@ -200,7 +206,9 @@ static Decoder *spare;
 static bool same_shape(const RgTransformerOptions *a, const RgTransformerOptions *b) {
     return a->layers == b->layers && a->width == b->width && a->heads == b->heads &&
            a->kv_heads == b->kv_heads && a->hidden == b->hidden &&
-           a->feed_forward == b->feed_forward && a->biases == b->biases;
+           rg_transformer_head_size(a) == rg_transformer_head_size(b) &&
+           rg_transformer_is_gated(a) == rg_transformer_is_gated(b) && a->biases == b->biases &&
+           a->output_norms == b->output_norms;
 }
 
 static bool fits(const Decoder *d, const RgPolicy *policy, RgDecoderRoom room) {

@@ -241,7 +241,8 @@ static int64_t longest_prompt(const RgSequences *prompts) {
 }
 
 static int64_t slots_for(const RgTransformerOptions *o, int64_t sequences, int64_t positions) {
-    double each = 2.0 * (double)(o->layers * positions * (o->width / o->heads * o->kv_heads));
+    int64_t kv_width = rg_transformer_head_size(o) * o->kv_heads;
+    double each = 2.0 * (double)(o->layers * positions * kv_width);
     bool small = rg_transformer_decoder_is_small(o);
     double fit = (small ? cache_beside_small : cache_beside_large) / each;
     int64_t slots = fit < LEAST_SLOTS ? LEAST_SLOTS : fit > MOST_SLOTS ? MOST_SLOTS : (int64_t)fit;

@@ -18,15 +18,18 @@ typedef struct Rope {
 
 static RgTensor *rope_apply(RgTape *t, RgTensor *x, const Rope *rope);
 
-void rg_rope_angles(int64_t rows, int64_t size, RgReal base, RgReal *cosine, RgReal *sine) {
-    int64_t half = size / 2;
-    for (int64_t p = 0; p < half; p++) {
-        double frequency = pow((double)base, -2.0 * (double)p / (double)size);
+void rg_rope_frequencies(int64_t size, double base, double *frequency) {
+    for (int64_t p = 0; p < size / 2; p++)
+        frequency[p] = pow(base, -2.0 * (double)p / (double)size);
+}
+
+void rg_rope_angles(int64_t rows, int64_t pairs, const double *frequency, double amplitude,
+                    RgReal *cosine, RgReal *sine) {
+    for (int64_t p = 0; p < pairs; p++)
         for (int64_t row = 0; row < rows; row++) {
-            cosine[row * half + p] = (RgReal)cos((double)row * frequency);
-            sine[row * half + p] = (RgReal)sin((double)row * frequency);
+            cosine[row * pairs + p] = (RgReal)(amplitude * cos((double)row * frequency[p]));
+            sine[row * pairs + p] = (RgReal)(amplitude * sin((double)row * frequency[p]));
         }
-    }
 }
 
 /* Rotates the pairs (2p, 2p + 1) or (p, p + size/2) of every head of one row. */
@@ -34,7 +37,9 @@ RG_INLINE void rope_row(const RgRopeTable *table, int64_t position, int64_t head
                         RgRopePairing pairing, RgReal sign, const RgReal *x, RgReal *y) {
     int64_t size = table->size, half = size / 2;
     const RgReal *cosine = table->cosine + position * half, *sine = table->sine + position * half;
-    for (int64_t h = 0; h < heads; h++, x += size, y += size) {
+    for (int64_t h = 0; h < heads; h++, x += table->head_size, y += table->head_size) {
+        for (int64_t d = size; d < table->head_size; d++)
+            y[d] = x[d];
         if (pairing == RG_ROPE_NEIGHBOURS) {
 #pragma omp simd
             for (int64_t p = 0; p < half; p++) {
@@ -63,7 +68,7 @@ RG_PUBLIC_KERNEL(void, rg_rope_row,
 RG_KERNEL(void, rope_rows,
           (int64_t start, int64_t end, const Rope *rope, const RgReal *x, RgReal *y),
           (start, end, rope, x, y)) {
-    int64_t width = rope->heads * rope->table.size;
+    int64_t width = rope->heads * rope->table.head_size;
     for (int64_t r = start; r < end; r++)
         rope_row(&rope->table, rope->positions[r], rope->heads, rope->pairing,
                  rope->inverse ? -1 : 1, x + r * width, y + r * width);
@@ -80,7 +85,7 @@ static const RgOperator rope_operator = {.name = "rope", .backward = rope_backwa
 
 static RgTensor *rope_apply(RgTape *t, RgTensor *x, const Rope *rope) {
     int64_t n = x->shape.size[0];
-    RG_ASSERT(x->shape.rank == 2 && x->shape.size[1] == rope->heads * rope->table.size);
+    RG_ASSERT(x->shape.rank == 2 && x->shape.size[1] == rope->heads * rope->table.head_size);
     RgTensor *y = rg_tensor_new(t, x->shape);
     RG_FOR_PIECES(n, rg_spread_rows(n, x->shape.size[1]),
                   rope_rows(first, last, rope, x->data, y->data));
@@ -106,8 +111,11 @@ RgTensor *rg_rope(RgTape *t, RgTensor *x, const int32_t *positions, int64_t head
         rows = positions[r] >= rows ? positions[r] + 1 : rows;
     RgReal *cosine = RG_ARENA_ARRAY(arena, RgReal, rows * size / 2);
     RgReal *sine = RG_ARENA_ARRAY(arena, RgReal, rows * size / 2);
-    rg_rope_angles(rows, size, base, cosine, sine);
-    RgRopeTable table = {.cosine = cosine, .sine = sine, .rows = rows, .size = size};
+    double *frequency = RG_ARENA_ARRAY(arena, double, size / 2);
+    rg_rope_frequencies(size, (double)base, frequency);
+    rg_rope_angles(rows, size / 2, frequency, 1, cosine, sine);
+    RgRopeTable table = {
+        .cosine = cosine, .sine = sine, .rows = rows, .size = size, .head_size = size};
     int32_t *kept = rg_arena_copy(arena, positions, sizeof *positions * (size_t)n);
     return rg_rope_by_table(t, x, kept, heads, &table, pairing);
 }
@@ -128,7 +136,9 @@ typedef struct Attention {
     const int64_t *group; /* [groups + 1], where each such group begins in `order` */
     int64_t groups;
     RgReal *normaliser; /* [n, heads], log Σ exp(score) */
-    int64_t keys;       /* maximum keys that a row sees */
+    int64_t keys;       /* maximum keys of a sequence */
+    RgReal scale, cap;  /* as in RgAttentionForm; scale is not 0 */
+    int64_t window;
 } Attention;
 
 /* Rows [start, start + length) of a sequence, which continue `before` rows at before_start. */
@@ -208,6 +218,43 @@ static void score_product(Run run, Block block, Place at, int64_t size, const Rg
     clear_behind(&block, scores);
 }
 
+/* y *= factor, over `count` numbers */
+RG_KERNEL(void, scale_scores, (int64_t count, RgReal factor, RgReal *y), (count, factor, y)) {
+#pragma omp simd
+    for (int64_t i = 0; i < count; i++)
+        y[i] *= factor;
+}
+
+/* ds/dscore of capped scores s = cap·tanh(scale·score / cap) */
+RG_KERNEL(void, cap_slopes,
+          (int64_t count, RgReal scale, RgReal cap, const RgReal *scores, RgReal *slope),
+          (count, scale, cap, scores, slope)) {
+#pragma omp simd
+    for (int64_t i = 0; i < count; i++) {
+        RgReal part = scores[i] / cap;
+        slope[i] = scale * (1 - part * part);
+    }
+}
+
+/* y *= x, over `count` numbers */
+RG_KERNEL(void, multiply_scores, (int64_t count, const RgReal *x, RgReal *y), (count, x, y)) {
+#pragma omp simd
+    for (int64_t i = 0; i < count; i++)
+        y[i] *= x[i];
+}
+
+/* The exponential of this score is 0. Infinity would give NaN in products with it. */
+static const RgReal hidden_score = (RgReal)-1e30;
+
+/* Row i is at position common − 1 + i, and sees no key that is `window` or more before it. */
+static void hide_before_window(const Block *block, int64_t window, RgReal *scores) {
+    for (int64_t key = 0; key < block->keys; key++) {
+        int64_t from = key + window - (block->common - 1);
+        for (int64_t i = from > 0 ? from : 0; i < block->rows; i++)
+            scores[key * block->stride + i] = hidden_score;
+    }
+}
+
 /* x = scoresᵀ·y, with x like q and y like k */
 static void mix_product(Run run, Block block, Place at, int64_t size, const RgReal *scores,
                         const RgReal *y, RgReal *x) {
@@ -230,6 +277,22 @@ static void spread_product(Run run, Block block, Place at, int64_t size, const R
     if (run.before)
         rg_gemm_whole(false, false, run.before, size, block.rows, 1, scores, block.stride, rows,
                       at.q_row, 1, y + at.before, at.kv_row);
+}
+
+/* Changes scores as the form requires before their softmax. Returns the factor that is left for
+ * it: capped scores have been scaled already. slope, unless NULL: receives the derivatives of the
+ * capped scores. */
+static RgReal form_scores(const Attention *a, const Block *block, RgReal *scores, RgReal *slope) {
+    int64_t count = block->keys * block->stride;
+    if (a->cap > 0) {
+        scale_scores(count, a->scale, scores);
+        rg_cap_values(count, a->cap, scores);
+        if (slope)
+            cap_slopes(count, a->scale, a->cap, scores, slope);
+    }
+    if (a->window > 0)
+        hide_before_window(block, a->window, scores);
+    return a->cap > 0 ? 1 : a->scale;
 }
 
 /* The first row of a block that sees a key. */
@@ -282,12 +345,13 @@ RG_KERNEL(void, scale_rows,
 /* One head of one sequence: y = softmax(q·kᵀ / sqrt(size))·v. */
 static void attend(const Attention *a, int64_t sequence, int64_t head, const RgReal *q,
                    const RgReal *k, const RgReal *v, RgReal *scores, RgReal *y) {
-    RgReal scale = 1 / (RgReal)sqrt((RgReal)a->size), inverse[BLOCK];
+    RgReal inverse[BLOCK];
     Run run = run_of(a, sequence);
     Place at = place_of(a, run, head);
     for (int64_t from = 0; from < run.length; from += BLOCK) {
         Block block = block_at(run, from);
         score_product(run, block, at, a->size, q, k, scores);
+        RgReal scale = form_scores(a, &block, scores, NULL);
         causal_exp(&block, scale, scores, a->heads,
                    a->normaliser + (run.start + from) * a->heads + head, inverse);
         mix_product(run, block, at, a->size, scores, v, y);
@@ -295,13 +359,17 @@ static void attend(const Attention *a, int64_t sequence, int64_t head, const RgR
     }
 }
 
-/* Scratch of one thread: two blocks of scores. */
+/* Scratch of one thread: two blocks of scores, or three if they are capped. */
+static int64_t scratch_numbers(const Attention *a) {
+    return (a->cap > 0 ? 3 : 2) * BLOCK * a->keys;
+}
+
 static RgReal *scratch_of(const Attention *a, RgReal *scratch) {
-    return scratch + rg_thread_number() * 2 * BLOCK * a->keys;
+    return scratch + rg_thread_number() * scratch_numbers(a);
 }
 
 static RgReal *scratch_new(RgTape *t, const Attention *a) {
-    return RG_ARENA_ARRAY(rg_tape_arena(t), RgReal, rg_threads() * 2 * BLOCK * a->keys);
+    return RG_ARENA_ARRAY(rg_tape_arena(t), RgReal, rg_threads() * scratch_numbers(a));
 }
 
 /* Number of scores below which waking other threads does not pay off. */
@@ -318,10 +386,10 @@ static void attention_forward(const Attention *a, const RgReal *q, const RgReal 
 /* P = exp(scale·scores − normaliser) and D = Σ y·dy of each row, then dS = scale·P·(dP − D).
  * Replaces scores by P and dp by dS, both zero where masked. y and dy have rows `stride` apart. */
 RG_KERNEL(void, causal_slopes,
-          (const Block *block, int64_t size, const RgReal *normaliser, int64_t heads,
+          (const Block *block, int64_t size, RgReal scale, const RgReal *normaliser, int64_t heads,
            const RgReal *y, const RgReal *dy, int64_t stride, RgReal *scores, RgReal *dp),
-          (block, size, normaliser, heads, y, dy, stride, scores, dp)) {
-    RgReal scale = 1 / (RgReal)sqrt((RgReal)size), shift[BLOCK] = {0}, dot[BLOCK] = {0};
+          (block, size, scale, normaliser, heads, y, dy, stride, scores, dp)) {
+    RgReal shift[BLOCK] = {0}, dot[BLOCK] = {0};
     int32_t rows = (int32_t)block->stride;
     for (int64_t i = 0; i < block->rows; i++) {
         RgReal sum = 0;
@@ -354,14 +422,17 @@ static void attend_backward(const Attention *a, const RgTensor *y, const RgReal 
     const RgReal *q = y->inputs[0]->data, *k = y->inputs[1]->data, *v = y->inputs[2]->data;
     Run run = run_of(a, sequence);
     Place at = place_of(a, run, head);
-    RgReal *dp = scores + BLOCK * a->keys;
+    RgReal *dp = scores + BLOCK * a->keys, *slope = a->cap > 0 ? dp + BLOCK * a->keys : NULL;
     for (int64_t from = 0; from < run.length; from += BLOCK) {
         Block block = block_at(run, from);
         int64_t row = at.q + from * at.q_row;
         score_product(run, block, at, a->size, q, k, scores);
+        RgReal scale = form_scores(a, &block, scores, slope);
         score_product(run, block, at, a->size, dy, v, dp);
-        causal_slopes(&block, a->size, a->normaliser + (run.start + from) * a->heads + head,
+        causal_slopes(&block, a->size, scale, a->normaliser + (run.start + from) * a->heads + head,
                       a->heads, y->data + row, dy + row, at.q_row, scores, dp);
+        if (slope)
+            multiply_scores(block.keys * block.stride, slope, dp);
         spread_product(run, block, at, a->size, scores, dy, d.v);
         mix_product(run, block, at, a->size, dp, k, d.q);
         spread_product(run, block, at, a->size, dp, q, d.k);
@@ -390,7 +461,8 @@ static void attention_backward(RgTape *t, RgTensor *y, RgTensor *dy) {
     RgArenaMark mark = rg_arena_mark(rg_tape_arena(t));
     attention_gradients(a, y, dy->data, scratch_new(t, a), (Slopes){dq->data, dk->data, dv->data});
     rg_arena_rewind(rg_tape_arena(t), mark);
-    rg_tape_count_flops(t, total_scores(a) * (double)(a->heads * (10 * a->size + 14)));
+    double each = (double)(10 * a->size + 14 + (a->cap > 0 ? RG_CAP_FLOPS : 0));
+    rg_tape_count_flops(t, total_scores(a) * (double)a->heads * each);
     rg_add_gradient(t, y->inputs[0], dq);
     rg_add_gradient(t, y->inputs[1], dk);
     rg_add_gradient(t, y->inputs[2], dv);
@@ -401,20 +473,25 @@ static const RgOperator attention_operator = {
 
 /* One head of one sequence in primitives: q [length, size], k and v [before + length, size], mask
  * [length, before + length]. */
-static RgTensor *attend_expanded(RgTape *t, RgTensor *q, RgTensor *k, RgTensor *v, RgTensor *mask) {
-    RgReal scale = 1 / (RgReal)sqrt((RgReal)q->shape.size[1]);
-    RgTensor *score = rg_scale(t, rg_matmul_transposed(t, q, false, k, true), scale);
+static RgTensor *attend_expanded(RgTape *t, const Attention *a, RgTensor *q, RgTensor *k,
+                                 RgTensor *v, RgTensor *mask) {
+    RgTensor *score = rg_scale(t, rg_matmul_transposed(t, q, false, k, true), a->scale);
+    if (a->cap > 0)
+        score = rg_scale(t, rg_tanh(t, rg_scale(t, score, 1 / a->cap)), a->cap);
     return rg_matmul(t, rg_softmax(t, rg_add(t, score, mask)), v);
 }
 
-/* A large negative number for future positions, so that the exponential is zero. Infinity would
- * give NaN in derivatives of higher order. */
-static RgTensor *causal_mask(RgTape *t, Run run) {
+/* A large negative number for future positions, and for those before the window. */
+static RgTensor *causal_mask(RgTape *t, const Attention *a, Run run) {
     int64_t columns = run.before + run.length;
     RgTensor *mask = rg_filled(t, RG_SHAPE(run.length, columns), 0);
-    for (int64_t i = 0; i < run.length; i++)
-        for (int64_t j = run.before + i + 1; j < columns; j++)
-            mask->data[i * columns + j] = (RgReal)-1e30;
+    for (int64_t i = 0; i < run.length; i++) {
+        int64_t at = run.before + i;
+        for (int64_t j = at + 1; j < columns; j++)
+            mask->data[i * columns + j] = hidden_score;
+        for (int64_t j = 0; a->window > 0 && j <= at - a->window; j++)
+            mask->data[i * columns + j] = hidden_score;
+    }
     return mask;
 }
 
@@ -436,12 +513,12 @@ static RgTensor *attention_expanded(RgTape *t, const Attention *a, RgTensor *q, 
         Run run = run_of(a, s);
         if (!run.length)
             continue;
-        RgTensor *mask = causal_mask(t, run);
+        RgTensor *mask = causal_mask(t, a, run);
         RgTensor *queries = rg_slice(t, q, 0, run.start, run.length);
         RgTensor *keys = rows_read(t, k, run), *values = rows_read(t, v, run);
         for (int64_t h = 0; h < a->heads; h++) {
             int64_t kv_at = h / (a->heads / a->kv_heads) * a->size;
-            heads[h] = attend_expanded(t, rg_slice(t, queries, 1, h * a->size, a->size),
+            heads[h] = attend_expanded(t, a, rg_slice(t, queries, 1, h * a->size, a->size),
                                        rg_slice(t, keys, 1, kv_at, a->size),
                                        rg_slice(t, values, 1, kv_at, a->size), mask);
         }
@@ -494,6 +571,13 @@ static Attention *attention_keep(RgArena *arena, const int64_t *offsets, const i
 
 RgTensor *rg_attention(RgTape *t, RgTensor *q, RgTensor *k, RgTensor *v, const int64_t *offsets,
                        const int64_t *prefix, int64_t sequences, int64_t heads, int64_t kv_heads) {
+    return rg_attention_in_form(t, q, k, v, offsets, prefix, sequences, heads, kv_heads,
+                                (RgAttentionForm){0});
+}
+
+RgTensor *rg_attention_in_form(RgTape *t, RgTensor *q, RgTensor *k, RgTensor *v,
+                               const int64_t *offsets, const int64_t *prefix, int64_t sequences,
+                               int64_t heads, int64_t kv_heads, RgAttentionForm form) {
     RG_ASSERT(q->shape.rank == 2 && rg_shape_equal(k->shape, v->shape));
     RG_ASSERT(heads % kv_heads == 0 && q->shape.size[1] % heads == 0);
     RG_ASSERT(k->shape.size[1] * heads == q->shape.size[1] * kv_heads);
@@ -503,6 +587,9 @@ RgTensor *rg_attention(RgTape *t, RgTensor *q, RgTensor *k, RgTensor *v, const i
     a->heads = heads;
     a->kv_heads = kv_heads;
     a->size = q->shape.size[1] / heads;
+    a->scale = form.scale > 0 ? (RgReal)form.scale : 1 / (RgReal)sqrt((RgReal)a->size);
+    a->cap = (RgReal)form.cap;
+    a->window = form.window;
     if (rg_tape_is_second_order(t))
         return attention_expanded(t, a, q, k, v);
 
@@ -511,6 +598,7 @@ RgTensor *rg_attention(RgTape *t, RgTensor *q, RgTensor *k, RgTensor *v, const i
     RgArenaMark mark = rg_arena_mark(arena);
     attention_forward(a, q->data, k->data, v->data, scratch_new(t, a), y->data);
     rg_arena_rewind(arena, mark);
-    rg_tape_count_flops(t, total_scores(a) * (double)(heads * (4 * a->size + 10)));
+    double each = (double)(4 * a->size + 10 + (a->cap > 0 ? RG_CAP_FLOPS : 0));
+    rg_tape_count_flops(t, total_scores(a) * (double)heads * each);
     return rg_record(t, &attention_operator, y, inputs, 3, a);
 }

@@ -39,6 +39,19 @@ RgCacheSpan rg_cache_span(const RgCache *c, int64_t entry, int64_t length) {
                          .length = length};
 }
 
+RgCacheSpan rg_cache_span_from(const RgCache *c, int64_t entry, int64_t first, int64_t length) {
+    RgCacheSpan span = rg_cache_span(c, entry, first < length ? length : 0);
+    if (first <= 0 || span.length == 0)
+        return span;
+    int64_t block = first / RG_CACHE_BLOCK;
+    int64_t numbers = block * c->heads * rg_cache_head(c->size, c->precision);
+    span.key = (const char *)span.key + number_bytes(c) * (size_t)numbers;
+    span.value = (const char *)span.value + number_bytes(c) * (size_t)numbers;
+    span.length -= block * RG_CACHE_BLOCK;
+    span.hidden = first % RG_CACHE_BLOCK;
+    return span;
+}
+
 /* Stores keys and values [heads · size] of a position, in fp32. */
 static void store_numbers(const RgCache *c, int64_t at, int64_t lane, const RgReal *key,
                           const RgReal *value) {

@@ -45,18 +45,23 @@ void rg_cache_store(const RgCache *cache, int64_t entry, int64_t position, const
  * `stride` numbers apart. */
 typedef struct RgCacheHeads {
     int64_t count, kv_count, size, stride;
+    RgReal scale, cap; /* as in RgAttentionForm; 0: the default */
 } RgCacheHeads;
 
-/* The first `length` positions of an entry. */
+/* The first `length` positions of an entry, or of it from a block on, without the first `hidden`
+ * ones of these. */
 typedef struct RgCacheSpan {
     RgPrecision precision;
     const void *key, *value;
     int64_t length;
+    int64_t hidden; /* less than RG_CACHE_BLOCK */
 } RgCacheSpan;
 
 RgCacheSpan rg_cache_span(const RgCache *cache, int64_t entry, int64_t length);
+/* Its positions from `first` on, if there are any. */
+RgCacheSpan rg_cache_span_from(const RgCache *cache, int64_t entry, int64_t first, int64_t length);
 
-/* out = softmax(q·kᵀ / sqrt(size))·v over two consecutive spans, of which the second may be empty.
+/* out = softmax(q·kᵀ / sqrt(size))·v over two consecutive spans, of which one may be empty.
  * query and out [count · size]; scratch for scores [count, stride], where a head has the scores of
  * whole blocks of both spans. Both spans have the same precision. bf16 values are converted as they
  * are read. Processors with AVX512_BF16 instead also round queries and the softmax to bf16, and

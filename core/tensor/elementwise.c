@@ -353,6 +353,46 @@ RgTensor *rg_gelu(RgTape *t, RgTensor *x) {
     return unary(t, &gelu_operator, gelu_row, x, 0);
 }
 
+/* gelu = x·Φ(x), gelu′ = Φ + x·φ, gelu″ = φ·(2 − x²), with φ = Φ′ */
+static const RgReal gelu_root_half = (RgReal)0.70710678118654752440;
+static const RgReal gelu_density = (RgReal)0.39894228040143267794; /* φ(0) = 1/sqrt(2π) */
+
+static inline RgReal normal_probability(RgReal x) {
+    return erfc(-x * gelu_root_half) / 2;
+}
+
+static inline RgReal gelu_exact_slope_at(RgReal x) {
+    return normal_probability(x) + x * gelu_density * rg_fast_exp(-x * x / 2);
+}
+
+static void gelu_exact_slope_backward(RgTape *t, RgTensor *y, RgTensor *dy) {
+    RgTensor *square = rg_square(t, y->inputs[0]);
+    RgTensor *density = rg_scale(t, rg_exp(t, rg_scale(t, square, (RgReal)-0.5)), gelu_density);
+    RgTensor *curvature = rg_mul(t, density, rg_add_scalar(t, rg_negate(t, square), 2));
+    rg_add_gradient(t, y->inputs[0], rg_mul(t, dy, curvature));
+}
+UNARY_OPERATOR(gelu_exact_slope, gelu_exact_slope_at(v))
+
+static void gelu_exact_backward(RgTape *t, RgTensor *y, RgTensor *dy) {
+    RgTensor *slope = unary(t, &gelu_exact_slope_operator, gelu_exact_slope_row, y->inputs[0], 0);
+    rg_add_gradient(t, y->inputs[0], rg_mul(t, dy, slope));
+}
+UNARY_OPERATOR(gelu_exact, (v * normal_probability(v)))
+
+void rg_gelu_exact_values(int64_t n, const RgReal *x, RgReal *y) {
+    gelu_exact_row(n, x, 0, y);
+}
+
+RgTensor *rg_gelu_exact(RgTape *t, RgTensor *x) {
+    return unary(t, &gelu_exact_operator, gelu_exact_row, x, 0);
+}
+
+RG_PUBLIC_KERNEL(void, rg_cap_values, (int64_t n, RgReal cap, RgReal *x), (n, cap, x)) {
+#pragma omp simd
+    for (int64_t i = 0; i < n; i++)
+        x[i] = cap * rg_real_tanh(x[i] / cap);
+}
+
 RgTensor *rg_stop_gradient(RgTape *t, RgTensor *x) {
     return rg_borrow(t, x->shape, rg_tape_stop(t, x));
 }

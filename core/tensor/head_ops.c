@@ -20,6 +20,7 @@ typedef struct TokenLogprob {
     const int32_t *target; /* [n] */
     RgReal *normaliser;    /* [n], log Σ exp(logit) */
     RgPrecision precision;
+    RgReal cap; /* of the logits; 0: none */
 } TokenLogprob;
 
 /* Rows [row, row + rows) and tokens [token, token + tokens). The logits have rows `stride`
@@ -52,11 +53,13 @@ static const RgReal *head_of(const RgTensor *head, int64_t token, int64_t tokens
 }
 
 /* `head` is that of the tile's tokens. */
-static void tile_logits(RgPrecision precision, const RgTensor *hidden, const RgReal *head,
+static void tile_logits(const TokenLogprob *saved, const RgTensor *hidden, const RgReal *head,
                         Tile tile, RgReal *logits) {
     int64_t d = hidden->shape.size[1];
-    rg_gemm_whole_in(precision, false, true, tile.rows, tile.tokens, d, hidden->data + tile.row * d,
-                     d, head, d, false, logits, tile.stride);
+    rg_gemm_whole_in(saved->precision, false, true, tile.rows, tile.tokens, d,
+                     hidden->data + tile.row * d, d, head, d, false, logits, tile.stride);
+    for (int64_t r = 0; saved->cap > 0 && r < tile.rows; r++)
+        rg_cap_values(tile.tokens, saved->cap, logits + r * tile.stride);
 }
 
 static RgReal *tiles_new(RgTape *t) {
@@ -104,7 +107,7 @@ static void read_piece(const RgTensor *hidden, const RgTensor *head, int64_t fir
         const RgReal *part = head_of(head, token, last - token < tokens ? last - token : tokens);
         for (int64_t row = 0; row < n; row += TILE_ROWS) {
             Tile tile = tile_at(row, n, token, tokens, last);
-            tile_logits(saved->precision, hidden, part, tile, logits);
+            tile_logits(saved, hidden, part, tile, logits);
             take_tile(tile, logits, saved->target, share, y);
         }
     }
@@ -170,6 +173,36 @@ RG_KERNEL(void, tile_slopes,
     }
 }
 
+/* The same where the logits are capped: l = cap·tanh(x / cap) has the slope 1 − (l / cap)². */
+RG_KERNEL(void, capped_slopes,
+          (Tile tile, const TokenLogprob *saved, const RgReal *dy, RgReal *logits),
+          (tile, saved, dy, logits)) {
+    for (int64_t r = 0; r < tile.rows; r++) {
+        int64_t at = tile.row + r, target = saved->target[at] - tile.token;
+        RgReal *row = logits + r * tile.stride, shift = saved->normaliser[at], factor = -dy[at];
+        bool here = target >= 0 && target < tile.tokens;
+        RgReal share = here ? row[target] / saved->cap : 0;
+#pragma omp simd
+        for (int64_t c = 0; c < tile.tokens; c++) {
+            RgReal part = row[c] / saved->cap;
+            row[c] = factor * rg_fast_exp(row[c] - shift) * (1 - part * part);
+        }
+        if (here)
+            row[target] += dy[at] * (1 - share * share);
+    }
+}
+
+static void slopes_of_tile(Tile tile, const TokenLogprob *saved, const RgReal *dy, RgReal *logits) {
+    if (saved->cap > 0)
+        capped_slopes(tile, saved, dy, logits);
+    else
+        tile_slopes(tile, saved, dy, logits);
+}
+
+static double cap_flops(const TokenLogprob *saved) {
+    return saved->cap > 0 ? RG_CAP_FLOPS : 0;
+}
+
 /* Rows [start, end): adds the gradient of tokens [first, last) of the head to dhead (unless NULL),
  * and writes these tokens' share of the hidden states' gradient to dhidden [end − start, d]. */
 static void piece_backward(const RgTensor *y, const RgReal *dy, int64_t start, int64_t end,
@@ -182,8 +215,8 @@ static void piece_backward(const RgTensor *y, const RgReal *dy, int64_t start, i
         const RgReal *part = head_of(head, token, last - token < tokens ? last - token : tokens);
         for (int64_t row = start; row < end; row += TILE_ROWS) {
             Tile tile = tile_at(row, end, token, tokens, last);
-            tile_logits(saved->precision, hidden, part, tile, logits);
-            tile_slopes(tile, saved, dy, logits);
+            tile_logits(saved, hidden, part, tile, logits);
+            slopes_of_tile(tile, saved, dy, logits);
             rg_gemm_whole_in(saved->precision, false, false, tile.rows, d, tile.tokens, logits,
                              tile.tokens, part, d, token > first, dhidden + (row - start) * d, d);
             if (dhead)
@@ -226,7 +259,8 @@ static void token_logprob_backward(RgTape *t, RgTensor *y, RgTensor *dy) {
                       add_shares(count, used, shares, first, last, dhidden->data + start * d));
     }
     rg_arena_rewind(arena, mark);
-    rg_tape_count_flops(t, (double)(n * v) * ((dhead.data ? 6.0 : 4.0) * (double)d + 18));
+    double each = (dhead.data ? 6.0 : 4.0) * (double)d + 18 + cap_flops(y->attributes);
+    rg_tape_count_flops(t, (double)(n * v) * each);
     rg_add_gradient(t, hidden, dhidden);
     if (dhead.data)
         rg_gradient_done(t, head, dhead);
@@ -243,21 +277,29 @@ static void check_head(const RgTensor *hidden, const RgTensor *head, const int32
 }
 
 RgTensor *rg_token_logprob(RgTape *t, RgTensor *hidden, RgTensor *head, const int32_t *target) {
+    return rg_token_logprob_capped(t, hidden, head, target, 0);
+}
+
+RgTensor *rg_token_logprob_capped(RgTape *t, RgTensor *hidden, RgTensor *head,
+                                  const int32_t *target, double cap) {
     check_head(hidden, head, target);
     RgArena *arena = rg_tape_arena(t);
     int64_t n = hidden->shape.size[0], d = hidden->shape.size[1], v = head->shape.size[0];
     int32_t *kept = rg_arena_copy(arena, target, sizeof *target * (size_t)n);
     if (rg_tape_is_second_order(t)) {
         RgTensor *logits = rg_matmul_transposed(t, hidden, false, head, true);
+        if (cap > 0)
+            logits = rg_scale(t, rg_tanh(t, rg_scale(t, logits, (RgReal)(1 / cap))), (RgReal)cap);
         return rg_gather(t, rg_log_softmax(t, logits), kept);
     }
     RgTensor *y = rg_tensor_new(t, RG_SHAPE(n));
     TokenLogprob *saved = RG_ARENA_ARRAY(arena, TokenLogprob, 1);
     *saved = (TokenLogprob){.target = kept,
                             .normaliser = RG_ARENA_ARRAY(arena, RgReal, n),
-                            .precision = rg_tape_precision(t)};
+                            .precision = rg_tape_precision(t),
+                            .cap = (RgReal)cap};
     token_logprob_forward(t, hidden, head, saved, y->data);
-    rg_tape_count_flops(t, (double)(n * v) * (2.0 * (double)d + 18));
+    rg_tape_count_flops(t, (double)(n * v) * (2.0 * (double)d + 18 + cap_flops(saved)));
     return rg_record(t, &token_logprob_operator, y, (RgTensor *[]){hidden, head}, 2, saved);
 }
 
@@ -307,8 +349,7 @@ static void chunk_forward(const RgTensor *hidden, const RgTensor *head, const To
     Tile tile = chunk_tile(c, head->shape.size[0], first, last);
     Share share = {c->share.top + piece * c->rows - c->start,
                    c->share.sum + piece * c->rows - c->start};
-    tile_logits(saved->precision, hidden, head->data + first * head->shape.size[1], tile,
-                c->logits + first);
+    tile_logits(saved, hidden, head->data + first * head->shape.size[1], tile, c->logits + first);
     take_tile(tile, c->logits + first, saved->target, share, y);
 }
 
@@ -317,7 +358,7 @@ static void chunk_backward(const RgTensor *hidden, const RgTensor *head, const T
                            RgReal *dhead) {
     int64_t d = hidden->shape.size[1], v = head->shape.size[0];
     Tile tile = chunk_tile(c, v, first, last);
-    tile_slopes(tile, saved, c->dy, c->logits + first);
+    slopes_of_tile(tile, saved, c->dy, c->logits + first);
     rg_gemm_whole_in(saved->precision, false, false, tile.rows, d, tile.tokens, c->logits + first,
                      v, head->data + first * d, d, false, c->dhidden + piece * c->rows * d, d);
     if (dhead)
@@ -358,10 +399,15 @@ static void log_likelihood_run(RgTape *t, const RgTensor *hidden, const RgTensor
 }
 
 RgTensor *rg_log_likelihood(RgTape *t, RgTensor *hidden, RgTensor *head, const int32_t *target) {
+    return rg_log_likelihood_capped(t, hidden, head, target, 0);
+}
+
+RgTensor *rg_log_likelihood_capped(RgTape *t, RgTensor *hidden, RgTensor *head,
+                                   const int32_t *target, double cap) {
     RgTensor *inputs[] = {hidden, head};
     /* Here whole shares of a bf16 head would be converted; the other operator's tiles need less. */
     if (rg_tape_is_second_order(t) || !rg_will_record(t, inputs, 2) || head->rounded)
-        return rg_sum(t, rg_token_logprob(t, hidden, head, target));
+        return rg_sum(t, rg_token_logprob_capped(t, hidden, head, target, cap));
     check_head(hidden, head, target);
     RgArena *arena = rg_tape_arena(t);
     int64_t n = hidden->shape.size[0], d = hidden->shape.size[1], v = head->shape.size[0];
@@ -374,7 +420,8 @@ RgTensor *rg_log_likelihood(RgTape *t, RgTensor *hidden, RgTensor *head, const i
     RgArenaMark mark = rg_arena_mark(arena);
     const TokenLogprob saved = {.target = target,
                                 .normaliser = RG_ARENA_ARRAY(arena, RgReal, n),
-                                .precision = rg_tape_precision(t)};
+                                .precision = rg_tape_precision(t),
+                                .cap = (RgReal)cap};
     RgReal *each = RG_ARENA_ARRAY(arena, RgReal, n);
     log_likelihood_run(t, hidden, head, &saved, gradient, each);
     double sum = 0;
@@ -382,6 +429,7 @@ RgTensor *rg_log_likelihood(RgTape *t, RgTensor *hidden, RgTensor *head, const i
         sum += (double)each[i];
     y->data[0] = (RgReal)sum;
     rg_arena_rewind(arena, mark);
-    rg_tape_count_flops(t, (double)(n * v) * ((gradient->dhead ? 6.0 : 4.0) * (double)d + 36));
+    double flops = (gradient->dhead ? 6.0 : 4.0) * (double)d + 36 + cap_flops(&saved);
+    rg_tape_count_flops(t, (double)(n * v) * flops);
     return rg_record(t, &log_likelihood_operator, y, inputs, 2, gradient);
 }

@@ -120,15 +120,20 @@ typedef struct RgGradientTarget {
 RgGradientTarget rg_gradient_target(RgTape *tape, RgTensor *input);
 void rg_gradient_done(RgTape *tape, RgTensor *input, RgGradientTarget target);
 
-/* Cosines and sines of the rotary embedding for positions 0 … rows−1: each [rows, size / 2]. */
+/* Cosines and sines of the rotary embedding for positions 0 … rows−1: each [rows, size / 2]. The
+ * first `size` dimensions of a head are rotated; those after them stay as they are. */
 typedef struct RgRopeTable {
     const RgReal *cosine;
     const RgReal *sine;
     int64_t rows, size;
+    int64_t head_size; /* at least `size` */
 } RgRopeTable;
 
-/* Fill cosine and sine, each [rows, size / 2]. */
-void rg_rope_angles(int64_t rows, int64_t size, RgReal base, RgReal *cosine, RgReal *sine);
+/* Angles per position of the pairs: frequency [size / 2]. */
+void rg_rope_frequencies(int64_t size, double base, double *frequency);
+/* Fill cosine and sine, each [rows, pairs], with multiples of `amplitude`. */
+void rg_rope_angles(int64_t rows, int64_t pairs, const double *frequency, double amplitude,
+                    RgReal *cosine, RgReal *sine);
 
 /* Rotates `heads` heads of one row [heads · size], in place. */
 void rg_rope_row(const RgRopeTable *table, int64_t position, int64_t heads, RgRopePairing pairing,
@@ -143,6 +148,10 @@ void rg_layer_norm_rows(int64_t n, int64_t d, const RgReal *x, const RgReal *wei
                         RgReal *y);
 void rg_swiglu_values(int64_t n, const RgReal *gate, const RgReal *up, RgReal *y);
 void rg_gelu_values(int64_t n, const RgReal *x, RgReal *y);
+void rg_gelu_exact_values(int64_t n, const RgReal *x, RgReal *y);
+/* In place: cap · tanh(x / cap), which is counted as RG_CAP_FLOPS operations. */
+enum { RG_CAP_FLOPS = 12 };
+void rg_cap_values(int64_t n, RgReal cap, RgReal *x);
 
 /* rg_rope with precomputed angles. `positions` [n] and the table must outlive the tape. */
 RgTensor *rg_rope_by_table(RgTape *t, RgTensor *x, const int32_t *positions, int64_t heads,

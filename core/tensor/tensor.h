@@ -208,7 +208,8 @@ RgTensor *rg_sigmoid(RgTape *t, RgTensor *x);
 RgTensor *rg_log_sigmoid(RgTape *t, RgTensor *x); /* stable for any x */
 RgTensor *rg_tanh(RgTape *t, RgTensor *x);
 RgTensor *rg_silu(RgTape *t, RgTensor *x);
-RgTensor *rg_gelu(RgTape *t, RgTensor *x); /* tanh approximation, as in GPT-2 */
+RgTensor *rg_gelu(RgTape *t, RgTensor *x);       /* tanh approximation, as in GPT-2 */
+RgTensor *rg_gelu_exact(RgTape *t, RgTensor *x); /* x·Φ(x), with the normal distribution's Φ */
 
 /* The value of x as a constant: sg[x], stop(x). */
 RgTensor *rg_stop_gradient(RgTape *t, RgTensor *x);
@@ -298,6 +299,16 @@ RgTensor *rg_rope(RgTape *t, RgTensor *x, const int32_t *positions, int64_t head
 RgTensor *rg_attention(RgTape *t, RgTensor *q, RgTensor *k, RgTensor *v, const int64_t *offsets,
                        const int64_t *prefix, int64_t sequences, int64_t heads, int64_t kv_heads);
 
+/* Variants of attention. All zeros: none. */
+typedef struct RgAttentionForm {
+    double scale;   /* factor of the scores; 0: 1/sqrt(size) */
+    double cap;     /* scaled scores s become cap·tanh(s / cap); 0: they stay as they are */
+    int64_t window; /* a token sees itself and the window − 1 tokens before it; 0: all before it */
+} RgAttentionForm;
+RgTensor *rg_attention_in_form(RgTape *t, RgTensor *q, RgTensor *k, RgTensor *v,
+                               const int64_t *offsets, const int64_t *prefix, int64_t sequences,
+                               int64_t heads, int64_t kv_heads, RgAttentionForm form);
+
 /* Log-probability of a target token at each row: output head and log-softmax in one, in chunks of
  * rows, so that rows × vocabulary is never in memory at once.
  * hidden [n, d], head [v, d], target [n], y [n]: y[i] = log softmax(hidden[i]·headᵀ)[target[i]] */
@@ -305,5 +316,10 @@ RgTensor *rg_token_logprob(RgTape *t, RgTensor *hidden, RgTensor *head, const in
 /* Their sum, a scalar. All rows have the same weight, so the gradient is computed together with the
  * logits, which are computed only once. */
 RgTensor *rg_log_likelihood(RgTape *t, RgTensor *hidden, RgTensor *head, const int32_t *target);
+/* The same of capped logits: cap·tanh(logit / cap); 0: not capped. */
+RgTensor *rg_token_logprob_capped(RgTape *t, RgTensor *hidden, RgTensor *head,
+                                  const int32_t *target, double cap);
+RgTensor *rg_log_likelihood_capped(RgTape *t, RgTensor *hidden, RgTensor *head,
+                                   const int32_t *target, double cap);
 
 #endif

@@ -198,10 +198,19 @@ TARGET_INLINE void span_mix(const RgCacheHeads *heads, const Input *weight, cons
     }
 }
 
-/* Positions after the last one of a run of blocks get no weight. */
-TARGET_INLINE void hide_rest(RgReal *score, int64_t length) {
-    for (int64_t j = length; j < rg_cache_blocks(length) * RG_CACHE_BLOCK; j++)
+/* Positions outside of a span, in its first and its last block, get no weight. */
+TARGET_INLINE void hide_rest(const RgCacheSpan *span, RgReal *score) {
+    for (int64_t j = span->length; j < rg_cache_blocks(span->length) * RG_CACHE_BLOCK; j++)
         score[j] = (RgReal)-1e30;
+    for (int64_t j = 0; j < span->hidden; j++)
+        score[j] = (RgReal)-1e30;
+}
+
+/* Scales and caps n scores, in place. */
+TARGET_INLINE void cap_in_place(RgReal scale, RgReal cap, RgReal *score, int64_t n) {
+#pragma omp simd
+    for (int64_t j = 0; j < n; j++)
+        score[j] = cap * rg_real_tanh(scale / cap * score[j]);
 }
 
 /* softmax(scale·score) of n scores, in place. */
@@ -239,7 +248,8 @@ static inline const Input *rounded_inputs(RgScratch *scratch, int64_t count, int
 TARGET_INLINE void attend_in(const RgCacheHeads *heads, const RgCacheSpan span[2], bool bf16,
                              const RgReal *query, RgReal *score, RgReal *out) {
     static _Thread_local RgScratch query_scratch, weight_scratch; /* for inputs in bf16 */
-    RgReal scale = 1 / (RgReal)sqrt((RgReal)heads->size);
+    RgReal scale = heads->scale > 0 ? heads->scale : 1 / (RgReal)sqrt((RgReal)heads->size);
+    RgReal left = heads->cap > 0 ? 1 : scale;
     int64_t second = rg_cache_blocks(span[0].length) * RG_CACHE_BLOCK;
     int64_t all = second + rg_cache_blocks(span[1].length) * RG_CACHE_BLOCK;
     const Input *q = rounded_inputs(&query_scratch, heads->count, heads->size, query);
@@ -247,9 +257,11 @@ TARGET_INLINE void attend_in(const RgCacheHeads *heads, const RgCacheSpan span[2
     span_scores(heads, q, &span[1], bf16, score + second);
     for (int64_t h = 0; h < heads->count; h++) {
         RgReal *row = score + h * heads->stride;
-        hide_rest(row, span[0].length);
-        hide_rest(row + second, span[1].length);
-        softmax_in_place(scale, row, all);
+        if (heads->cap > 0)
+            cap_in_place(scale, heads->cap, row, all);
+        hide_rest(&span[0], row);
+        hide_rest(&span[1], row + second);
+        softmax_in_place(left, row, all);
     }
     const Input *weight = rounded_inputs(&weight_scratch, heads->count, heads->stride, score);
     memset(out, 0, sizeof *out * (size_t)(heads->count * heads->size));

@@ -9,6 +9,7 @@
  *     MULTIPLY_CELLS(sum, x, w)   sum [RG_LANES], plus the products of a cell x with cells w */
 #include "core/tensor/kernels.h"
 #include "core/tensor/precision.h"
+#include "core/tensor/real_math.h"
 
 typedef RgReal Lanes
     __attribute__((vector_size(RG_LANES * sizeof(RgReal)), aligned(sizeof(RgReal)), may_alias));

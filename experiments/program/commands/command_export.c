@@ -127,9 +127,12 @@ const RgCommand rg_command_export = {
     .purpose = "Write a policy in Hugging Face's layout, for other programs: the final policy of a "
                "trial, or one from a file.",
     .details =
-        "FOLDER gets config.json and model.safetensors, as LlamaForCausalLM, Qwen2ForCausalLM or "
-        "GPT2LMHeadModel, and tokenizer.json if one is given. This program can load the folder "
-        "too, as policy.weights in a config and as --policy. regatta table prints labels; regatta "
+        "FOLDER gets config.json and model.safetensors, and tokenizer.json if one is given. The "
+        "architecture is the first that has the policy's options of LlamaForCausalLM, "
+        "MistralForCausalLM, Qwen2ForCausalLM, Qwen3ForCausalLM, Phi3ForCausalLM, "
+        "GPT2LMHeadModel, GPTNeoXForCausalLM, Gemma2ForCausalLM and Gemma3ForCausalLM. This "
+        "program can load the folder too, as policy.weights in a config and as --policy. regatta "
+        "table prints labels; regatta "
         "run --dry-run prints keys. A label selects a trial of the latest config, unless --where "
         "or --all select others. A key selects a trial of any config.",
     .arguments = arguments,

@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: MIT */
+/* config.json of a Hugging Face checkpoint, as options of the transformer policy. Included by
+ * hugging_face.c only. */
+#ifndef RG_CORE_MODELS_HUGGING_FACE_CONFIG_H
+#define RG_CORE_MODELS_HUGGING_FACE_CONFIG_H
+
+#include "core/models/hugging_face_layout.h"
+
+typedef struct RgHuggingFaceConfig {
+    const RgHuggingFaceArchitecture *architecture;
+    RgTransformerOptions options;
+    int64_t vocabulary;
+} RgHuggingFaceConfig;
+
+/* RG_E_FILE or RG_E_FORMAT, naming file and key: also of a key that would change the arithmetic in a
+ * way that the policy cannot. Of keys that are not known a notice is given. */
+RgStatus rg_hugging_face_config_read(const char *path, RgHuggingFaceConfig *config, RgError *error);
+
+#endif
