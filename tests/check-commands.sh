@@ -173,9 +173,9 @@ expect 0 'a 95 % interval over seeds\. Optimal' frontier small.db
 expect 0 '^An evaluation is over 8 contexts or episodes, drawn anew for each seed\.$' table small.db
 expect 0 "Student's t over seeds\\.$" tournament small.db
 expect 0 'a 95 % interval over seeds\.$' budget small.db -x step -n 3
-expect 2 '^regatta: "regret" is recorded for a policy as a whole, not prompt by prompt, .*: expected one of kl, reward, value' \
+expect 2 '^regatta: "regret" is recorded for a policy as a whole, not prompt by prompt, .*: expected one of judge_reward, kl, reward, value' \
     compare small.db -m regret
-expect 2 'unknown per-item metric "regrett": there is "kl", "reward", "value"' compare small.db -m regrett
+expect 2 'unknown per-item metric "regrett": there is "judge_reward", "kl", "reward", "value"' compare small.db -m regrett
 expect 2 'a figure of the kind "curve" has no -z: only a heat map' plot small.db -z reward -o x.svg
 expect 2 'a figure of the kind "frontier" has no --method' plot small.db -k frontier --method dpo -o x.svg
 expect 2 'a figure of the kind "tournament" has no -x$' plot small.db -k tournament -x kl -o x.svg

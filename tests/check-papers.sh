@@ -94,6 +94,16 @@ awk -F, -v mean="$mean" '
     $1 == "other" { split($7, part, " "); seen = part[1] != "–" && (part[1] - mean) ^ 2 < 1e-4 }
     $1 == "dpo" && $7 != "–" { bad = 1 }
     END { exit !seen || bad }' own.csv || complain "not beside: $(cat own.csv), mean $mean"
+# With steps it is the mean of the rows from the one to the other: here of both evaluations, or of the first.
+row() { # KEYS: the own figure of "other" with these keys
+    sed "s/value = \"0.5 ± 0.1\";/& $1/" paper.cfg >steps.cfg
+    "$program" table --paper ./steps.cfg tiny.db -f csv 2>err | awk -F, '$1 == "other" { gsub(/−/, "-", $7); split($7, part, " "); print part[1] }'
+}
+awk -v both="$(row 'first_step = 0; last_step = 5;')" -v first="$(row 'first_step = 0; last_step = 4;')" \
+    -v last="$(row 'first_step = 5; last_step = 5;')" -v end="$mean" '
+    BEGIN { exit !((2 * both - first - last) ^ 2 < 1e-3 && (last - end) ^ 2 < 1e-3 && (first - last) ^ 2 > 1e-3) }' ||
+    complain "steps: $(row 'first_step = 0; last_step = 5;'), $(row 'first_step = 0; last_step = 4;'), $mean"
+[[ $(row 'first_step = 1; last_step = 4;') == – ]] || complain "a figure of steps without rows"
 "$program" table --paper ./paper.cfg >out 2>err || complain "alone: $(cat err)"
 expect 'All of it differs' out
 grep -q 'here' out && complain "a column of nothing"
@@ -242,6 +252,8 @@ sed 's/experiment = "tiny"/experiment = "tinny"/' again.cfg >bad.cfg
 refused 'bad.cfg:[0-9]+: .*expected experiment that is the name of one of' --paper ./bad.cfg
 sed 's/ value = "0.1";//' again.cfg >bad.cfg
 refused 'bad.cfg:[0-9]+: .*expected value, or exact without it' --paper ./bad.cfg
+sed 's/value = "0.7";/& first_step = 5; last_step = 1;/' paper.cfg >bad.cfg
+refused 'bad.cfg:[0-9]+: .*expected first_step and last_step, in this order, or neither' --paper ./bad.cfg
 # claim PATTERN SED: the file of claims, changed so, is refused.
 claim() {
     sed "$2" claims.cfg >bad.cfg

@@ -49,8 +49,25 @@ for setting in leader-follower leader-follower-undiscounted; do
         /^"?none/ { far = $column > 20 }
         END { exit !(column && near && far) }' table.csv || complain "$setting: $(cat table.csv)"
     RG_SOURCE_DIR=$source "$program" table --paper bc-hg "$setting.db" -f csv >paper.csv
-    [[ $(grep -c '^boltzmann,.*,agrees$' paper.csv) -eq 1 ]] || complain "$setting: not beside: $(cat paper.csv)"
+    [[ $(grep -c '^boltzmann,.*,agrees$' paper.csv) -ge 1 ]] || complain "$setting: not beside: $(cat paper.csv)"
 done
+
+# ---- the regulator: to the edge of the cliff, and without the response to where Naive-PGD is reported ----
+"$program" run "$source/experiments/published/leader-follower-lqr.cfg" -s 'seeds=[1]' -r lqr.db --only boltzmann \
+    --only none >out 2>&1 || complain "leader-follower-lqr: $(tail -n 3 out)"
+"$program" table lqr.db -m utility -f csv >table.csv || complain "leader-follower-lqr: no table"
+awk -F, '
+    NR == 1 { for (i = 1; i <= NF; i++) if ($i ~ /^"?utility/ && !column) column = i; next }
+    /^"?boltzmann/ { high = $column > 15 }
+    /^"?none/ { low = $column > 0.015 && $column < 0.025 }
+    END { exit !(column && high && low) }' table.csv || complain "leader-follower-lqr: $(cat table.csv)"
+RG_SOURCE_DIR=$source "$program" table --paper bc-hg lqr.db -f csv >paper.csv
+grep -q '^none,.*on-policy.*,agrees$' paper.csv || complain "leader-follower-lqr: not beside: $(cat paper.csv)"
+
+# ---- Four Rooms, its gradient from visits ----
+"$program" run "$source/experiments/published/four-rooms.cfg" -r rooms.db -s budget.steps=30 -s evaluation.every=30 \
+    -s sweep.0.values=[0.005] -s sweep.1.values=[3.0] >out 2>&1 || complain "four-rooms: $(tail -n 3 out)"
+[[ $("$program" table rooms.db -m utility -f csv | wc -l) -eq 3 ]] || complain "four-rooms: $(cat out)"
 
 # ---- estimators ----
 for kind in estimators estimators-mdp; do
@@ -116,6 +133,22 @@ refused 'too many: expected upper = "utility"' \
     "$leader algorithms = ( { type = \"parl\"; expectation = \"exact\"; } );"
 refused 'expected pretrain = 0' \
     "$leader algorithms = ( { type = \"parl\"; expectation = \"exact\"; upper = \"utility\"; pretrain = 5; } );"
+rooms='environment: { type = "mdp"; problem = "four-rooms"; pairs = 20; }; policy: { type = "markov"; };'
+refused 'advantage is an option of expectation = "sampled"' \
+    "$rooms algorithms = ( { type = \"parl\"; expectation = \"exact\"; upper = \"utility\"; advantage = \"visits\"; } );"
+refused 'contexts = "one" is an option of advantage' \
+    "$rooms algorithms = ( { type = \"parl\"; upper = \"utility\"; contexts = \"one\"; } );"
+refused 'expected estimator = "boltzmann", lower = "solved" and upper = "utility"' \
+    "$rooms algorithms = ( { type = \"parl\"; upper = \"utility\"; advantage = \"halves\"; } );"
+refused 'objective of its own: expected an environment such as problem = "four-rooms"' \
+    "$mdp algorithms = ( { type = \"parl\"; upper = \"utility\"; advantage = \"visits\"; lower = \"solved\"; estimator = \"boltzmann\"; } );"
+regulator='environment: { type = "lqr"; pairs = 20; };'
+refused 'expected expectation = "exact", upper = "utility", regularizer = "entropy"' \
+    "$regulator policy: { type = \"gaussian\"; layers = 0; }; algorithms = ( { type = \"parl\"; } );"
+refused 'expected policy.type = "gaussian" with layers = 0, found a gaussian policy with hidden layers' \
+    "$regulator policy: { type = \"gaussian\"; }; algorithms = ( { type = \"parl\"; expectation = \"exact\"; upper = \"utility\"; regularizer = \"entropy\"; } );"
+refused 'expected "linear"' \
+    "$regulator policy: { type = \"gaussian\"; layers = 0; }; algorithms = ( { type = \"parl\"; reward = \"mlp\"; } );"
 printf 'states = ["S"];\nstart = "T";\n' >problem.cfg
 refused 'problem.cfg: leader_actions is missing: expected a list' \
     "environment: { type = \"mdp\"; problem = \"leader-follower\"; problem_file = \"./problem.cfg\"; }; policy: { type = \"markov\"; }; algorithms = ( { type = \"dpo\"; } );"

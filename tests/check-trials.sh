@@ -154,7 +154,7 @@ environment: { type = "bandit"; contexts = 2; responses = 4; pairs = 50; };
 policy: { type = "tabular"; }; optimizer: { learning_rate = 0.05; };
 training: { batch = 8; }; budget: { steps = 6; }; evaluation: { every = 3; log_every = 3; };
 algorithms = ( { type = "sail-pp"; }, { type = "online-dpo"; label = "late"; sampler_steps = 4; }, { type = "ppo"; },
-    { type = "sppo"; }, { type = "base"; } );
+    { type = "sppo"; }, { type = "base"; }, { type = "dpo"; margin = "probability"; } );
 END
 expect 0 '' run gradients.cfg -q -r without.db
 expect 0 '' run gradients.cfg -q -r with.db -s evaluation.gradients=40 -s evaluation.gradient_batch=32
@@ -176,13 +176,14 @@ store = sqlite3.connect(sys.argv[1])
 rows = store.execute("SELECT t.label, m.name, m.step, m.value FROM metrics m JOIN trials t ON t.id = m.trial "
                      "WHERE m.name LIKE 'eval/gradient_%'").fetchall()
 value = {(label, name[len("eval/gradient_"):], step): v for label, name, step, v in rows}
-assert {label for label, _, _ in value} == {"sail-pp", "late", "sppo"}, "which methods"
+assert {label for label, _, _ in value} == {"sail-pp", "late", "sppo", "dpo"}, "which methods"
 for step in 0, 3, 6:
     for term in "dpo", "responses", "labels", "total":
         for what in "norm", "deviation", "bias":
             assert value["sail-pp", f"{what}_{term}", step] >= 0, (what, term, step)
     assert value["sail-pp", "bias_responses", step] < value["sail-pp", "deviation_responses", step], step
     assert value["sppo", "norm_total", step] >= 0 and ("sppo", "bias_total", step) not in value
+    assert ("late", "bias_dpo", step) in value and ("dpo", "bias_dpo", step) not in value, "another margin"
     assert ("late", "norm_total", step) not in value, "one term is the whole"
 assert value["sail-pp", "norm_responses", 0] < 1e-6 < value["sail-pp", "deviation_responses", 0], "J at the reference"
 assert ("sail-pp", "cosine_responses", 0) not in value, "a cosine with 0"

@@ -201,7 +201,7 @@ Test(mdp, four_rooms_has_its_cells_and_a_straight_way) {
 /* ---- the bilevel problem ---- */
 
 /* A trainer of PARL on an mdp; race.h has the same for a bandit. */
-static Race open_parl(const char *problem, const char *options) {
+static Race open_parl_of(const char *problem, const char *options, int64_t batch) {
     RgError error = {0};
     Race race = {.settings = rg_settings_create(), .algorithm = &rg_algorithm_parl};
     RgRandom random = rg_random_root(7);
@@ -221,7 +221,7 @@ static Race open_parl(const char *problem, const char *options) {
     cr_assert(rg_options_read(race.algorithm->about.options, race.settings, "algorithm",
                               race.options, &error) == RG_OK,
               "%s", error.text);
-    RgTrainingOptions training = {.batch = 16, .temperature = 1, .top_p = 1};
+    RgTrainingOptions training = {.batch = batch, .temperature = 1, .top_p = 1};
     RgOptimizerOptions sgd = {.type = {&rg_optimizer_sgd.about}, .learning_rate = 0.05};
     cr_assert(rg_trainer_create(race.algorithm, race.options, &training, race.policy,
                                 race.reference, &race.environment->task, &sgd, 0,
@@ -229,6 +229,11 @@ static Race open_parl(const char *problem, const char *options) {
                                 &error) == RG_OK,
               "%s", error.text);
     return race;
+}
+
+static Race open_parl(const char *problem, const char *options) {
+    const int64_t batch = 16;
+    return open_parl_of(problem, options, batch);
 }
 
 /* G at the reward that is there, its lower level solved anew. */
@@ -320,6 +325,63 @@ Test(mdp, every_estimator_differentiates_the_leaders_value_through_the_follower)
         cr_assert_gt(hypergradient_error(problems[k], "estimator=none"), 0.1);
         cr_assert_gt(hypergradient_error(problems[k], "estimator=identity"), 0.1);
     }
+}
+
+/* Distance of the mean hypergradient of some rounds from visits in Four Rooms to the exact one,
+ * relative to that; and G's. A larger β pays so much for entropy that episodes are cut short, which
+ * exact values are not. */
+static double visits_error(const char *options, int rounds, int64_t batch, double *of_value) {
+    enum { MOST_WEIGHTS = 200 };
+    const char *shared = "beta=0.003 upper=utility lower=solved regularizer=entropy "
+                         "estimator=boltzmann reward_deviation=0.5";
+    char all[300];
+    double exact[MOST_WEIGHTS], found[MOST_WEIGHTS], mean[MOST_WEIGHTS] = {0}, gap = 0, norm = 0;
+    RgEstimateReport report;
+    snprintf(all, sizeof all, "%s expectation=exact", shared);
+    Race whole = open_parl_of("problem=four-rooms pairs=8 conditions=200", all, 1);
+    snprintf(all, sizeof all, "%s %s", shared, options);
+    Race sampled = open_parl_of("problem=four-rooms pairs=8 conditions=200", all, batch);
+    int64_t count = rg_parl_reward(whole.trainer->state)->count;
+    cr_assert_leq(count, MOST_WEIGHTS);
+    cr_assert(rg_parl_solve_lower(whole.trainer->state));
+    cr_assert(rg_parl_solve_lower(sampled.trainer->state));
+    double value = race_hypergradient(&whole, 0, exact, &report);
+    for (int k = 0; k < rounds; k++) {
+        *of_value = fabs(race_hypergradient(&sampled, k, found, &report) - value);
+        for (int64_t i = 0; i < count; i++)
+            mean[i] += found[i] / rounds;
+    }
+    for (int64_t i = 0; i < count; i++) {
+        gap += (mean[i] - exact[i]) * (mean[i] - exact[i]);
+        norm += exact[i] * exact[i];
+    }
+    race_end(&sampled);
+    race_end(&whole);
+    return sqrt(gap / norm);
+}
+
+/* With thousands of episodes both come close to the exact hypergradient; with few, the product of
+ * two advantages from the same visits is biased, and that of two halves is less so. */
+Test(mdp, hypergradients_from_visits_approach_the_exact_one) {
+    double value;
+    const char *visits = "expectation=sampled advantage=visits",
+               *halves = "expectation=sampled advantage=halves";
+    double many = visits_error(visits, 10, 2000, &value);
+    cr_assert_lt(value, 1e-9); /* G is exact */
+    cr_expect_lt(many, 0.6, "visits are off by %g", many);
+    many = visits_error(halves, 10, 2000, &value);
+    cr_expect_lt(many, 0.2, "halves are off by %g", many);
+    double same = visits_error(visits, 400, 20, &value),
+           other = visits_error(halves, 400, 20, &value);
+    cr_expect_gt(same, 5 * other, "%g of the same visits, %g of halves", same, other);
+}
+
+/* One prompt a round: rounds differ by the goal, and their mean is that of both. */
+Test(mdp, one_context_a_round_is_right_on_average) {
+    double value;
+    double error =
+        visits_error("expectation=sampled advantage=halves contexts=one", 200, 200, &value);
+    cr_expect_lt(error, 0.2, "off by %g", error);
 }
 
 /* ∂_θG from episodes, against the exact one: within 4 standard errors in every coordinate, and the

@@ -576,7 +576,7 @@ Test(experiment, a_metric_that_no_evaluation_has_cannot_be_selected_by) {
         "algorithms = ( { type = \"dpo\"; } );\nevaluation = { select = \"rewrd\"; };\n",
         "test.cfg:8: evaluation.select = \"rewrd\": evaluations of the bandit environment have no "
         "metric \"rewrd\"; did you mean \"reward\"?",
-        ": expected one of reward, entropy, kl, ");
+        ": expected one of reward, entropy, ");
     refused("algorithms = ( { type = \"dpo\"; evaluation = { select = \"nll\"; }; } );\n",
             "test.cfg:7: evaluation.select = \"nll\"", "expected one of kl, ");
     rg_experiment_close(

@@ -393,6 +393,11 @@ Test(hugging_face_folder, keys_that_change_results_are_refused_by_name) {
            "\"layer_types\": [\"sliding_attention\", \"chunked_attention\", "
            "\"sliding_attention\"]}",
            "layer_types = [");
+    refuse("{\"architectures\": [\"MistralForCausalLM\"], \"hidden_size\": 4, "
+           "\"intermediate_size\": 6, \"num_hidden_layers\": 2, \"num_attention_heads\": 2, "
+           "\"vocab_size\": 5, \"max_position_embeddings\": 8, \"sliding_window\": 2, "
+           "\"layer_types\": [\"full_attention\", \"sliding_attention\"]}",
+           "only sliding_attention in every layer");
 }
 
 static char noticed[4096];

@@ -244,6 +244,32 @@ Test(mdp, a_resumed_trial_is_charged_to_the_bit_what_an_undisturbed_one_is) {
     }
 }
 
+/* Share of the moves to the right from the start of Four Rooms that go there. */
+static double share_of_moves(const char *environment) {
+    enum { MOVES = 20000 };
+    const int32_t right = 1;
+    Stage s = open_stage(environment, "");
+    const RgSimulator *simulator = s.environment->task.simulator;
+    double there = 0;
+    for (int i = 0; i < MOVES; i++) {
+        int32_t before, after;
+        void *episode = simulator->begin(simulator->environment, 0,
+                                         rg_random_at(rg_random_root(4), (uint64_t)i), &before);
+        cr_assert(simulator->advance(episode, &right, &after));
+        there += after == before + 1; /* cells are numbered along the rows */
+        simulator->end(episode);
+    }
+    close_stage(&s);
+    return there / MOVES;
+}
+
+/* 1 − 4/3·0.33 by the transitions; a quarter of the failures go there, too, if they are redrawn. */
+Test(mdp, a_simulator_that_redraws_fails_less_often) {
+    const double error = 4 * sqrt(0.25 / 20000);
+    cr_assert_float_eq(share_of_moves("problem=four-rooms pairs=8"), 0.56, error);
+    cr_assert_float_eq(share_of_moves("problem=four-rooms pairs=8 simulator=redrawn"), 0.67, error);
+}
+
 static void expect_refusal(const char *options, const char *words) {
     RgSettings *settings = rg_settings_create();
     RgEnvironment *environment;
@@ -262,6 +288,7 @@ Test(mdp, bad_options_are_refused) {
     expect_refusal("problem=maze", "maze");
     expect_refusal("discount=1.5", "discount");
     expect_refusal("problem=grid problem_file=x.cfg", "expected problem = \"leader-follower\"");
+    expect_refusal("problem=grid simulator=redrawn", "expected problem = \"four-rooms\"");
     expect_refusal("problem=leader-follower leader_discount=-0.5", "expected -1, or from 0 to 1");
     expect_refusal("problem=leader-follower problem_file=nowhere.cfg", "nowhere.cfg");
 }

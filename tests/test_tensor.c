@@ -401,6 +401,32 @@ Test(blas, solve_of_a_singular_system_is_the_shortest) {
     cr_assert_eq(found[0], 0);
 }
 
+/* a·x − b, or aᵀ·x − b, is nothing for a large system within a band, and for one just too wide. */
+Test(blas, general_solve_finds_the_solution_of_narrow_and_wide_systems) {
+    enum { SIZE = 120, RIGHT = 2 };
+    static double a[SIZE * SIZE], b[SIZE * RIGHT], found[SIZE * RIGHT];
+    static const int below[] = {3, 0, 12, 119}, above[] = {7, 5, 9, 119};
+    for (int k = 0; k < 8; k++) {
+        bool transposed = k % 2 == 1;
+        for (int i = 0; i < SIZE * SIZE; i++) {
+            int off = i % SIZE - i / SIZE;
+            a[i] = -off > below[k / 2] || off > above[k / 2]
+                       ? 0
+                       : rg_random_normal(rg_random_root(3), (uint64_t)i) + (off == 0 ? 4 : 0);
+        }
+        for (int i = 0; i < SIZE * RIGHT; i++)
+            b[i] = rg_random_normal(rg_random_root(4), (uint64_t)i);
+        rg_solve_general(SIZE, RIGHT, transposed, a, b, found);
+        for (int i = 0; i < SIZE; i++)
+            for (int j = 0; j < RIGHT; j++) {
+                double left = 0;
+                for (int l = 0; l < SIZE; l++)
+                    left += (transposed ? a[l * SIZE + i] : a[i * SIZE + l]) * found[l * RIGHT + j];
+                cr_assert_float_eq(left, b[i * RIGHT + j], 1e-8, "%d", k);
+            }
+    }
+}
+
 Test(blas, solve_leaves_out_what_is_below_the_cutoff) {
     const double a[] = {1, 0, 0, -1e-12}, b[] = {1, 1};
     double found[2];

@@ -467,6 +467,33 @@ static void check_frequencies(RgSampling sampling, const char *kept) {
     }
 }
 
+/* Rows of a table that are remembered give the tokens and log-probabilities of the same bits. */
+Test(token_sampler, a_remembered_row_is_the_row) {
+    enum { ROWS = 5, ACTIONS = 7 };
+    static const RgSampling all[] = {{.temperature = 1, .top_p = 1},
+                                     {.temperature = 0.5, .top_p = 1},
+                                     {.temperature = 1, .top_p = 0.7},
+                                     {.temperature = 1, .top_k = 3, .top_p = 1},
+                                     {.temperature = 1, .top_p = 1, .tokens = 5}};
+    RgReal table_logits[ROWS * ACTIONS];
+    for (int i = 0; i < ROWS * ACTIONS; i++)
+        table_logits[i] = (RgReal)(3 * rg_random_normal(rg_random_root(6), (uint64_t)i));
+    for (size_t k = 0; k < sizeof all / sizeof *all; k++) {
+        RgTokenSampler *each = rg_token_sampler_create(&all[k], ACTIONS);
+        RgTokenSampler *table = rg_token_sampler_create(&all[k], ACTIONS);
+        rg_token_sampler_remember(table, ROWS);
+        for (int i = 0; i < 2000; i++) {
+            double uniform = rg_random_uniform(rg_random_root(7), (uint64_t)i), own, same;
+            const RgReal *row = table_logits + i % ROWS * ACTIONS;
+            cr_assert_eq(rg_token_sampler_draw(each, row, uniform, &own),
+                         rg_token_sampler_draw_row(table, i % ROWS, row, uniform, &same));
+            cr_assert_eq(own, same);
+        }
+        rg_token_sampler_destroy(each);
+        rg_token_sampler_destroy(table);
+    }
+}
+
 Test(token_sampler, temperature_scales_the_logits) {
     check_frequencies((RgSampling){.temperature = 1, .top_p = 1}, "0123456");
     check_frequencies((RgSampling){.temperature = 0.5, .top_p = 1}, "0123456");

@@ -9,8 +9,9 @@
  *     dG/dν = ∂_ν G + ∇²_{νθ}V · (−∇²_{θθ}V)⁻¹ · ∂_θ G        (implicit function theorem)
  *
  * This file has the rounds: the lower level, the hypergradient, the upper step, and the reaction to
- * failures. The levels are in parl_enumerated.c, parl_mdp.c and parl_sampled.c, the estimators of
- * the second term in estimator_*.c, the reward in reward.c. See doc/bilevel.md. */
+ * failures. The levels are in parl_enumerated.c, parl_mdp.c, parl_bilevel.c, parl_sampled.c and
+ * parl_visits.c, the estimators of the second term in estimator_*.c, the reward in reward.c. See
+ * doc/bilevel.md. */
 #include "algorithms/parl/parl_levels.h"
 #include "core/tensor/vector_ops.h"
 
@@ -19,6 +20,8 @@
 #include <string.h>
 
 static const char *const expectations[] = {"exact", "sampled", NULL};
+static const char *const advantages[] = {"episode", "visits", "halves", NULL};
+static const char *const contexts[] = {"all", "one", NULL};
 static const char *const uppers[] = {"preferences", "utility", "none", NULL};
 static const char *const lowers[] = {"steps", "solved", NULL};
 static const char *const regularizers[] = {"kl", "entropy", NULL};
@@ -33,7 +36,18 @@ static const RgOption parl_options[] = {
                      "regulariser of the lower level: kl to the reference, or entropy"),
     RG_OPTION_CHOICE(RgParlOptions, expectation, "sampled", expectations,
                      "how V and G are computed: exact enumerates all responses, or solves the "
-                     "known MDP; sampled samples responses from the policy"),
+                     "known process; sampled samples responses from the policy"),
+    RG_OPTION_CHOICE(
+        RgParlOptions, advantage, "episode", advantages,
+        "how sampled episodes in a known MDP give the gradient by the closed form: episode, from "
+        "returns of whole episodes with a baseline; visits, as in HPGD, from advantages that are "
+        "means over visits of a state and action, both factors from the same episodes; halves, "
+        "each factor from the other half of them",
+        .later = true),
+    RG_OPTION_CHOICE(RgParlOptions, contexts, "all", contexts,
+                     "with advantage = \"visits\" or \"halves\", the prompts of a round: all, as "
+                     "many as the batch; one, as in HPGD, drawn for all its episodes",
+                     .later = true),
     RG_OPTION_CHOICE(
         RgParlOptions, upper, "preferences", uppers,
         "what the upper level minimises: preferences, the negative log-likelihood of the judge's "
@@ -301,6 +315,8 @@ static double lower_step(RgParl *parl, int64_t inner) {
 
 bool rg_parl_solve_lower(void *state) {
     RgParl *parl = state;
+    if (parl->trainer->task->bilevel)
+        return rg_parl_solve_bilevel(parl);
     return parl->trainer->task->mdp ? rg_parl_solve_mdp(parl) : rg_parl_solve_enumerated(parl);
 }
 
@@ -456,6 +472,10 @@ static void parl_destroy(void *state) {
 }
 
 static const RgParlLevels *levels_for(const RgParl *parl) {
+    if (parl->trainer->task->bilevel)
+        return &rg_parl_bilevel;
+    if (parl->options->advantage != RG_PARL_EPISODE)
+        return &rg_parl_visits;
     if (parl->options->expectation == RG_PARL_SAMPLED)
         return &rg_parl_sampled;
     return parl->trainer->task->mdp ? &rg_parl_mdp : &rg_parl_enumerated;
@@ -465,8 +485,8 @@ static const RgParlLevels *levels_for(const RgParl *parl) {
 static RgStatus check_solution(RgParl *parl, RgError *error) {
     const RgParlOptions *o = parl->options;
     bool closed = estimator_of(parl)->by_closed_form && o->expectation == RG_PARL_EXACT;
-    if (o->lower != RG_PARL_SOLVED && !closed)
-        return RG_OK;
+    if ((o->lower != RG_PARL_SOLVED && !closed) || parl->trainer->task->bilevel)
+        return RG_OK; /* the levels have checked the policy */
     const char *option =
         o->lower == RG_PARL_SOLVED ? "lower = \"solved\"" : "estimator = \"boltzmann\"";
     if (parl->trainer->task->mdp)
@@ -504,6 +524,14 @@ static RgStatus set_up(RgParl *parl, RgError *error) {
             error, RG_E_USAGE,
             "parl: pretrain fits a reward to pairs, and here the upper level's parameters "
             "are those of transitions, too: expected pretrain = 0");
+    if (o->advantage != RG_PARL_EPISODE && o->expectation != RG_PARL_SAMPLED)
+        return rg_fail(error, RG_E_USAGE,
+                       "parl: advantage is an option of expectation = \"sampled\", and expectation "
+                       "is \"exact\"");
+    if (o->contexts != RG_PARL_ALL && o->advantage == RG_PARL_EPISODE)
+        return rg_fail(error, RG_E_USAGE,
+                       "parl: contexts = \"one\" is an option of advantage = \"visits\" or "
+                       "\"halves\", and advantage is \"episode\"");
     bool implicit = strcmp(estimator_of(parl)->about.name, "none") != 0;
     if (o->upper == RG_PARL_FIXED && (o->pretrain == 0 || implicit))
         return rg_fail(error, RG_E_USAGE,

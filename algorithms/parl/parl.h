@@ -11,12 +11,16 @@ enum { RG_PARL_EXACT, RG_PARL_SAMPLED };                      /* expectation */
 enum { RG_PARL_PREFERENCES, RG_PARL_UTILITY, RG_PARL_FIXED }; /* upper */
 enum { RG_PARL_STEPS, RG_PARL_SOLVED };                       /* lower */
 enum { RG_PARL_KL, RG_PARL_ENTROPY };                         /* regularizer */
+enum { RG_PARL_EPISODE, RG_PARL_VISITS, RG_PARL_HALVES };     /* advantage */
+enum { RG_PARL_ALL, RG_PARL_ONE };                            /* contexts */
 enum { RG_PARL_STOP, RG_PARL_DAMP, RG_PARL_SKIP };            /* on_failure */
 
 typedef struct RgParlOptions {
     double beta;
     int regularizer;
     int expectation; /* exact (enumerable responses or a known MDP) or sampled */
+    int advantage;   /* these two: of sampled episodes in a known MDP */
+    int contexts;
     int upper;
     int lower;
     int64_t inner_steps; /* K */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* PARL's two levels as scalars on a tape, and three ways to compute their expectations: enumeration
- * of responses, the environment's known MDP, samples. Internal to PARL; used by one thread at a
+/* PARL's two levels as scalars on a tape, and the ways to compute their expectations: enumeration of
+ * responses, the environment's known MDP, samples, visits of sampled episodes. Internal to PARL; used by one thread at a
  * time. */
 #ifndef RG_ALGORITHMS_PARL_PARL_LEVELS_H
 #define RG_ALGORITHMS_PARL_PARL_LEVELS_H
@@ -28,13 +28,15 @@ typedef struct RgParlLevels {
     void (*closed_form)(RgParl *parl, const RgReal *upper_gradient, RgReal *w);
 } RgParlLevels;
 
-extern const RgParlLevels rg_parl_enumerated, rg_parl_mdp, rg_parl_sampled;
+extern const RgParlLevels rg_parl_enumerated, rg_parl_mdp, rg_parl_bilevel, rg_parl_sampled,
+    rg_parl_visits;
 
-/* Set the policy, a table, to V's maximiser, for any of the three ways: with enumerated responses,
- * and in a known MDP. False: it was not reached. */
+/* Set the policy to V's maximiser, for any of the ways: a table with enumerated responses and in a
+ * known MDP, and in another problem that is known. False: it was not reached. */
 bool rg_parl_solve_enumerated(RgParl *parl);
 bool rg_parl_solve_mdp(RgParl *parl);
-/* The largest utility in a known MDP with the lower level at its optimum; NAN: unknown. */
+bool rg_parl_solve_bilevel(RgParl *parl);
+/* The largest utility in a known MDP, or another problem that is known, with the lower level at its optimum; NAN: unknown. */
 double rg_parl_best_utility(RgParl *parl);
 
 /* Enumerate all responses with the judge's rewards, on the first call only. */
@@ -49,7 +51,7 @@ struct RgParl {
     RgTrainer *trainer;
     const RgParlOptions *options;
     const RgParlLevels *levels;
-    void *samples; /* of the sampled levels; else NULL */
+    void *samples; /* of the sampled levels and of visits; else NULL */
     struct RgParlEnumeration *enumeration;
     RgReward reward;
     RgOptimizer *optimizer;
@@ -60,7 +62,7 @@ struct RgParl {
     RgReal *implicit;       /* [ν] w */
     double damping;         /* of the last estimate: above the option's value after a failure */
     double upper;           /* G */
-    double best_utility;    /* the largest −G of a known MDP; NAN: unknown */
+    double best_utility;    /* the largest −G of a known problem; NAN: unknown */
 };
 
 /* log π_ref of the regulariser: [shape], constant; zeros for entropy. */

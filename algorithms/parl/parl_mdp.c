@@ -80,6 +80,9 @@ bool rg_parl_solve_mdp(RgParl *parl) {
 
 double rg_parl_best_utility(RgParl *parl) {
     const RgMdp *mdp = parl->trainer->task->mdp;
+    const RgBilevelTask *other = parl->trainer->task->bilevel;
+    if (other && other->best_upper_value)
+        return other->best_upper_value(other, parl->options->beta);
     if (!mdp || !mdp->best_upper_value || parl->options->upper != RG_PARL_UTILITY)
         return NAN;
     RgTape *t = parl->trainer->tape;

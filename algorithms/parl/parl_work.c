@@ -92,7 +92,9 @@ bool rg_parl_work(const void *options, const RgWorkTerms *terms, RgWork *create,
     }
     add_lower(&r);
     step->numbers = (double)terms->parameters + estimate.numbers; /* ∂_θG, and the solver's */
-    if (o->upper != RG_PARL_FIXED) {
+    if (o->advantage != RG_PARL_EPISODE) {
+        rg_work_add(step, RG_WORK_SAMPLED, 1, terms->batch, 2);
+    } else if (o->upper != RG_PARL_FIXED) {
         add_upper_batch(&r);
         add_estimate(&r, &estimate);
     }

@@ -19,6 +19,8 @@ static void declare(RgReward *reward, int64_t hidden) {
     int64_t width = mlp ? hidden : reward->features;
     if (reward->mdp)
         width = reward->mdp->design_count;
+    if (reward->known)
+        width = reward->known->upper_count;
     rg_parameters_declare(p, "reward", 1, &width, false);
     if (mlp) {
         rg_parameters_declare(p, "reward.inner", 2, (const int64_t[]){hidden, reward->features},
@@ -45,7 +47,7 @@ static void initialise(RgReward *reward, double deviation, RgRandom random) {
 RgStatus rg_reward_create(int type, int64_t hidden, double deviation, const RgPolicy *reference,
                           const RgTask *task, RgRandom random, RgReward *reward, RgError *error) {
     const RgMdp *mdp = task->mdp && task->mdp->design ? task->mdp : NULL;
-    if (type == RG_REWARD_MLP && mdp)
+    if (type == RG_REWARD_MLP && (mdp || task->bilevel))
         return rg_fail(
             error, RG_E_USAGE,
             "reward: the environment defines the reward's parameters, expected \"linear\"");
@@ -58,7 +60,8 @@ RgStatus rg_reward_create(int type, int64_t hidden, double deviation, const RgPo
                          .by_step = by_step,
                          .simulator = task->simulator,
                          .discount = task->simulator ? task->simulator->discount : 1,
-                         .mdp = mdp};
+                         .mdp = mdp,
+                         .known = task->bilevel};
     declare(reward, hidden);
     initialise(reward, deviation, random);
     return RG_OK;

@@ -6,6 +6,7 @@
  *                                           last hidden state; summed over the steps of an episode
  *     design   r = φ·design(ν)              if the environment defines design parameters; φ:
  *                                           discounted visits
+ *     known    none                         if the environment knows both levels exactly
  *
  * A reward is used by one thread at a time. */
 #ifndef RG_ALGORITHMS_PARL_REWARD_H
@@ -24,12 +25,14 @@ typedef struct RgReward {
     bool by_step;    /* features are per step, not per response */
     double discount; /* of steps */
     const RgSimulator *simulator;
-    const RgMdp *mdp; /* with its design; NULL: linear or mlp */
+    const RgMdp *mdp;           /* with its design; NULL: linear or mlp */
+    const RgBilevelTask *known; /* ν is that of a problem that is known, and no reward of responses;
+                                   NULL: it is one */
 } RgReward;
 
 /* Create a reward over the features of `reference` for the responses of `task`; `hidden` is the
  * width of an mlp. Values start at zero, except the inner layer of an mlp and a design's, which
- * are normal with standard deviation `deviation`. RG_E_USAGE for an mlp in a task with a design. */
+ * are normal with standard deviation `deviation`. RG_E_USAGE for an mlp in a task that defines ν. */
 RgStatus rg_reward_create(int type, int64_t hidden, double deviation, const RgPolicy *reference,
                           const RgTask *task, RgRandom random, RgReward *reward, RgError *error);
 void rg_reward_destroy(RgReward *reward);

@@ -3,6 +3,7 @@
 #include "analysis/compare/paper_parts.h"
 
 #include "analysis/compare/format.h"
+#include "analysis/compare/mean.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -19,6 +20,36 @@ typedef struct Own {
                     * figure cannot be compared */
 } Own;
 
+/* The mean of a trial's rows in the figure's steps. */
+static RgReading reading_in(const RgResults *results, const RgTrial *trial,
+                            const RgMeasure *measure, const RgReported *reported) {
+    RgPoint *points;
+    int64_t count = rg_trial_curve(results, trial, measure, &points), found = 0;
+    double sum = 0;
+    for (int64_t i = 0; i < count; i++)
+        if (points[i].step >= reported->first_step && points[i].step <= reported->last_step) {
+            sum += points[i].value;
+            found++;
+        }
+    free(points);
+    return (RgReading){
+        .trial = trial, .value = found > 0 ? sum / (double)found : NAN, .step = -1, .next = -1};
+}
+
+/* The cell of a figure that has steps. */
+static RgCell cell_in(const RgResults *results, const RgGroup *group, const RgMeasure *measure,
+                      const RgReported *reported) {
+    RgReading *readings = rg_allocate(group->count, sizeof *readings);
+    int count = 0;
+    for (int i = 0; i < group->count; i++) {
+        readings[count] = reading_in(results, group->trials[i], measure, reported);
+        count += !isnan(readings[count].value);
+    }
+    RgMean mean = rg_mean_of(results, readings, count, measure);
+    free(readings);
+    return (RgCell){.summary = mean.summary, .interval = mean.interval, .p_value = NAN};
+}
+
 static void find_own(const RgResults *results, const RgReported *reported, Own *own) {
     RgTable *table;
     RgError ignored = {0};
@@ -27,11 +58,13 @@ static void find_own(const RgResults *results, const RgReported *reported, Own *
     int group = rg_paper_group(results, &reported->of);
     const char *const metrics[] = {reported->measure, NULL};
     if (group >= 0 && rg_table_create(results, metrics, &table, &ignored) == RG_OK) {
-        const RgCell *cell = &table->cells[group];
+        RgCell cell = table->cells[group];
+        if (reported->first_step >= 0)
+            cell = cell_in(results, &results->groups[group], &table->columns[0].measure, reported);
         free(own->text);
-        own->text = rg_cell_text(table, &table->columns[0], cell);
-        own->mean = cell->summary.mean;
-        own->interval = cell->interval;
+        own->text = rg_cell_text(table, &table->columns[0], &cell);
+        own->mean = cell.summary.mean;
+        own->interval = cell.interval;
         rg_table_destroy(table);
     }
     if (isnan(own->mean) && !reported->not_comparable[0])

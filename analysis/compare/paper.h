@@ -28,8 +28,10 @@ typedef struct RgReported {
     const char *source;     /* table, abstract, README */
     const char *checked;    /* source that it was verified in: "abstract", "README of the code" */
     const char *experiment; /* name of the experiment with its trials; "": the paper's first */
-    double exact;           /* the true value; NaN: not known */
-    double tolerance;       /* NaN: no verdict */
+    int64_t first_step, last_step; /* here it is the mean of the rows of these steps; −1: it is
+                                      that of the last evaluation */
+    double exact;                  /* the true value; NaN: not known */
+    double tolerance;              /* NaN: no verdict */
     const char *tolerance_reason;
     const char *differs;        /* why it is known to differ; "": not known */
     const char *not_comparable; /* why there is no verdict; "": there may be one */
@@ -115,8 +117,8 @@ typedef enum RgPaperPart {
 } RgPaperPart;
 
 /* Write the reported figures, and next to them those of the stores' experiments: the mean over seeds
- * at the last evaluation with its standard error, a dash if missing; the exact values and the
- * verdicts, where there are any. Then the claims, with both figures, their difference with its 95 %
+ * at the last evaluation, or in the figure's steps, with its standard error, a dash if missing; the
+ * exact values and the verdicts, where there are any. Then the claims, with both figures, their difference with its 95 %
  * interval, and a verdict. Then the reasons, of missing figures too, where a store is there; the
  * differences of the settings and the unknown facts. Of `options` only format, choice and out are
  * read. `verdicts` is counted up, unless it is NULL. RG_E_USAGE: the part is the claims, and there

@@ -19,7 +19,8 @@ typedef struct Options {
 
 static const RgOption options_table[] = {
     RG_OPTION_INTEGER(Options, hidden, "64", 1, 4096, "units of each hidden layer"),
-    RG_OPTION_INTEGER(Options, layers, "2", 1, 16, "hidden layers"),
+    RG_OPTION_INTEGER(Options, layers, "2", 0, 16,
+                      "hidden layers; 0: the mean is linear in the observation"),
     RG_OPTION_REAL(
         Options, initial_log_deviation, "-0.5", -10, 3,
         "logarithm of the initial standard deviation of actions; actions lie in [-1, 1]"),
@@ -139,6 +140,18 @@ static RgTensor *mean_actions(const State *s, RgTape *t, RgParameters *p, RgTens
             x = rg_tanh(t, x);
     }
     return x;
+}
+
+bool rg_gaussian_is_linear(const RgPolicy *policy) {
+    return policy->type == &rg_policy_gaussian && ((const State *)policy->state)->layers == 0;
+}
+
+void rg_gaussian_linear(RgPolicy *policy, RgTape *t, RgTensor **weight, RgTensor **bias,
+                        RgTensor **log_deviation) {
+    RG_ASSERT(rg_gaussian_is_linear(policy));
+    *weight = rg_parameter(t, policy->parameters, weight_view(0));
+    *bias = rg_parameter(t, policy->parameters, weight_view(0) + 1);
+    *log_deviation = rg_parameter(t, policy->parameters, deviation_view(policy->state));
 }
 
 static int64_t words_per_token(const RgPolicy *policy) {
@@ -318,20 +331,21 @@ static char *describe(const RgPolicy *policy) {
     return text;
 }
 
-static bool read_size(const json_t *root, const char *key, int64_t limit, int64_t *size) {
+static bool read_size(const json_t *root, const char *key, int64_t least, int64_t most,
+                      int64_t *size) {
     const json_t *value = json_object_get(root, key);
-    *size = json_is_integer(value) ? json_integer_value(value) : 0;
-    return *size > 0 && *size <= limit;
+    *size = json_is_integer(value) ? json_integer_value(value) : -1;
+    return *size >= least && *size <= most;
 }
 
 static RgStatus restore(RgPolicy *policy, const char *description, RgError *error) {
     enum { WIDTH = 1 << 16, DEPTH = 256 };
     json_t *root = json_loads(description, 0, NULL);
     State shape = {0};
-    bool good = read_size(root, "observations", WIDTH, &shape.observations) &&
-                read_size(root, "actions", WIDTH, &shape.actions) &&
-                read_size(root, "hidden", WIDTH, &shape.hidden) &&
-                read_size(root, "layers", DEPTH, &shape.layers);
+    bool good = read_size(root, "observations", 1, WIDTH, &shape.observations) &&
+                read_size(root, "actions", 1, WIDTH, &shape.actions) &&
+                read_size(root, "hidden", 1, WIDTH, &shape.hidden) &&
+                read_size(root, "layers", 0, DEPTH, &shape.layers);
     json_decref(root);
     if (!good)
         return rg_fail(error, RG_E_FORMAT,

@@ -391,6 +391,9 @@ static RgStatus read_window(const Config *c) {
     RG_TRY(read_pattern(c));
     if (types)
         RG_TRY(read_layer_types(c, types));
+    bool everywhere = o->window_first == 0 && o->full_every == 0;
+    if (a->window == RG_WINDOW_ALL && o->window > 0 && !everywhere)
+        return refuse(c, "layer_types", types, "sliding_attention in every layer");
     if (!used || o->window == 0)
         o->window_first = o->layers;
     drop_idle_window(o);

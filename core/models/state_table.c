@@ -169,10 +169,12 @@ typedef struct Room {
 } Room;
 
 static void *begin(const RgPolicy *policy, const RgSampling *sampling) {
-    int64_t actions = ((const State *)policy->state)->actions;
+    const State *s = policy->state;
     Room *room = rg_allocate(1, sizeof *room);
-    *room = (Room){sampling, rg_token_sampler_create(sampling, actions),
-                   rg_allocate(actions, sizeof(RgReal))};
+    *room = (Room){sampling, rg_token_sampler_create(sampling, s->actions),
+                   rg_allocate(s->actions, sizeof(RgReal))};
+    if (!sampling->partner)
+        rg_token_sampler_remember(room->draw, s->states);
     return room;
 }
 
@@ -189,12 +191,15 @@ static double act(const RgPolicy *policy, void *context, const int32_t *observat
     const Room *room = context;
     const RgPolicy *partner = room->sampling->partner;
     int64_t row = *observation * s->actions;
-    double chosen = 0;
+    double chosen = 0, uniform = rg_random_uniform(random, 0);
+    if (!partner) {
+        *action = rg_token_sampler_draw_row(room->draw, *observation,
+                                            policy->parameters->value + row, uniform, &chosen);
+        return chosen;
+    }
     memcpy(room->logits, policy->parameters->value + row, (size_t)s->actions * sizeof(RgReal));
-    if (partner)
-        rg_sampling_mix(room->sampling, partner->parameters->value + row, s->actions, room->logits);
-    *action =
-        rg_token_sampler_draw(room->draw, room->logits, rg_random_uniform(random, 0), &chosen);
+    rg_sampling_mix(room->sampling, partner->parameters->value + row, s->actions, room->logits);
+    *action = rg_token_sampler_draw(room->draw, room->logits, uniform, &chosen);
     return chosen;
 }
 

@@ -17,6 +17,11 @@ struct RgTokenSampler {
     double *kept_weight; /* [vocabulary], of the kept tokens, most likely first */
     int32_t *heap;       /* [vocabulary] */
     int32_t *kept;       /* [vocabulary], token ids, most likely first */
+    /* What is known of the rows of a table; NULL: nothing is remembered. */
+    bool *known;         /* [rows] */
+    RgReal *row_weight;  /* [rows, vocabulary] */
+    double *row_sum;     /* [rows] of the weights */
+    double *row_logprob; /* [rows, vocabulary] */
 };
 
 RgTokenSampler *rg_token_sampler_create(const RgSampling *sampling, int64_t vocabulary) {
@@ -41,6 +46,10 @@ void rg_token_sampler_destroy(RgTokenSampler *draw) {
     free(draw->kept_weight);
     free(draw->heap);
     free(draw->kept);
+    free(draw->known);
+    free(draw->row_weight);
+    free(draw->row_sum);
+    free(draw->row_logprob);
     free(draw);
 }
 
@@ -77,19 +86,21 @@ RG_KERNEL(double, weigh,
     return all;
 }
 
-/* The token at which the running sum of weights exceeds `uniform` times their total. */
-static int32_t choose(const RgTokenSampler *d, double sum, double uniform) {
+/* The token at which the running sum of weights exceeds `uniform` times their total. `block_sum` has
+ * the sums of blocks; NULL: there is one. */
+static int32_t choose(const RgReal *weight, int64_t tokens, double sum, double uniform,
+                      const double *block_sum) {
     double left = uniform * sum;
-    int64_t block = 0, blocks = (d->tokens + BLOCK - 1) / BLOCK;
-    while (block + 1 < blocks && left >= d->block[block])
-        left -= d->block[block++];
+    int64_t block = 0, blocks = block_sum ? (tokens + BLOCK - 1) / BLOCK : 1;
+    while (block + 1 < blocks && left >= block_sum[block])
+        left -= block_sum[block++];
     int64_t first = block * BLOCK, chosen = first;
-    int64_t last = d->tokens - first < BLOCK ? d->tokens : first + BLOCK;
+    int64_t last = tokens - first < BLOCK ? tokens : first + BLOCK;
     for (int64_t v = first; v < last; v++) {
-        if (d->weight[v] <= 0)
+        if (weight[v] <= 0)
             continue;
         chosen = v; /* rounding may leave a remainder, which goes to the last one */
-        left -= (double)d->weight[v];
+        left -= (double)weight[v];
         if (left < 0)
             break;
     }
@@ -203,12 +214,52 @@ int32_t rg_token_sampler_draw(RgTokenSampler *d, const RgReal *logits, double un
     else if (!isfinite(sum))
         token = 0;
     else if (all && s->top_p >= 1 && s->min_p <= 0)
-        token = choose(d, sum, uniform);
+        token = choose(d->weight, d->tokens, sum, uniform, d->block);
     else
         token = choose_kept(d, logits, sum, uniform);
     if (logprob && s->temperature == 1 && d->tokens == d->vocabulary)
         *logprob = log((double)d->weight[token]) - log(sum);
     else if (logprob)
         *logprob = logprob_at_one(d, logits, token);
+    return token;
+}
+
+/* ---- tables ---- */
+
+static bool nothing_is_cut(const RgTokenSampler *d) {
+    const RgSampling *s = d->sampling;
+    return s->temperature == 1 && (s->top_k <= 0 || s->top_k >= d->tokens) && s->top_p >= 1 &&
+           s->min_p <= 0 && d->tokens == d->vocabulary && d->vocabulary <= BLOCK;
+}
+
+void rg_token_sampler_remember(RgTokenSampler *d, int64_t rows) {
+    if (!nothing_is_cut(d))
+        return;
+    d->known = rg_allocate(rows, sizeof *d->known);
+    d->row_weight = rg_allocate(rows * d->vocabulary, sizeof *d->row_weight);
+    d->row_sum = rg_allocate(rows, sizeof *d->row_sum);
+    d->row_logprob = rg_allocate(rows * d->vocabulary, sizeof *d->row_logprob);
+}
+
+static void learn_row(RgTokenSampler *d, int64_t row, const RgReal *logits) {
+    RgReal *weight = d->row_weight + row * d->vocabulary;
+    d->row_sum[row] = weigh(logits, d->vocabulary, 1, weight, d->block);
+    for (int64_t v = 0; v < d->vocabulary; v++)
+        d->row_logprob[row * d->vocabulary + v] = log((double)weight[v]) - log(d->row_sum[row]);
+    d->known[row] = true;
+}
+
+int32_t rg_token_sampler_draw_row(RgTokenSampler *d, int64_t row, const RgReal *logits,
+                                  double uniform, double *logprob) {
+    if (!d->known)
+        return rg_token_sampler_draw(d, logits, uniform, logprob);
+    if (!d->known[row])
+        learn_row(d, row, logits);
+    if (!isfinite(d->row_sum[row]))
+        return rg_token_sampler_draw(d, logits, uniform, logprob);
+    int32_t token =
+        choose(d->row_weight + row * d->vocabulary, d->tokens, d->row_sum[row], uniform, NULL);
+    if (logprob)
+        *logprob = d->row_logprob[row * d->vocabulary + token];
     return token;
 }

@@ -22,4 +22,11 @@ void rg_token_sampler_destroy(RgTokenSampler *draw);
 int32_t rg_token_sampler_draw(RgTokenSampler *draw, const RgReal *logits, double uniform,
                               double *logprob);
 
+/* The same for a table of logits that does not change meanwhile: row `row` of [rows, vocabulary] by
+ * rg_token_sampler_draw_row, with the same bits. What a row needs is computed once where it is
+ * small and nothing is cut off. */
+void rg_token_sampler_remember(RgTokenSampler *draw, int64_t rows);
+int32_t rg_token_sampler_draw_row(RgTokenSampler *draw, int64_t row, const RgReal *logits,
+                                  double uniform, double *logprob);
+
 #endif

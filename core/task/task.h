@@ -9,6 +9,7 @@
 #define RG_CORE_TASK_TASK_H
 
 #include "core/process_group.h"
+#include "core/task/bilevel.h"
 #include "core/task/mdp.h"
 #include "core/task/simulator.h"
 #include "core/tensor/random.h"
@@ -28,6 +29,7 @@ typedef struct RgTask {
     RgStopTokens stop;            /* further tokens that end sampled responses */
     const RgSimulator *simulator; /* environments with episodes, else NULL */
     const RgMdp *mdp;             /* environments with a known tabular MDP, else NULL */
+    const RgBilevelTask *bilevel; /* another bilevel problem that is known exactly, else NULL */
 
     /* The judge's reward of each response: reward [sequences->count]. Deterministic. An external
      * judge may fail; the error gives the reason. NULL: the judge only compares, and `label` is

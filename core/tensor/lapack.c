@@ -44,28 +44,72 @@ int64_t rg_solve_symmetric(int64_t n, const double *a, const double *b, double c
     return rank;
 }
 
-/* LAPACK is column-major: it sees the transposes of a and b. */
+/* The factors of a matrix, dense or of its band. LAPACK is column-major: it sees the transposes of a
+ * and b. */
+typedef struct Factors {
+    lapack_int size, below,
+        above; /* of the transpose: its diagonals below and above the main one */
+    bool banded;
+    double *numbers;
+    lapack_int *pivots;
+} Factors;
+
+/* Diagonals below and above the main one of aᵀ. */
+static void find_band(int64_t n, const double *a, Factors *f) {
+    for (int64_t i = 0; i < n; i++)
+        for (int64_t j = 0; j < n; j++) {
+            lapack_int off = (lapack_int)(j - i); /* entry (j, i) of the transpose */
+            if (a[i * n + j] == 0)
+                continue;
+            f->below = off > f->below ? off : f->below;
+            f->above = -off > f->above ? -off : f->above;
+        }
+}
+
+static lapack_int factorise(const double *a, Factors *f) {
+    int64_t n = f->size, rows = f->banded ? 2 * f->below + f->above + 1 : n;
+    f->numbers = rg_allocate(n * rows, sizeof *f->numbers);
+    f->pivots = rg_allocate(n, sizeof *f->pivots);
+    if (!f->banded) {
+        memcpy(f->numbers, a, sizeof *a * (size_t)(n * n));
+        return LAPACKE_dgetrf(LAPACK_COL_MAJOR, f->size, f->size, f->numbers, f->size, f->pivots);
+    }
+    for (int64_t i = 0; i < n; i++)
+        for (int64_t j = i - f->above < 0 ? 0 : i - f->above; j < n && j <= i + f->below; j++)
+            f->numbers[i * rows + f->below + f->above + j - i] = a[i * n + j];
+    return LAPACKE_dgbtrf(LAPACK_COL_MAJOR, f->size, f->size, f->below, f->above, f->numbers,
+                          (lapack_int)rows, f->pivots);
+}
+
+static lapack_int substitute(const Factors *f, bool transposed, lapack_int right, double *columns) {
+    char how = transposed ? 'N' : 'T';
+    if (f->banded)
+        return LAPACKE_dgbtrs(LAPACK_COL_MAJOR, how, f->size, f->below, f->above, right, f->numbers,
+                              2 * f->below + f->above + 1, f->pivots, columns, f->size);
+    return LAPACKE_dgetrs(LAPACK_COL_MAJOR, how, f->size, right, f->numbers, f->size, f->pivots,
+                          columns, f->size);
+}
+
 void rg_solve_general(int64_t n, int64_t m, bool transposed, const double *a, const double *b,
                       double *x) {
+    const lapack_int least = 100, narrow = 6; /* below, the dense solution takes microseconds */
     rg_blas_start();
     if (n == 0 || m == 0)
         return;
-    double *factors = rg_allocate(n * n, sizeof *factors);
+    Factors f = {.size = (lapack_int)n};
+    find_band(n, a, &f);
+    f.banded = f.size >= least && narrow * (f.below + f.above) <= f.size;
     double *columns = rg_allocate(n * m, sizeof *columns);
-    lapack_int *pivots = rg_allocate(n, sizeof *pivots);
-    lapack_int size = (lapack_int)n, right = (lapack_int)m;
-    memcpy(factors, a, sizeof *factors * (size_t)(n * n));
     for (int64_t i = 0; i < n; i++)
         for (int64_t j = 0; j < m; j++)
             columns[j * n + i] = b[i * m + j];
-    lapack_int info = LAPACKE_dgetrf(LAPACK_COL_MAJOR, size, size, factors, size, pivots);
+    lapack_int info = factorise(a, &f);
     if (info == 0)
-        info = LAPACKE_dgetrs(LAPACK_COL_MAJOR, transposed ? 'N' : 'T', size, right, factors, size,
-                              pivots, columns, size);
+        info = substitute(&f, transposed, (lapack_int)m, columns);
     for (int64_t i = 0; i < n; i++)
         for (int64_t j = 0; j < m; j++)
             x[i * m + j] = info == 0 ? columns[j * n + i] : (double)NAN;
-    free(factors);
+    free(f.numbers);
+    free(f.pivots);
     free(columns);
-    free(pivots);
 }

@@ -16,7 +16,8 @@ int64_t rg_solve_symmetric(int64_t n, const double *a, const double *b, double c
                            double *extremes);
 
 /* Solves a·x = b, or aᵀ·x = b if `transposed`, by LU in double: a [n, n], b and x [n, m], which may
- * be the same. A singular a gives numbers that are not finite. */
+ * be the same. A large a whose entries lie in a narrow band, as that of neighbours in a grid world,
+ * is solved within the band. A singular a gives numbers that are not finite. */
 void rg_solve_general(int64_t n, int64_t m, bool transposed, const double *a, const double *b,
                       double *x);
 

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 static const char *const problems[] = {"random", "grid", "four-rooms", "leader-follower", NULL};
+static const char *const simulators[] = {"transitions", "redrawn", NULL};
 static const char *const follower_values[] = {"observed", "averaged", NULL};
 
 static const RgOption options_table[] = {
@@ -29,6 +30,12 @@ static const RgOption options_table[] = {
                    "grid: probability that a move goes in another direction"),
     RG_OPTION_REAL(RgMdpOptions, incentive_penalty, "1", 0, 1e3,
                    "four-rooms: the leader's cost of a unit of incentives"),
+    RG_OPTION_CHOICE(
+        RgMdpOptions, simulator, "transitions", simulators,
+        "four-rooms: what a sampled episode follows. transitions: those of the process, which the "
+        "follower's optimum is one in; redrawn: as in HPGD's code a move that fails is redrawn "
+        "from all four, so that it may be the chosen one, and episodes fail less often than that",
+        .later = true),
     RG_OPTION_PATH(RgMdpOptions, problem_file, "",
                    "leader-follower: file of states, actions, transitions and rewards; none: the "
                    "process with three states of BC-HG (arXiv:2603.14867)",
@@ -93,15 +100,13 @@ static void *begin(void *environment, int32_t initial, RgRandom random, int32_t 
 /* The missing part of a row's sum to 1 is the probability that the episode ends here. */
 static bool advance(void *episode, const int32_t *action, int32_t *observation) {
     Episode *e = episode;
-    const RgMdp *mdp = &e->problem->mdp;
-    const RgReal *row = e->problem->transition + (e->state * mdp->actions + *action) * mdp->states;
+    const RgMdpSuccessors *successors = &e->problem->successors;
+    int64_t row = e->state * e->problem->mdp.actions + *action;
     double left = rg_random_uniform(e->random, e->step++), total = 0;
     int64_t last = -1;
-    for (int64_t next = 0; next < mdp->states; next++) {
-        if (row[next] == 0)
-            continue;
-        total += (double)row[next];
-        last = next;
+    for (int64_t i = successors->first[row]; i < successors->first[row + 1]; i++) {
+        total += (double)successors->probability[i];
+        last = successors->state[i];
         if (left < total)
             break;
     }

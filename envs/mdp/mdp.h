@@ -10,6 +10,15 @@
 #include "envs/mdp/leader_follower.h"
 
 enum { RG_MDP_RANDOM, RG_MDP_GRID, RG_MDP_FOUR_ROOMS, RG_MDP_LEADER_FOLLOWER };
+enum { RG_MDP_TRANSITIONS, RG_MDP_REDRAWN }; /* simulator */
+
+/* The states that may follow a state and action, for sampling: of row i, those from first[i] to
+ * first[i + 1]. */
+typedef struct RgMdpSuccessors {
+    int64_t *first; /* [states · actions + 1] */
+    int32_t *state;
+    RgReal *probability;
+} RgMdpSuccessors;
 
 typedef struct RgMdpOptions {
     int problem;
@@ -17,7 +26,8 @@ typedef struct RgMdpOptions {
     double reward_scale;
     int64_t width, height; /* grid */
     double slip;
-    double incentive_penalty; /* four-rooms */
+    double incentive_penalty; /* four-rooms, as is the next */
+    int simulator;
     const char *problem_file; /* these four: leader-follower; "": the process of BC-HG */
     double follower_reward;
     int follower_value;
@@ -36,10 +46,12 @@ typedef struct RgMdpProblem {
     int32_t *start; /* [starts] states, equally likely */
     int64_t horizon;
     double discount;
+    RgMdpSuccessors successors; /* of what is simulated */
     /* four-rooms: */
-    int32_t *cell;   /* [states] cell of the grid; a state is a cell and a goal */
-    bool *is_goal;   /* [states] */
-    bool *is_target; /* [states] */
+    RgReal *simulated; /* [states, actions, states] where that is not `transition`, else NULL */
+    int32_t *cell;     /* [states] cell of the grid; a state is a cell and a goal */
+    bool *is_goal;     /* [states] */
+    bool *is_target;   /* [states] */
     double incentive_penalty;
     RgLeaderFollower leader_follower;
 } RgMdpProblem;

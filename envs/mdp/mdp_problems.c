@@ -17,8 +17,24 @@ static void allocate(RgMdpProblem *p, int64_t states, int64_t actions, int64_t s
     p->starts = starts;
 }
 
-static RgReal *row_of(const RgMdpProblem *p, int64_t state, int64_t action) {
-    return p->transition + (state * p->mdp.actions + action) * p->mdp.states;
+/* The successors in `table` [states, actions, states] that have a probability. */
+static void list_successors(const RgReal *table, RgMdpProblem *p) {
+    int64_t rows = p->mdp.states * p->mdp.actions, states = p->mdp.states, count = 0;
+    RgMdpSuccessors *s = &p->successors;
+    for (int64_t i = 0; i < rows * states; i++)
+        count += table[i] != 0;
+    s->first = rg_allocate(rows + 1, sizeof *s->first);
+    s->state = rg_allocate(count, sizeof *s->state);
+    s->probability = rg_allocate(count, sizeof *s->probability);
+    count = 0;
+    for (int64_t row = 0; row < rows; row++) {
+        for (int32_t next = 0; next < states; next++)
+            if (table[row * states + next] != 0) {
+                s->state[count] = next;
+                s->probability[count++] = table[row * states + next];
+            }
+        s->first[row + 1] = count;
+    }
 }
 
 void rg_mdp_problem_free(RgMdpProblem *p) {
@@ -29,6 +45,10 @@ void rg_mdp_problem_free(RgMdpProblem *p) {
     free(p->cell);
     free(p->is_goal);
     free(p->is_target);
+    free(p->simulated);
+    free(p->successors.first);
+    free(p->successors.state);
+    free(p->successors.probability);
     rg_leader_follower_free(&p->leader_follower);
     *p = (RgMdpProblem){0};
 }
@@ -95,24 +115,28 @@ static int32_t after_move(const World *w, int64_t row, int64_t column, int move)
     return inside && cell_at(w, r, c) >= 0 ? cell_at(w, r, c) : cell_at(w, row, column);
 }
 
-/* Rows of all states first … first + cells − 1, one per cell: the chosen move with probability
- * 1 − slip, each of the others with a third of slip. Any action in the goal ends the episode with
- * reward 1. */
-static void fill_world(RgMdpProblem *p, const World *w, int64_t first, int32_t goal, double slip) {
+/* Rows of all states first … first + cells − 1 into `table`, one per cell: the chosen move with
+ * probability 1 − slip, each of the others with a third of slip. In the goal they are empty: any
+ * action ends the episode. */
+static void fill_moves(const RgMdpProblem *p, const World *w, int64_t first, int32_t goal,
+                       double slip, RgReal *table) {
     for (int64_t row = 0; row < w->rows; row++)
         for (int64_t column = 0; column < w->columns; column++) {
             int32_t cell = cell_at(w, row, column);
-            for (int64_t a = 0; cell >= 0 && a < MOVES; a++) {
-                if (cell == goal) {
-                    p->reward[(first + cell) * MOVES + a] = 1;
-                    continue;
-                }
-                RgReal *next = row_of(p, first + cell, a) + first;
+            for (int64_t a = 0; cell >= 0 && cell != goal && a < MOVES; a++) {
+                RgReal *next = table + ((first + cell) * MOVES + a) * p->mdp.states + first;
                 for (int b = 0; b < MOVES; b++)
                     next[after_move(w, row, column, b)] +=
                         (RgReal)(a == b ? 1 - slip : slip / (MOVES - 1));
             }
         }
+}
+
+/* The same as the process, with reward 1 in the goal. */
+static void fill_world(RgMdpProblem *p, const World *w, int64_t first, int32_t goal, double slip) {
+    fill_moves(p, w, first, goal, slip, p->transition);
+    for (int64_t a = 0; a < MOVES; a++)
+        p->reward[(first + goal) * MOVES + a] = 1;
 }
 
 /* r(s, a) = ν[s]: the design is the value of cells, for any action. */
@@ -149,9 +173,10 @@ static void make_grid(const RgMdpOptions *o, RgMdpProblem *p) {
  * incentives when a goal is reached.
  *
  * As in the authors' code, the follower's best response is to an MDP in which a move fails with
- * probability 4/3·0.33 and is then one of the other three. Their simulator samples any of the four
- * moves then. It is a different MDP and is not reproduced: expectations and samples here are of the
- * first. Their limit of 200 steps is for samples; exact values have none, as in their code. */
+ * probability 4/3·0.33 and is then one of the other three. Their simulator draws any of the four
+ * moves then, so that a move fails with probability 0.33: a different MDP, which episodes follow
+ * with `simulator = "redrawn"`. Expectations are of the first. Their limit of 200 steps is for
+ * samples; exact values have none, as in their code. */
 enum { ROOMS = 13, GOALS = 2, START_ROW = 4, START_COLUMN = 1, TARGET_ROW = 8, TARGET_COLUMN = 4 };
 static const int goal_row[GOALS] = {1, 11}, goal_column[GOALS] = {9, 11};
 static const double incentive_range = -0.2, fail_probability = 0.33;
@@ -216,6 +241,8 @@ static void make_four_rooms(const RgMdpOptions *o, RgMdpProblem *p) {
     World w = world_of(rooms, ROOMS, ROOMS);
     int64_t states = GOALS * w.cells;
     allocate(p, states, MOVES, GOALS);
+    if (o->simulator == RG_MDP_REDRAWN)
+        p->simulated = rg_allocate((size_t)(states * MOVES * states), sizeof(RgReal));
     p->cell = rg_allocate(states, sizeof *p->cell);
     p->is_goal = rg_allocate(states, sizeof *p->is_goal);
     p->is_target = rg_allocate(states, sizeof *p->is_target);
@@ -223,6 +250,8 @@ static void make_four_rooms(const RgMdpOptions *o, RgMdpProblem *p) {
         int64_t first = g * w.cells;
         int32_t goal = cell_at(&w, goal_row[g], goal_column[g]);
         fill_world(p, &w, first, goal, 4 * fail_probability / 3);
+        if (p->simulated)
+            fill_moves(p, &w, first, goal, fail_probability, p->simulated);
         for (int32_t cell = 0; cell < w.cells; cell++)
             p->cell[first + cell] = cell;
         p->is_goal[first + goal] = true;
@@ -275,6 +304,9 @@ static RgStatus check(const RgMdpOptions *o, RgError *error) {
         return rg_fail(error, RG_E_USAGE,
                        "problem_file is \"%s\": expected problem = \"leader-follower\" with it",
                        o->problem_file);
+    if (o->problem != RG_MDP_FOUR_ROOMS && o->simulator != RG_MDP_TRANSITIONS)
+        return rg_fail(error, RG_E_USAGE,
+                       "simulator is \"redrawn\": expected problem = \"four-rooms\" with it");
     if (o->leader_discount < 0 && o->leader_discount != -1)
         return rg_fail(error, RG_E_RANGE, "leader_discount is %g, expected -1, or from 0 to 1",
                        o->leader_discount);
@@ -314,6 +346,7 @@ RgStatus rg_mdp_problem_create(const RgMdpOptions *o, RgRandom random, RgMdpProb
     p->mdp.reward = p->reward;
     p->mdp.discount = p->discount;
     p->mdp.environment = p;
+    list_successors(p->simulated ? p->simulated : p->transition, p);
     if (!p->mdp.design)
         p->mdp.design_count = p->mdp.states * p->mdp.actions;
     return RG_OK;

@@ -14,7 +14,8 @@
 /* One figure of the file. */
 typedef struct FigureOptions {
     const char *method, *metric, *quantity, *value, *setting, *source, *checked, *experiment;
-    double exact, tolerance; /* UNSET: not given */
+    int64_t first_step, last_step; /* −1: not given */
+    double exact, tolerance;       /* UNSET: not given */
     const char *tolerance_reason, *differs, *not_comparable;
     RgOptionList where;
 } FigureOptions;
@@ -31,6 +32,9 @@ static const RgOption figure_options[] = {
     RG_OPTION_STRING(FigureOptions, checked, NULL, "how it was verified"),
     RG_OPTION_STRING(FigureOptions, experiment, "",
                      "name of the experiment among `experiments` (default: the first)"),
+    RG_OPTION_INTEGER(FigureOptions, first_step, "-1", -1, 1e12,
+                      "the figure here is a mean over the rows from this step on"),
+    RG_OPTION_INTEGER(FigureOptions, last_step, "-1", -1, 1e12, "to this step"),
     RG_OPTION_REAL(FigureOptions, exact, "-1e30", UNSET, 1e30, "the exact value, where known"),
     RG_OPTION_REAL(FigureOptions, tolerance, "-1e30", UNSET, 1e30,
                    "largest difference, beside that of the seeds, that counts as agreement"),
@@ -184,6 +188,8 @@ static RgStatus check_figure(const RgPaperFile *file, const char *path, const Fi
         {o->value[0] || o->exact > UNSET, "value, or exact without it"},
         {o->tolerance == UNSET || o->tolerance >= 0, "tolerance of 0 or more"},
         {o->tolerance == UNSET || o->tolerance_reason[0], "tolerance_reason beside tolerance"},
+        {(o->first_step < 0) == (o->last_step < 0) && o->first_step <= o->last_step,
+         "first_step and last_step, in this order, or neither"},
         {has_experiment(file, o->experiment), named_experiment},
     };
     return check_requirements(file, path, "method", "figure", requirements,
@@ -204,6 +210,8 @@ static RgStatus read_figure(RgPaperFile *file, int64_t index, RgError *error) {
                                  .source = o.source,
                                  .checked = o.checked,
                                  .experiment = o.experiment,
+                                 .first_step = o.first_step,
+                                 .last_step = o.last_step,
                                  .exact = o.exact > UNSET ? o.exact : NAN,
                                  .tolerance = o.tolerance > UNSET ? o.tolerance : NAN,
                                  .tolerance_reason = o.tolerance_reason,
@@ -214,9 +222,11 @@ static RgStatus read_figure(RgPaperFile *file, int64_t index, RgError *error) {
     if (status == RG_OK)
         status = read_conditions(file, path, "where", &o.where, &reported->of, error);
     static const char *const known[] = {
-        "method",    "metric",           "quantity", "value",          "setting",
-        "source",    "checked",          "where",    "experiment",     "exact",
-        "tolerance", "tolerance_reason", "differs",  "not_comparable", NULL};
+        "method",     "metric",           "quantity",  "value",
+        "setting",    "source",           "checked",   "where",
+        "experiment", "first_step",       "last_step", "exact",
+        "tolerance",  "tolerance_reason", "differs",   "not_comparable",
+        NULL};
     if (status == RG_OK)
         status = rg_settings_check_used(file->settings, path, known, error);
     free(path);

@@ -7,13 +7,15 @@
  *     figures = ( { method = "dpo"; metric = "win rate"; value = "0.5 ± 0.1"; setting = "…";
  *                   source = "Table 1"; checked = "paper";
  *                   quantity = "win_rate_base"; where = ["beta=0.1"]; experiment = "NAME";
+ *                   first_step = 450; last_step = 500;
  *                   exact = 0.53; tolerance = 0.02; tolerance_reason = "…"; } );
  *     claims = ( { claim = "…"; method = "dpo"; than = "ppo"; relation = "below";
  *                  quantity = "win_rate_base"; source = "Figure 2"; checked = "paper"; } );
  *     differences = [ "…" ];
  *     unknown = [ "…" ];
  *
- * A figure may omit `quantity` and what follows it, and a file `experiments`, `claims`,
+ * `quantity` is taken at the last evaluation, or, with first_step and last_step, as the mean of the
+ * logged rows from the one to the other. A figure may omit `quantity` and what follows it, and a file `experiments`, `claims`,
  * `differences` and `unknown`. With a tolerance a figure has a verdict (analysis/compare/paper.h). `differs` gives the
  * reason of a known difference; `not_comparable` gives the reason why there is no verdict. A figure
  * that no paper reports, only an exact value, has no `value`.

@@ -20,7 +20,7 @@ RgExactSources rg_exact_sources(const RgRecipe *recipe);
 void rg_exact_sail_gradients(const RgTrialSetup *setup, RgPolicy *policy, RgExactSources sources,
                              double beta, double *const term[RG_SAIL_TERMS]);
 
-/* ∇(E[r] − β·KL(π ‖ π_ref)): gradient [parameters] out. The same otherwise. */
+/* ∇(E[r] − β·KL(π ‖ π_ref)), r the judge's reward: gradient [parameters] out. The same otherwise. */
 void rg_exact_value_gradient(const RgTrialSetup *setup, RgPolicy *policy, double beta,
                              double *gradient);
 

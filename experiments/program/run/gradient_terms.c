@@ -64,13 +64,22 @@ static void measured_free(Measured *m) {
 
 /* ---- exact ---- */
 
+/* The value of an option of the method, or NULL if it has none of this name. */
+static const void *option_value(const RgTrialSpec *plan, const char *name) {
+    const RgOption *option = rg_options_find(plan->algorithm->about.options, name);
+    return option ? (const char *)plan->algorithm_options + option->offset : NULL;
+}
+
 /* The coefficient of SAIL's score terms. */
 static double exploration(const RgTrialSpec *plan) {
-    const RgOption *option = rg_options_find(plan->algorithm->about.options, "exploration");
-    double value = 0;
-    if (option)
-        memcpy(&value, (const char *)plan->algorithm_options + option->offset, sizeof value);
-    return value;
+    const double *value = option_value(plan, "exploration");
+    return value ? *value : 0;
+}
+
+/* DPO's margin is a difference of log-ratios unless it has an option that says otherwise. */
+static bool has_usual_margin(const RgTrialSpec *plan) {
+    const int *margin = option_value(plan, "margin");
+    return !margin || *margin == 0;
 }
 
 /* The exact gradients of the loss's terms: (1 − m)·DPO's on the offline pairs and m times those of
@@ -112,7 +121,7 @@ static void know_exact(Measured *m, const RgTrialSetup *setup, const RgTrialSpec
 static bool is_known(const RgTrialSetup *setup, const RgTrialSpec *plan) {
     static const char *const known[] = {"dpo", "responses", "labels"};
     const char *const *terms = plan->algorithm->terms;
-    bool all = terms && rg_exact_gradient_known(setup->environment);
+    bool all = terms && rg_exact_gradient_known(setup->environment) && has_usual_margin(plan);
     for (int k = 0; all && terms[k]; k++) {
         bool found = false;
         for (size_t i = 0; i < sizeof known / sizeof *known; i++)
