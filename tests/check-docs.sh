@@ -180,7 +180,7 @@ mkdir bin help data
 cat >bin/regatta <<END
 #!/bin/bash
 case \$1 in
-run | plan | check-gradients | submit) exec "$program" "\$@" \$SETTINGS ;;
+run | plan | check-gradients | submit | reproduce) exec "$program" "\$@" \$SETTINGS ;;
 *) exec "$program" "\$@" ;;
 esac
 END
