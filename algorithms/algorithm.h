@@ -265,13 +265,14 @@ RgTensor *rg_clip(RgTape *tape, RgTensor *x, double low, double high);
 
 typedef struct RgTrainer RgTrainer;
 
-enum { RG_STEP_METRICS = 16, RG_METRIC_NAME = 32 };
+enum { RG_STEP_METRICS = 16, RG_METRIC_NAME = 32, RG_LOSS_TERMS = 4 };
 
 /* The step that a loss is computed for. */
 struct RgStep {
     RgTape *tape;         /* the loss is recorded on it */
     int64_t number;       /* of the trial's steps, from 0 */
     int64_t epoch;        /* pass over the step's batch, from 0 */
+    int term;             /* 0: the whole loss; i: its term of RgAlgorithm.terms[i − 1] alone */
     RgRandom random;      /* the step's own: rg_random_named gives a stream of it */
     void *state;          /* the algorithm's own, from `create`; NULL: none */
     const void *prepared; /* result of `prepare` for this batch; NULL: none */
@@ -306,6 +307,10 @@ typedef struct RgAlgorithm {
     /* Either a loss: a scalar. Unless the recipe couples, it is a mean of terms that depend on one
      * prompt each. */
     RgTensor *(*loss)(RgStep *step, const void *options, const RgBatch *batch);
+    /* Optional: names of the terms that the loss is a sum of, NULL-terminated, at most
+     * RG_LOSS_TERMS. A loss with terms computes one of them alone if step->term asks for it, so
+     * that evaluations may measure the gradient of each. */
+    const char *const *terms;
     /* Optional, with a loss that couples: compute what the loss needs to know about the whole
      * batch, such as advantages. Called once per batch, before the first epoch. The policy's
      * log-probabilities in `batch` are constants, the values of `old`; nothing is recorded or

@@ -60,6 +60,8 @@ static RgTensor *dpo_loss(RgStep *step, const void *options, const RgBatch *batc
     return rg_negate(t, rg_batch_mean(step, batch, rg_preference_fit(t, batch, o->beta)));
 }
 
+static const char *const dpo_terms[] = {"dpo", NULL}; /* as SAIL calls this term */
+
 static void dpo_recipe(const void *options, RgRecipe *recipe) {
     const DpoOptions *o = options;
     recipe->responses = recipe->preferences = RG_FROM_DATASET;
@@ -74,6 +76,7 @@ const RgAlgorithm rg_algorithm_dpo = {
               .options_size = sizeof(DpoOptions)},
     .recipe = dpo_recipe,
     .loss = dpo_loss,
+    .terms = dpo_terms,
 };
 
 static void online_dpo_recipe(const void *options, RgRecipe *recipe) {
@@ -95,4 +98,5 @@ const RgAlgorithm rg_algorithm_online_dpo = {
               .options_size = sizeof(DpoOptions)},
     .recipe = online_dpo_recipe,
     .loss = dpo_loss,
+    .terms = dpo_terms,
 };

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Algorithms by name, and the requirements of a descriptor. */
-#include "algorithms/training/recipe.h"
+#include "algorithms/training/trainer.h"
 
 #include <stdlib.h>
 
@@ -40,6 +40,8 @@ RgStatus rg_algorithm_check(const RgAlgorithm *a, RgError *error) {
         {a->recipe || !(a->loss || a->step), "a recipe, as it has a loss or a step"},
         {a->loss || !a->prepare, "a loss, as it has prepare"},
         {a->loss || !a->finish, "a loss, as it has finish"},
+        {a->loss || !a->terms, "a loss, as it has terms"},
+        {rg_loss_terms(a) <= RG_LOSS_TERMS, "at most 4 terms of the loss"},
         {a->step || !a->work, "a step of its own, as it has work"},
         {a->create || !(a->destroy || a->checkpoint), "create, as it has destroy or checkpoint"},
     };

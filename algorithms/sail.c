@@ -20,6 +20,15 @@
  *     SAIL-PP   policy      policy    p = 0.3, π = 0.2
  *     SAIL-PR   policy      judge     g = 0.3, γ = 0.3
  *
+ * While β·Δ is small, F is log ½ for every pair: a sample of the first score term is then
+ * (log ½)·(∇log π(y_w) + ∇log π(y_l)), whose mean is 0, and with equal second moments its deviation is
+ * 2·log 2·c/β times that of DPO's part. score_term = "baseline" subtracts from F the mean F of the
+ * batch's other on-policy pairs, which leaves the mean as it is.
+ *
+ * J rises with E[F], so its score term leads to pairs whose labels the policy predicts: ∇J is not 0 at
+ * the optimum of reward and KL, where DPO's part is. A negative coefficient, which is not the
+ * paper's, leads to pairs whose labels are uncertain.
+ *
  * SAIL-RevKL adds a penalty to SAIL-PR's loss, c·mean(log π_ref − log π) over the tokens of each
  * response. It keeps the policy's likelihood of them from falling; its paper proves that this makes
  * the problem well behaved (arXiv:2606.31524). The mean over tokens and the coefficient are those
@@ -31,6 +40,8 @@
  * Limits, both to the bit: mixture 0 is DPO; SAIL-PR with mixture 1 and exploration 0 is online
  * DPO. */
 #include "algorithms/algorithm.h"
+
+#include <string.h>
 
 typedef enum ScoreTerm { SCORE_EXACT, SCORE_BASELINE, SCORE_RELEASED, SCORE_NONE } ScoreTerm;
 static const char *const score_terms[] = {"exact", "baseline", "released", "none", NULL};
@@ -135,40 +146,63 @@ static RgTensor *released_score(RgTape *t, RgTensor *fit, const RgBatch *batch) 
                   rg_mul(t, rejected, batch->rejected.logprob));
 }
 
-static RgTensor *sail_loss(RgStep *step, const SailOptions *o, const RgBatch *batch,
-                           bool policy_responds, bool policy_labels) {
-    RgTape *t = step->tape;
-    RgTensor *fit = rg_preference_fit(t, batch, o->beta);
-    RgTensor *loss = rg_negate(t, rg_batch_mean(step, batch, fit));
-    if (o->exploration == 0 || o->score_term == SCORE_NONE)
-        return loss;
+/* The terms of each variant's loss (RgAlgorithm.terms). */
+static const char *const pr_terms[] = {"dpo", "responses", NULL};
+static const char *const pp_terms[] = {"dpo", "responses", "labels", NULL};
+static const char *const dp_terms[] = {"dpo", "labels", NULL};
+static const char *const revkl_terms[] = {"dpo", "responses", "penalty", NULL};
 
+/* Whether the loss that the step asks for has a term, of the variant's `terms`. */
+static bool has_term(const RgStep *step, const char *const *terms, const char *name) {
+    for (int i = 0; terms[i]; i++)
+        if (strcmp(terms[i], name) == 0)
+            return step->term == 0 || step->term == i + 1;
+    return false;
+}
+
+/* The score terms of a pair: what is added to F, [pairs]. */
+static RgTensor *score_terms_of(RgStep *step, const SailOptions *o, const RgBatch *batch,
+                                RgTensor *fit, const char *const *terms) {
+    RgTape *t = step->tape;
     RgTensor *baseline = o->score_term == SCORE_BASELINE ? other_pairs_mean(t, fit, batch)
                                                          : rg_filled(t, fit->shape, 0);
     RgTensor *added = rg_filled(t, fit->shape, 0);
-    if (policy_responds && o->score_term == SCORE_RELEASED)
+    if (has_term(step, terms, "responses") && o->score_term == SCORE_RELEASED)
         added = rg_add(t, added, released_score(t, fit, batch));
-    else if (policy_responds)
+    else if (has_term(step, terms, "responses"))
         added = rg_add(t, added,
                        response_score(t, rg_stop_gradient(t, rg_sub(t, fit, baseline)), batch));
-    if (policy_labels) /* ½F² − b·F, whose gradient is (F − b)·∇F */
+    if (has_term(step, terms, "labels")) /* ½F² − b·F, whose gradient is (F − b)·∇F */
         added = rg_add(
             t, added,
             rg_sub(t, rg_scale(t, rg_square(t, fit), (RgReal)0.5), rg_mul(t, baseline, fit)));
+    return added;
+}
+
+static RgTensor *sail_loss(RgStep *step, const SailOptions *o, const RgBatch *batch,
+                           const char *const *terms) {
+    RgTape *t = step->tape;
+    RgTensor *fit = rg_preference_fit(t, batch, o->beta);
+    RgTensor *loss = rg_negate(t, rg_batch_mean(step, batch, fit));
+    if (!has_term(step, terms, "dpo"))
+        loss = rg_scale(t, loss, 0);
+    if (o->exploration == 0 || o->score_term == SCORE_NONE || step->term == 1) /* DPO alone */
+        return loss;
+    RgTensor *added = score_terms_of(step, o, batch, fit, terms);
     RgTensor *mean = rg_batch_mean(step, batch, rg_mul(t, batch->on_policy, added));
     return rg_sub(t, loss, rg_scale(t, mean, (RgReal)o->exploration));
 }
 
 static RgTensor *sail_dp_loss(RgStep *step, const void *options, const RgBatch *batch) {
-    return sail_loss(step, options, batch, false, true);
+    return sail_loss(step, options, batch, dp_terms);
 }
 
 static RgTensor *sail_pp_loss(RgStep *step, const void *options, const RgBatch *batch) {
-    return sail_loss(step, options, batch, true, true);
+    return sail_loss(step, options, batch, pp_terms);
 }
 
 static RgTensor *sail_pr_loss(RgStep *step, const void *options, const RgBatch *batch) {
-    return sail_loss(step, options, batch, true, false);
+    return sail_loss(step, options, batch, pr_terms);
 }
 
 /* Mean over a response's tokens of log π_ref − log π, [pairs]. */
@@ -179,8 +213,8 @@ static RgTensor *mean_reverse(RgTape *t, const RgSide *side) {
 static RgTensor *sail_revkl_loss(RgStep *step, const void *options, const RgBatch *batch) {
     const SailOptions *o = options;
     RgTape *t = step->tape;
-    RgTensor *loss = sail_loss(step, o, batch, true, false);
-    if (o->reverse_kl == 0)
+    RgTensor *loss = sail_loss(step, o, batch, revkl_terms);
+    if (o->reverse_kl == 0 || !has_term(step, revkl_terms, "penalty"))
         return loss;
     RgTensor *both = rg_add(t, mean_reverse(t, &batch->chosen), mean_reverse(t, &batch->rejected));
     return rg_add(t, loss,
@@ -230,6 +264,7 @@ const RgAlgorithm rg_algorithm_sail_dp = {
               .options_size = sizeof(SailOptions)},
     .recipe = sail_dp_recipe,
     .loss = sail_dp_loss,
+    .terms = dp_terms,
 };
 
 const RgAlgorithm rg_algorithm_sail_pp = {
@@ -240,6 +275,7 @@ const RgAlgorithm rg_algorithm_sail_pp = {
               .options_size = sizeof(SailOptions)},
     .recipe = sail_pp_recipe,
     .loss = sail_pp_loss,
+    .terms = pp_terms,
 };
 
 const RgAlgorithm rg_algorithm_sail_pr = {
@@ -250,6 +286,7 @@ const RgAlgorithm rg_algorithm_sail_pr = {
               .options_size = sizeof(SailOptions)},
     .recipe = sail_pr_recipe,
     .loss = sail_pr_loss,
+    .terms = pr_terms,
 };
 
 const RgAlgorithm rg_algorithm_sail_revkl = {
@@ -260,4 +297,5 @@ const RgAlgorithm rg_algorithm_sail_revkl = {
               .options_size = sizeof(SailOptions)},
     .recipe = sail_pr_recipe,
     .loss = sail_revkl_loss,
+    .terms = revkl_terms,
 };

@@ -46,6 +46,8 @@ category() {
         settings='-s budget.steps=5 -s evaluation.every=5 -s seeds=[1,2]' ;;
     'regatta reproduce '*--list* | 'regatta reproduce --list'*) ;;
     'regatta reproduce'*) settings='--table' ;; # all of it takes minutes
+    'regatta run '*exact-language-minimum.cfg*) # whose reward is fitted to all pairs at once
+        settings='-s budget.steps=4 -s evaluation.every=0 -s environment.groups=20 -s training.batch=64' ;;
     'regatta run '*published/*) settings='-s budget.steps=4 -s evaluation.every=0 -s seeds=[1]' ;;
     'regatta run '*.cfg*) settings='-s budget.steps=10 -s evaluation.every=5' ;;
     'regatta '* | 'export '* | 'echo '* | 'make -C mine'* | 'experiments/data/own-data '*) ;;

@@ -147,6 +147,54 @@ kl, entropy = float(base["kl"]), float(base["entropy"])
 sys.exit(not (kl > 0.05 and abs(kl - (math.log(6) - entropy)) < 1e-5))
 END
 expect 2 'cannot be enumerated' run x.cfg -q -r other.db -s 'policy.reference="uniform"'
+# Gradients are measured term by term, and training is the same to the bit.
+cat >gradients.cfg <<'END'
+name = "gradients"; seeds = [1];
+environment: { type = "bandit"; contexts = 2; responses = 4; pairs = 50; };
+policy: { type = "tabular"; }; optimizer: { learning_rate = 0.05; };
+training: { batch = 8; }; budget: { steps = 6; }; evaluation: { every = 3; log_every = 3; };
+algorithms = ( { type = "sail-pp"; }, { type = "online-dpo"; label = "late"; sampler_steps = 4; }, { type = "ppo"; },
+    { type = "sppo"; }, { type = "base"; } );
+END
+expect 0 '' run gradients.cfg -q -r without.db
+expect 0 '' run gradients.cfg -q -r with.db -s evaluation.gradients=40 -s evaluation.gradient_batch=32
+same() { # STORE: label, hash of weights, costs
+    python3 - "$1" <<'END'
+import sqlite3, sys
+store = sqlite3.connect(sys.argv[1])
+for row in store.execute("SELECT t.label, w.sha256 FROM trials t JOIN weights w ON w.trial = t.id ORDER BY 1"):
+    print(*row)
+for row in store.execute("SELECT t.label, r.step, r.flops, r.judge_queries, r.generated_tokens FROM trials t "
+                         "JOIN readings r ON r.trial = t.id ORDER BY 1, 2"):
+    print(*row)
+END
+}
+diff <(same without.db) <(same with.db) >log || complain "measuring gradients changes the trial: $(cat log)"
+python3 - with.db >log <<'END' || complain "measured gradients: $(cat log)"
+import sqlite3, sys
+store = sqlite3.connect(sys.argv[1])
+rows = store.execute("SELECT t.label, m.name, m.step, m.value FROM metrics m JOIN trials t ON t.id = m.trial "
+                     "WHERE m.name LIKE 'eval/gradient_%'").fetchall()
+value = {(label, name[len("eval/gradient_"):], step): v for label, name, step, v in rows}
+assert {label for label, _, _ in value} == {"sail-pp", "late", "sppo"}, "which methods"
+for step in 0, 3, 6:
+    for term in "dpo", "responses", "labels", "total":
+        for what in "norm", "deviation", "bias":
+            assert value["sail-pp", f"{what}_{term}", step] >= 0, (what, term, step)
+    assert value["sail-pp", "bias_responses", step] < value["sail-pp", "deviation_responses", step], step
+    assert value["sppo", "norm_total", step] >= 0 and ("sppo", "bias_total", step) not in value
+    assert ("late", "norm_total", step) not in value, "one term is the whole"
+assert value["sail-pp", "norm_responses", 0] < 1e-6 < value["sail-pp", "deviation_responses", 0], "J at the reference"
+assert ("sail-pp", "cosine_responses", 0) not in value, "a cosine with 0"
+assert 0.2 < value["sail-pp", "value_cosine_dpo", 0] <= 1, value["sail-pp", "value_cosine_dpo", 0]
+END
+expect 2 'evaluation.gradients.*at least 2' run gradients.cfg -q -r with.db -s evaluation.gradients=1
+expect 0 '' run x.cfg -q -r text.db --only dpo -s evaluation.gradients=2 -s 'seeds=[1]'
+expect 0 '' table text.db -m gradient_norm_dpo,gradient_deviation_dpo
+grep -q gradient_norm_dpo log || complain "gradients on text: $(cat log)"
+sed 's/response_limit = 32; }/response_limit = 32; judge: { type = "command"; command = "cat"; }; }/' x.cfg >external.cfg
+expect 2 'evaluation.gradients = 2: expected 0 with an external judge' run external.cfg -q -r external.db --only dpo \
+    -s evaluation.gradients=2 -s evaluation.start=true
 
 [[ $failures -eq 0 ]] && echo "trials go by their names"
 exit $((failures > 0))

@@ -10,6 +10,7 @@
 #include "race.h"
 
 #include <math.h>
+#include <string.h>
 
 enum { C = 3, R = 5, CELLS = C * R };
 
@@ -108,6 +109,94 @@ Test(expectation, sail_with_its_score_terms_is_the_gradient_of_its_objective) {
     expect_whole_gradient("sail-pr", pr);
     expect_whole_gradient("sail-pp", pp);
     expect_whole_gradient("sail-dp", dp);
+}
+
+/* ---- terms of the loss ---- */
+
+enum { DPO, SECOND, THIRD, TERMS };
+
+static void terms_of(Race *race, double gradient[TERMS][CELLS]) {
+    double *term[] = {gradient[0], gradient[1], gradient[2]};
+    RgError error = {0};
+    cr_assert_eq(rg_trainer_term_gradients(race->trainer, 0, term, &error), RG_OK, "%s",
+                 error.text);
+}
+
+/* −∇J with the distributions of `sources`. */
+static void exact_of(Race *race, RgExactSources sources, double gradient[CELLS]) {
+    Problem problem;
+    find_problem(race, &problem);
+    RgTape *tape = rg_tape_create();
+    RgTensor *x = rg_variable(tape, RG_SHAPE(C, R), race->policy->parameters->value), *g;
+    rg_gradients(tape, rg_exact_sail(tape, x, &problem.exact, sources), &x, 1, &g);
+    for (int i = 0; i < CELLS; i++)
+        gradient[i] = -g->data[i];
+    rg_tape_destroy(tape);
+}
+
+static void expect_term(const double *found, const double *with, const double *without,
+                        double coefficient) {
+    for (int i = 0; i < CELLS; i++)
+        cr_expect_float_eq(found[i], coefficient * (with[i] - (without ? without[i] : 0)), 1e-13,
+                           "%d", i);
+}
+
+/* SAIL-PP has all three: DPO's, that of the responses and that of the labels. */
+Test(expectation, terms_of_sail_are_those_of_its_objective) {
+    Race s = exact_race("sail-pp", "beta=0.7 mixture=1 exploration=0.6");
+    RgExactSources responses = self, labels = self;
+    double term[TERMS][CELLS], fit[CELLS], with_responses[CELLS], with_labels[CELLS];
+    responses.stop_responses = labels.stop_labels = false;
+    terms_of(&s, term);
+    exact_of(&s, self, fit);
+    exact_of(&s, responses, with_responses);
+    exact_of(&s, labels, with_labels);
+    expect_term(term[DPO], fit, NULL, 1);
+    expect_term(term[SECOND], with_responses, fit, 0.6);
+    expect_term(term[THIRD], with_labels, fit, 0.6);
+    race_end(&s);
+}
+
+Test(expectation, terms_of_a_loss_sum_to_its_gradient) {
+    static const char *const names[] = {"dpo",     "online-dpo", "sail-dp", "sail-pp",
+                                        "sail-pr", "sail-revkl", "ipo"};
+    for (size_t k = 0; k < sizeof names / sizeof *names; k++) {
+        Race s = exact_race(names[k], "beta=0.7");
+        double term[TERMS][CELLS] = {{0}};
+        terms_of(&s, term);
+        for (int i = 0; i < CELLS; i++)
+            cr_expect_eq(s.policy->parameters->gradient[i], 0);
+        trainer_loss(&s);
+        for (int i = 0; i < CELLS; i++)
+            cr_expect_float_eq(term[0][i] + term[1][i] + term[2][i],
+                               s.policy->parameters->gradient[i], 1e-14, "%s, %d", names[k], i);
+        race_end(&s);
+    }
+}
+
+/* Where the policy is the optimum of reward and KL its labels are the judge's, and DPO's term is 0. The
+ * score term of J is not, with a baseline or without. */
+Test(expectation, score_term_moves_the_optimum) {
+    static const char *const terms[] = {"exact", "baseline"};
+    for (int k = 0; k < 2; k++) {
+        char options[80];
+        snprintf(options, sizeof options, "beta=0.7 mixture=1 exploration=1 score_term=%s",
+                 terms[k]);
+        Race s =
+            race_begin("sail-pr", options, "contexts=3 responses=5 label_temperature=0.8", 0, 8);
+        s.trainer->training.expectation = RG_EXACT_EXPECTATION;
+        const double *reward = rg_bandit_rewards(s.environment).reward;
+        double term[TERMS][CELLS], size[TERMS] = {0};
+        for (int i = 0; i < CELLS; i++)
+            s.policy->parameters->value[i] += reward[i] / (0.7 * 0.8);
+        terms_of(&s, term);
+        for (int i = 0; i < CELLS; i++)
+            for (int j = 0; j < THIRD; j++)
+                size[j] = fmax(size[j], fabs(term[j][i]));
+        cr_expect_lt(size[DPO], 1e-14);
+        cr_expect_gt(size[SECOND], 1e-3);
+        race_end(&s);
+    }
 }
 
 Test(expectation, a_mixture_is_the_mean_of_both_distributions) {

@@ -79,7 +79,10 @@ Test(descriptors, of_algorithms_have_what_their_sources_call_for) {
     CHANGED("parl", finish, rg_algorithm_find("ppo")->finish, "a loss, as it has finish");
     CHANGED("dpo", work, rg_algorithm_find("parl")->work, "a step of its own, as it has work");
     CHANGED("dpo", recipe, NULL, "a recipe");
-    CHANGED("dpo", loss, NULL, "a loss or a step, as it has a recipe");
+    CHANGED("ipo", loss, NULL, "a loss or a step, as it has a recipe");
+    CHANGED("dpo", loss, NULL, "a loss, as it has terms");
+    static const char *const five[] = {"a", "b", "c", "d", "e", NULL};
+    CHANGED("dpo", terms, five, "at most 4 terms");
     CHANGED("dpo", about.summary, NULL, "summary");
     CHANGED("dpo", about.options_size, 0, "options_size");
 }

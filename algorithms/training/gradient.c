@@ -285,6 +285,35 @@ void rg_gradient_end(RgTrainer *trainer, RgRollout *rollout) {
     rg_rollout_release(rollout);
 }
 
+RgStatus rg_trainer_term_gradients(RgTrainer *trainer, int64_t step, double *const *gradient,
+                                   RgError *error) {
+    RgParameters *p = trainer->policy->parameters;
+    int terms = rg_loss_terms(trainer->algorithm);
+    RgRollout rollout;
+    RgStatus status = rg_gradient_begin(trainer, step, &rollout, error);
+    for (int k = 0; k < terms && status == RG_OK; k++) {
+        trainer->outcome = (RgOutcome){0};
+        trainer->now.term = trainer->algorithm->terms ? k + 1 : 0;
+        rg_parameters_zero_gradient(p);
+        rg_gradient_add(trainer, step, 0, &rollout);
+        if (trainer->now.fault)
+            status = rg_fail(error, RG_E_USAGE, "%s: %s", trainer->algorithm->about.name,
+                             trainer->now.fault);
+        for (int64_t i = 0; i < p->count; i++)
+            gradient[k][i] = (double)p->gradient[i];
+    }
+    rg_parameters_zero_gradient(p);
+    rg_gradient_end(trainer, &rollout);
+    return status;
+}
+
+int rg_loss_terms(const RgAlgorithm *algorithm) {
+    int count = 0;
+    while (algorithm->terms && algorithm->terms[count])
+        count++;
+    return count > 0 ? count : 1;
+}
+
 RgStatus rg_trainer_gradient(RgTrainer *trainer, int64_t step, double *loss, RgError *error) {
     RgRollout rollout;
     RgStatus status = rg_gradient_begin(trainer, step, &rollout, error);

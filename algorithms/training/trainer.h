@@ -129,6 +129,14 @@ RgStatus rg_trainer_step(RgTrainer *trainer, RgError *error);
  * a loss. */
 RgStatus rg_trainer_gradient(RgTrainer *trainer, int64_t step, double *loss, RgError *error);
 
+/* Number of terms of an algorithm's loss: 1 where it names none. */
+int rg_loss_terms(const RgAlgorithm *algorithm);
+/* The gradient of each term of the loss on one batch, that of step `step`, in the policy's
+ * parameters: gradient [terms][parameters] out. The policy's gradient is zero afterwards. Takes no
+ * step and charges nothing. For algorithms with a loss. */
+RgStatus rg_trainer_term_gradients(RgTrainer *trainer, int64_t step, double *const *gradient,
+                                   RgError *error);
+
 /* ---- for algorithms with a loss and parameters of their own ---- */
 
 /* Train `parameters` besides the policy; the trainer owns them from now on. The gradient of the

@@ -13,6 +13,7 @@ typedef struct Problem {
     const RgTask *task;
     RgLanguageView view;
     const double *logprob, *reference;
+    const double *probability; /* exp(logprob) */
     RgExactLabels labels;
     double beta;
 } Problem;
@@ -44,9 +45,9 @@ static double preference(const Problem *p, int64_t a, int64_t b, const Fit *fit)
 /* J's share of sentence a, and its coefficients: twice the sums over b, as a may be first or
  * second. */
 static double sum_over_rivals(const Problem *p, int64_t a, double *const c[RG_SAIL_TERMS]) {
-    double responses = 0, labels = 0, fits = 0, own = exp(p->logprob[a]);
+    double responses = 0, labels = 0, fits = 0, own = p->probability[a];
     for (int64_t b = 0; b < p->view.sentences->count; b++) {
-        double other = exp(p->logprob[b]);
+        double other = p->probability[b];
         Fit fit = fit_of(p, a, b);
         double prefers = preference(p, a, b, &fit);
         responses += other * (prefers * fit.ab + (1 - prefers) * fit.ba);
@@ -63,7 +64,7 @@ static double sum_over_rivals(const Problem *p, int64_t a, double *const c[RG_SA
 static double policy_pairs(const Problem *p, double *const c[RG_SAIL_TERMS]) {
     double partial[RG_SPREAD_MOST] = {0}, sum = 0;
     RG_FOR_PIECES(p->view.sentences->count, rg_spread(p->view.sentences->count, 8),
-                  for (int64_t a = first; a < last; a++) if (exp(p->logprob[a]) > 0)
+                  for (int64_t a = first; a < last; a++) if (p->probability[a] > 0)
                       partial[piece] += sum_over_rivals(p, a, c));
     for (int i = 0; i < RG_SPREAD_MOST; i++)
         sum += partial[i];
@@ -100,20 +101,26 @@ double rg_language_sail_terms(const RgEnvironment *environment, const double *lo
                               const double *reference, RgExactResponses responses,
                               RgExactLabels labels, double beta,
                               double *const coefficient[RG_SAIL_TERMS]) {
+    int64_t count = rg_language_view(environment).sentences->count;
+    double *probability = rg_allocate(count, sizeof *probability);
+    for (int64_t a = 0; a < count; a++)
+        probability[a] = exp(logprob[a]);
     Problem problem = {.task = &environment->task,
                        .view = rg_language_view(environment),
                        .logprob = logprob,
                        .reference = reference,
+                       .probability = probability,
                        .labels = labels,
                        .beta = beta};
     RG_ASSERT(problem.task->pairs);
     for (int term = 0; term < RG_SAIL_TERMS; term++)
         memset(coefficient[term], 0,
                (size_t)problem.view.sentences->count * sizeof *coefficient[term]);
-    if (responses == RG_EXACT_DATASET_RESPONSES)
-        return offline_pairs(&problem, coefficient);
-    RG_ASSERT(labels != RG_EXACT_DATASET_LABELS);
-    return policy_pairs(&problem, coefficient);
+    RG_ASSERT(responses == RG_EXACT_DATASET_RESPONSES || labels != RG_EXACT_DATASET_LABELS);
+    double sum = responses == RG_EXACT_DATASET_RESPONSES ? offline_pairs(&problem, coefficient)
+                                                         : policy_pairs(&problem, coefficient);
+    free(probability);
+    return sum;
 }
 
 void rg_language_gradient(const RgEnvironment *environment, RgPolicy *policy,

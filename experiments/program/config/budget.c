@@ -50,6 +50,16 @@ const RgOption rg_evaluation_options[] = {
         "number of evaluations in a row without an improvement of `select` after which "
         "a trial ends; 0: it runs to the end of its budget",
         .later = true),
+    RG_OPTION_INTEGER(
+        RgEvaluationOptions, gradients, "0", 0, 1e6,
+        "number of batches, 2 or more, whose gradients an evaluation measures, term by term of the "
+        "loss; 0: none. Training is the same and is charged nothing",
+        .later = true),
+    RG_OPTION_INTEGER(RgEvaluationOptions, gradient_batch, "0", 0, 1e9,
+                      "size of these batches; 0: training.batch", .later = true),
+    RG_OPTION_REAL(RgEvaluationOptions, gradient_temperature, "0", 0, 1e3,
+                   "sampling temperature of their responses; 0: training.temperature",
+                   .later = true),
     RG_OPTION_END,
 };
 

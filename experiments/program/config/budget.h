@@ -37,6 +37,9 @@ typedef struct RgEvaluationOptions {
     const char *select;
     bool lower_is_better;
     int64_t patience;
+    int64_t gradients;           /* batches whose gradients are measured; 0: none */
+    int64_t gradient_batch;      /* pairs of such a batch; 0: as in training */
+    double gradient_temperature; /* of their responses; 0: as in training */
 } RgEvaluationOptions;
 
 extern const RgOption rg_budget_options[], rg_evaluation_options[];

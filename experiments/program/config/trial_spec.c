@@ -270,6 +270,9 @@ static RgStatus check_evaluation(const RgTrialSpec *plan, const RgSettings *s, R
     if (e->patience > 0 && e->every == 0)
         return rg_setting_refuse(rg_settings_find(s, "evaluation.patience"), error,
                                  "expected evaluation.every above 0 as well");
+    if (e->gradients == 1) /* of one batch there is no variance */
+        return rg_setting_refuse(rg_settings_find(s, "evaluation.gradients"), error,
+                                 "expected 0, or at least 2 batches");
     return RG_OK;
 }
 

@@ -5,10 +5,10 @@
 #include "algorithms/parl/parl.h"
 
 #include "envs/bandit/bandit.h"
-#include "envs/bandit/bandit_exact.h"
-#include "envs/language/language_gradient.h"
+#include "envs/language/language.h"
 #include "experiments/program/gradients/gradient_moments.h"
 #include "experiments/program/gradients/hypergradient_rows.h"
+#include "experiments/program/run/exact_gradient.h"
 #include "experiments/program/run/trial.h"
 
 #include <math.h>
@@ -16,94 +16,19 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* ---- the exact side ---- */
-
-/* The bandit's numbers in the form of the exact objectives. Released by exact_free. */
-typedef struct Exact {
-    RgExactProblem problem;
-    double *reference, *shares;
-} Exact;
-
-/* log π [contexts, responses] of an enumerated policy. */
-static double *log_policy(RgPolicy *policy, RgTape *t) {
-    RgTensor *y = rg_log_softmax(t, policy->type->logits(policy, t, policy->parameters));
-    double *out = rg_allocate(y->count, sizeof *out);
-    for (int64_t i = 0; i < y->count; i++)
-        out[i] = y->data[i];
-    rg_tape_reset(t);
-    return out;
-}
-
-static Exact exact_create(const RgTrialSetup *setup, double beta, RgTape *t) {
-    const RgEnvironment *e = setup->environment;
-    RgRewardTable rewards = rg_bandit_rewards(e);
-    int64_t cells = rewards.contexts * rewards.responses;
-    Exact exact = {.reference = log_policy(setup->reference, t),
-                   .shares = rg_allocate(cells * rewards.responses, sizeof(double))};
-    rg_bandit_pair_shares(e, exact.shares);
-    exact.problem = (RgExactProblem){.contexts = rewards.contexts,
-                                     .responses = rewards.responses,
-                                     .reference = exact.reference,
-                                     .reward = rewards.reward,
-                                     .pair_shares = exact.shares,
-                                     .beta = beta,
-                                     .label_temperature = e->task.label_temperature,
-                                     .label_noise = e->task.label_noise};
-    return exact;
-}
-
-static void exact_free(Exact *exact) {
-    free(exact->reference);
-    free(exact->shares);
-}
-
-static RgExactSources exact_sources(const RgRecipe *recipe) {
-    RgExactSources sources = {.responses = recipe->responses == RG_FROM_POLICY
-                                               ? RG_EXACT_POLICY_RESPONSES
-                                               : RG_EXACT_DATASET_RESPONSES};
-    sources.labels = recipe->preferences == RG_FROM_POLICY  ? RG_EXACT_POLICY_LABELS
-                     : recipe->preferences == RG_FROM_JUDGE ? RG_EXACT_JUDGE_LABELS
-                                                            : RG_EXACT_DATASET_LABELS;
-    return sources;
-}
-
-/* Gradient of the loss −J on the bandit in the policy's parameters: gradient [parameters]. */
-static void bandit_gradient(const RgTrialSetup *setup, RgPolicy *policy, const RgRecipe *recipe,
-                            RgTape *t, double *gradient) {
-    Exact exact = exact_create(setup, recipe->beta, t);
-    RgTensor *logits = policy->type->logits(policy, t, policy->parameters);
-    RgTensor *objective = rg_exact_sail(t, logits, &exact.problem, exact_sources(recipe));
-    rg_parameters_zero_gradient(policy->parameters);
-    rg_backward(t, objective, -1);
-    for (int64_t i = 0; i < policy->parameters->count; i++)
-        gradient[i] = policy->parameters->gradient[i];
-    rg_parameters_zero_gradient(policy->parameters);
-    rg_tape_reset(t);
-    exact_free(&exact);
-}
-
-/* The same on a language, for any policy. */
-static void language_gradient(const RgTrialSetup *setup, RgPolicy *policy, const RgRecipe *recipe,
-                              double *gradient) {
-    const RgEnvironment *e = setup->environment;
-    RgExactSources sources = exact_sources(recipe);
-    int64_t count = rg_language_view(e).sentences->count;
-    double *logprob = rg_allocate(count, sizeof *logprob), *term[RG_SAIL_TERMS];
-    double *reference = rg_allocate(count, sizeof *reference);
+/* Gradient of the loss −J in the policy's parameters: gradient [parameters]. */
+static void exact_gradient(const RgTrialSetup *setup, RgPolicy *policy, const RgRecipe *recipe,
+                           double *gradient) {
+    double *term[RG_SAIL_TERMS];
+    int64_t count = policy->parameters->count;
     for (int k = 0; k < RG_SAIL_TERMS; k++)
         term[k] = rg_allocate(count, sizeof *term[k]);
-    rg_language_table(e, policy, logprob);
-    rg_language_table(e, setup->reference, reference);
-    rg_language_sail_terms(e, logprob, reference, sources.responses, sources.labels, recipe->beta,
-                           term);
+    rg_exact_sail_gradients(setup, policy, rg_exact_sources(recipe), recipe->beta, term);
     for (int64_t i = 0; i < count; i++)
-        term[0][i] = -(term[RG_SAIL_TERM_RESPONSES][i] + term[RG_SAIL_TERM_LABELS][i] +
-                       term[RG_SAIL_TERM_FIT][i]);
-    rg_language_gradient(e, policy, term[0], gradient);
+        gradient[i] = -(term[RG_SAIL_TERM_RESPONSES][i] + term[RG_SAIL_TERM_LABELS][i] +
+                        term[RG_SAIL_TERM_FIT][i]);
     for (int k = 0; k < RG_SAIL_TERMS; k++)
         free(term[k]);
-    free(reference);
-    free(logprob);
 }
 
 /* ---- one row ---- */
@@ -113,7 +38,6 @@ typedef struct Bench {
     const RgTrialSpec *plan;
     int64_t samples;
     RgPolicy *policy; /* at which the gradients are taken */
-    RgTape *tape;
     RgRandom random;
     double *exact; /* [parameters], of the variants before, or NULL; with their sources and β */
     RgExactSources sources;
@@ -126,7 +50,7 @@ static bool is_language(const RgTrialSpec *plan) {
 
 /* The variants of an algorithm differ in how they estimate one gradient, which is computed once. */
 static void know_exact(Bench *b, const RgRecipe *recipe) {
-    RgExactSources sources = exact_sources(recipe);
+    RgExactSources sources = rg_exact_sources(recipe);
     if (b->exact && sources.responses == b->sources.responses &&
         sources.labels == b->sources.labels && recipe->beta == b->beta)
         return;
@@ -134,10 +58,7 @@ static void know_exact(Bench *b, const RgRecipe *recipe) {
     b->exact = rg_allocate(b->policy->parameters->count, sizeof *b->exact);
     b->sources = sources;
     b->beta = recipe->beta;
-    if (is_language(b->plan))
-        language_gradient(b->setup, b->policy, recipe, b->exact);
-    else
-        bandit_gradient(b->setup, b->policy, recipe, b->tape, b->exact);
+    exact_gradient(b->setup, b->policy, recipe, b->exact);
 }
 
 static RgStatus make_trainer(const Bench *b, const void *options, RgTrainer **trainer,
@@ -237,14 +158,12 @@ static bool has_objective(const RgTrialSpec *plan) {
 }
 
 /* All rows of an algorithm that has a loss. */
-static RgStatus loss_rows(const RgTrialSetup *setup, const RgTrialSpec *plan, RgTape *tape,
-                          int64_t samples, double deviation,
-                          void (*on_row)(const RgGradientRow *row, void *context), void *context,
-                          RgError *error) {
+static RgStatus loss_rows(const RgTrialSetup *setup, const RgTrialSpec *plan, int64_t samples,
+                          double deviation, void (*on_row)(const RgGradientRow *row, void *context),
+                          void *context, RgError *error) {
     Bench bench = {.setup = setup,
                    .plan = plan,
                    .samples = samples,
-                   .tape = tape,
                    .random =
                        rg_random_named(rg_random_root((uint64_t)plan->seed), "check-gradients")};
     const RgOption *variants = rg_options_find(plan->algorithm->about.options, "score_term");
@@ -297,8 +216,8 @@ static bool is_left_out(const RgExperiment *experiment, int64_t trial) {
 }
 
 /* The rows of one trial. */
-static RgStatus trial_rows(RgTrialSetup *setup, const RgTrialSpec *plan, RgTape *tape,
-                           int64_t samples, double deviation,
+static RgStatus trial_rows(RgTrialSetup *setup, const RgTrialSpec *plan, int64_t samples,
+                           double deviation,
                            void (*on_row)(const RgGradientRow *row, void *context), void *context,
                            RgError *error) {
     bool bilevel = plan->algorithm == &rg_algorithm_parl;
@@ -307,7 +226,7 @@ static RgStatus trial_rows(RgTrialSetup *setup, const RgTrialSpec *plan, RgTape 
     if (!bandit && !(bilevel ? setup->environment->task.mdp != NULL : is_language(plan)))
         return refuse_environment(plan, error);
     if (!bilevel)
-        return loss_rows(setup, plan, tape, samples, deviation, on_row, context, error);
+        return loss_rows(setup, plan, samples, deviation, on_row, context, error);
     RgGradientRow row;
     RG_TRY(rg_hypergradient_row(setup, plan, samples, deviation, &row, error));
     on_row(&row, context);
@@ -318,13 +237,11 @@ RgStatus rg_gradient_rows(const RgExperiment *experiment, int64_t samples, doubl
                           void (*on_row)(const RgGradientRow *row, void *context), void *context,
                           RgError *error) {
     RgTrialSetup setup = {0};
-    RgTape *tape = rg_tape_create();
     RgStatus status = RG_OK;
     for (int64_t i = 0; i < experiment->trial_count && status == RG_OK; i++)
         if (has_rows(experiment, i) && !is_left_out(experiment, i))
-            status = trial_rows(&setup, &experiment->trials[i], tape, samples, deviation, on_row,
-                                context, error);
+            status = trial_rows(&setup, &experiment->trials[i], samples, deviation, on_row, context,
+                                error);
     rg_trial_setup_clear(&setup);
-    rg_tape_destroy(tape);
     return status;
 }

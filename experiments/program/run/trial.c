@@ -13,6 +13,7 @@
 #include "core/tensor/threads.h"
 #include "experiments/program/config/build_versions.h"
 #include "experiments/program/config/units.h"
+#include "experiments/program/run/gradient_terms.h"
 #include "experiments/program/run/trial_internal.h"
 
 #include <errno.h>
@@ -124,6 +125,8 @@ static RgStatus record_step(RgTrialInHand *trial, bool evaluate, RgError *error)
         setup->environment->task.process_group = NULL; /* the others wait for the next step */
         RgStatus status =
             rg_environment_evaluate(setup->environment, &contender, random, evaluation, error);
+        if (status == RG_OK && trial->plan->evaluation.gradients > 0)
+            status = rg_gradient_terms(setup, trial->plan, trainer, evaluation, error);
         setup->environment->task.process_group = trial->together;
         rg_profile_lap("evaluation, the rest", false);
         seconds = rg_clock_seconds() - start;

@@ -95,6 +95,20 @@ RgDigest rg_trial_setup_source(const RgTrialSetup *setup) {
     return digest;
 }
 
+/* Answers to the batches of evaluation.gradients would be charged to no step. */
+static RgStatus check_gradients(RgEnvironment *environment, const RgTrialSpec *plan,
+                                RgError *error) {
+    RgError external = {0};
+    if (plan->evaluation.gradients == 0 ||
+        rg_environment_use_answers(environment, NULL, &external) == RG_OK)
+        return RG_OK;
+    return rg_resolve_place(plan->resolved,
+                            rg_fail(error, RG_E_USAGE,
+                                    "evaluation.gradients = %ld: expected 0 with an external judge",
+                                    (long)plan->evaluation.gradients),
+                            error);
+}
+
 void rg_trial_setup_clear(RgTrialSetup *setup) {
     rg_environment_destroy(setup->environment);
     rg_policy_destroy(setup->reference); /* before the start, which it may be a clone of */
@@ -111,7 +125,7 @@ RgStatus rg_trial_setup_make(RgTrialSetup *setup, const RgTrialSpec *plan, RgErr
     if (rg_process_group_all(setup->process_group, same)) {
         free(identity);
         setup->environment->task.process_group = setup->process_group;
-        return RG_OK;
+        return check_gradients(setup->environment, plan, error);
     }
     rg_trial_setup_clear(setup);
     RgRandom random =
@@ -119,6 +133,8 @@ RgStatus rg_trial_setup_make(RgTrialSetup *setup, const RgTrialSpec *plan, RgErr
     RgRandom environment = rg_random_named(random, "environment");
     RgStatus status = rg_environment_create(plan->environment.type, plan->resolved, "environment",
                                             environment, &setup->environment, error);
+    if (status == RG_OK)
+        status = check_gradients(setup->environment, plan, error);
     if (status == RG_OK && (setup->answers || setup->ahead))
         status = rg_environment_use_answers(setup->environment, setup->answers, error);
     if (status == RG_OK)
