@@ -16,7 +16,7 @@ follower"). The critic's targets are values of the most probable actions in its 
 
 Each prints the leader's exact value, the mean over seeds, in the last tenth of the iterations and on the way,
 and for each seed its probability of action 1 in state A, first and last. Needs PyTorch and NumPy
-(Debian: python3-torch). A minute and a half on one core each.
+(Debian: python3-torch). Some minutes on one core each.
 """
 
 import argparse
