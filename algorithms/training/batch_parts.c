@@ -292,10 +292,11 @@ RgBatch rg_batch_of_responses(RgTrainer *trainer, int64_t step, const RgBatchPar
         batch.chosen = pick_side(t, &batch, 0);
         batch.rejected = pick_side(t, &batch, 1);
     }
-    if (part->third)
+    if (part->third) {
         batch.third = third_side(trainer, part, rollout);
-    if (rollout->third_weight)
-        batch.third_weight = rg_borrow(t, RG_SHAPE(part->third->count), rollout->third_weight);
+        if (rollout->third_weight)
+            batch.third_weight = rg_borrow(t, RG_SHAPE(part->third->count), rollout->third_weight);
+    }
     return batch;
 }
 
