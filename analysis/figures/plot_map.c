@@ -222,6 +222,7 @@ RgStatus rg_plot_map_figure(const RgResults *results, const RgPlotOptions *optio
     *figure = NULL;
     RG_TRY(rg_results_measure(results, options->y ? options->y : "reward", &measure, error));
     RG_TRY(make_cells(results, options->map, &cells, error));
+    RG_ASSERT(cells);
     Axes axes = {.option = {cells->options[0], cells->options[1]}};
     for (int i = 0; i < 2; i++)
         axes.count[i] = rg_swept_values(results, axes.option[i], &axes.values[i]);
@@ -263,7 +264,7 @@ RgStatus rg_plot_map(const RgResults *results, const RgPlotOptions *options, RgE
     if (status == RG_OK)
         status =
             rg_map_figure_draw(figure, options->output, options->width, options->height, error);
-    char *few = status == RG_OK ? few_seeds(figure) : NULL;
+    char *few = status == RG_OK && figure ? few_seeds(figure) : NULL;
     if (few && options->notes)
         fprintf(options->notes, "%s\n", few);
     free(few);
