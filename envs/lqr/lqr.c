@@ -108,7 +108,7 @@ static bool advance(void *episode, const int32_t *action, int32_t *observation) 
 
 /* xᵀQx + uᵀRu of a step. */
 static double cost_of_step(const RgLqr *l, const int32_t *words) {
-    double cost = 0, x[RG_LQR_STATES];
+    double cost = 0, x[RG_LQR_STATES] = {0};
     for (int64_t i = 0; i < l->states; i++)
         x[i] = rg_word_float(words[i]);
     for (int64_t i = 0; i < l->states * l->states; i++)

@@ -99,7 +99,7 @@ static RgTensor *lyapunov(RgTape *t, const Players *p) {
 /* Whether P is one of finite costs: symmetric up to rounding, and without a negative direction. A
  * process that grows faster than the discount has a solution too, which is not its cost. */
 static bool is_cost(int64_t n, const RgReal *p) {
-    double s[SQUARE], largest = 0;
+    double s[SQUARE] = {0}, largest = 0;
     const double rounding = 1e3 * RG_REAL_EPSILON;
     for (int64_t i = 0; i < n * n; i++) {
         s[i] = ((double)p[i] + (double)p[i % n * n + i / n]) / 2;

@@ -66,7 +66,7 @@ static void solve_definite(int64_t n, int64_t m, double *s, double *b) {
 
 /* S = R + γ BᵀPB [actions, actions] and BᵀP [actions, states]. */
 static void curvature_of(const RgLqr *l, const double *p, double *s, double *bp) {
-    double bt[SQUARE];
+    double bt[SQUARE] = {0};
     int64_t n = l->states, m = l->actions;
     transpose(n, m, l->b, bt);
     multiply(m, n, n, bt, p, bp);
@@ -77,8 +77,9 @@ static void curvature_of(const RgLqr *l, const double *p, double *s, double *bp)
 
 /* One application of the equation; `closed` is A_K. Returns the largest change relative to P. */
 static double riccati_step(const RgLqr *l, const double *closed, double *p) {
-    double s[SQUARE], bp[SQUARE], across[SQUARE] = {0}, solved[SQUARE], pa[SQUARE], next[SQUARE];
-    double closed_t[SQUARE], across_t[SQUARE], saved[SQUARE];
+    double s[SQUARE] = {0}, bp[SQUARE] = {0}, across[SQUARE] = {0}, solved[SQUARE];
+    double pa[SQUARE] = {0}, next[SQUARE] = {0}, saved[SQUARE] = {0};
+    double closed_t[SQUARE] = {0}, across_t[SQUARE] = {0};
     int64_t n = l->states, m = l->actions;
     double g = l->discount, change = 0, largest = 0;
     curvature_of(l, p, s, bp);
@@ -108,7 +109,7 @@ static void closed_by_leader(const RgLqr *l, const double *leader, double *close
 bool rg_lqr_riccati(const RgLqr *l, const double *leader, double *p) {
     enum { ITERATIONS = 10000 };
     const double tolerance = 1e-14;
-    double closed[SQUARE];
+    double closed[SQUARE] = {0};
     closed_by_leader(l, leader, closed);
     memcpy(p, l->q, (size_t)(l->states * l->states) * sizeof *p);
     double change = INFINITY;
@@ -122,7 +123,8 @@ bool rg_lqr_riccati(const RgLqr *l, const double *leader, double *p) {
 
 bool rg_lqr_solve(const RgLqr *l, const double *leader, double beta, double *weight,
                   double *deviation) {
-    double p[SQUARE], s[SQUARE], bp[SQUARE], gain[2 * SQUARE], moves[2 * SQUARE];
+    double p[SQUARE] = {0}, s[SQUARE] = {0}, bp[SQUARE] = {0};
+    double gain[2 * SQUARE] = {0}, moves[2 * SQUARE] = {0};
     int64_t n = l->states, m = l->actions, k = l->leader_actions, width = n + k;
     if (!rg_lqr_riccati(l, leader, p))
         return false;
@@ -144,7 +146,7 @@ bool rg_lqr_solve(const RgLqr *l, const double *leader, double beta, double *wei
 /* E[exp(−½ Σ ((x_i − target_i)/width_i)²)] of x ~ N(mean, covariance): by elimination of covariance
  * + diag(width²). */
 static double reward_of(const RgLqr *l, const double *mean, const double *covariance) {
-    double s[SQUARE], gap[MOST], logarithm = 0;
+    double s[SQUARE] = {0}, gap[MOST] = {0}, logarithm = 0;
     int64_t n = l->states;
     memcpy(s, covariance, (size_t)(n * n) * sizeof *s);
     for (int64_t i = 0; i < n; i++) {
@@ -167,7 +169,7 @@ static double reward_of(const RgLqr *l, const double *mean, const double *covari
 /* The linear process that both players make: x' = F·x + noise of covariance [states, states]. */
 static void joint_process(const RgLqr *l, const double *leader, const double *weight,
                           const double *deviation, double *f, double *noise) {
-    double through[SQUARE], b_weight[2 * SQUARE]; /* D = C + B·M_a; B·M */
+    double through[SQUARE] = {0}, b_weight[2 * SQUARE] = {0}; /* D = C + B·M_a; B·M */
     int64_t n = l->states, k = l->leader_actions, width = n + k;
     multiply(n, l->actions, width, l->b, weight, b_weight);
     for (int64_t i = 0; i < n; i++)
@@ -189,8 +191,9 @@ static void joint_process(const RgLqr *l, const double *leader, const double *we
 }
 
 double rg_lqr_leader_value(const RgLqr *l, const double *leader, double beta) {
-    double weight[2 * SQUARE], deviation[MOST], f[SQUARE], f_t[SQUARE], noise[SQUARE];
-    double mean[MOST], moved[MOST], covariance[SQUARE] = {0}, half[SQUARE];
+    double weight[2 * SQUARE] = {0}, deviation[MOST] = {0}, f[SQUARE] = {0}, f_t[SQUARE] = {0};
+    double mean[MOST], moved[MOST] = {0}, covariance[SQUARE] = {0}, half[SQUARE] = {0};
+    double noise[SQUARE] = {0};
     double total = 0, discount = 1;
     int64_t n = l->states;
     if (!rg_lqr_solve(l, leader, beta, weight, deviation))
