@@ -40,6 +40,9 @@ category() {
     'regatta '*own-data/compare.cfg*)
         settings='-s budget.steps=1 -s training.batch=4 -s environment.test_prompts=8 -s environment.response_limit=80' ;;
     'regatta check-gradients '*parl/*) settings='-n 2' ;;
+    'regatta check-gradients '*exact-language.cfg*) # the sums over all pairs of 20,736 sentences take half a minute
+        settings='-n 20 -s environment.language="./experiments/study/score-2.language"' ;;
+    'regatta check-gradients '*exact-language-transformer.cfg*) settings='-n 20 -s algorithms=({type="sail-pr";})' ;;
     'regatta check-gradients '*) settings='-n 20' ;;
     'regatta run '*parl/mdp.cfg*) settings='-s budget.steps=2 -s seeds=[1]' ;;
     'regatta run '*bandit/search.cfg* | 'regatta run '*bandit/exploration.cfg* | 'regatta run '*bandit/grid.cfg*)
