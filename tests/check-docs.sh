@@ -31,6 +31,7 @@ category() {
     build/tests/* | REGATTA_COVERAGE=*) needs='a build, and minutes' ;;
     *verses/endpoint.cfg*) needs='a server: check-endpoint.sh' ;;
     *parl/walker.cfg* | *parl-walker.db*) needs='MuJoCo, and hours' ;;
+    'experiments/study/run'*) needs='half an hour' ;;
     'experiments/data/verses '*) needs='two packages: check-install.sh; the test has data in their place' ;;
     *verses/exploration.cfg*) settings="$tiny_text --only exact" ;;
     'regatta run '*verses/head-to-head.cfg* | 'regatta run '*verses/budget.cfg*)
