@@ -79,7 +79,7 @@ static const RgOption options_table[] = {
 typedef struct State {
     Options options; /* except the files */
     double *reward;  /* [contexts, responses] */
-    double *judged;  /* the judge's rewards: these and its error; [contexts, responses] */
+    double *judged; /* the judge's: these and its error [contexts, responses], or `reward` itself */
     double *features;
     bool *covered;  /* [contexts, responses] */
     double *counts; /* [contexts, pairs of responses] of pair_counts_file, or NULL */
@@ -216,9 +216,12 @@ static RgStatus create(RgEnvironment *environment, const void *options, RgRandom
     s->reward = normal_numbers(cells, o->reward_scale, rg_random_named(random, "reward"));
     s->features = normal_numbers(cells * o->feature_count, 1, rg_random_named(random, "features"));
     RG_TRY(read_files(s, o, error));
-    s->judged = normal_numbers(cells, o->judge_error, rg_random_named(random, "judge error"));
-    for (int64_t i = 0; i < cells; i++)
-        s->judged[i] += s->reward[i];
+    s->judged = s->reward;
+    if (o->judge_error > 0) {
+        s->judged = normal_numbers(cells, o->judge_error, rg_random_named(random, "judge error"));
+        for (int64_t i = 0; i < cells; i++)
+            s->judged[i] += s->reward[i];
+    }
     s->covered = rg_allocate(cells, sizeof *s->covered);
     for (int64_t c = 0; c < o->contexts; c++)
         cover_context(s, c, rg_random_named(random, "coverage"), s->covered + c * o->responses);
@@ -255,7 +258,8 @@ static void destroy(RgEnvironment *environment) {
     free(s->covered);
     free(s->counts);
     free(s->features);
-    free(s->judged);
+    if (s->judged != s->reward)
+        free(s->judged);
     free(s->reward);
     free(s);
 }

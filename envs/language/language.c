@@ -81,7 +81,7 @@ typedef struct State {
     double *grammar;        /* log-probabilities of the smoothed rows [rows, words] */
     RgSequences *sentences; /* all */
     double *reward;         /* [sentences->count] */
-    double *judged;         /* the judge's rewards: these and its error; [sentences->count] */
+    double *judged;         /* the judge's: these and its error, or `reward` itself */
     bool *grammatical;      /* [sentences->count] */
     RgLevels levels, judged_levels;
     RgSequences *prompts, *demonstrations;
@@ -134,20 +134,20 @@ static void enumerate(State *s, RgRandom judge_error) {
     int32_t *sentence = rg_allocate(l->length, sizeof *sentence);
     s->sentences = rg_sequences_create();
     s->reward = rg_allocate(count, sizeof *s->reward);
-    s->judged = rg_allocate(count, sizeof *s->judged);
+    s->judged = s->options.judge_error > 0 ? rg_allocate(count, sizeof *s->judged) : s->reward;
     s->grammatical = rg_allocate(count, sizeof *s->grammatical);
     for (int64_t i = 0; i < count; i++) {
         rg_sequences_append(s->sentences, &start_token, 1, sentence, l->length);
-        s->reward[i] = s->judged[i] = rg_language_reward(l, sentence);
-        if (s->options.judge_error > 0)
-            s->judged[i] += error_of(s, sentence, judge_error);
+        s->reward[i] = rg_language_reward(l, sentence);
+        if (s->judged != s->reward)
+            s->judged[i] = s->reward[i] + error_of(s, sentence, judge_error);
         s->grammatical[i] = rg_language_is_grammatical(l, sentence);
         for (int64_t t = l->length - 1; t >= 0 && ++sentence[t] == l->words; t--)
             sentence[t] = 0;
     }
     free(sentence);
     s->levels = rg_levels_create(s->reward, count);
-    s->judged_levels = rg_levels_create(s->judged, count);
+    s->judged_levels = s->judged != s->reward ? rg_levels_create(s->judged, count) : s->levels;
 }
 
 static RgStatus create(RgEnvironment *environment, const void *options, RgRandom random,
@@ -195,11 +195,13 @@ static void destroy(RgEnvironment *environment) {
     destroy_data(s);
     rg_sequences_destroy(s->prompts);
     rg_sequences_destroy(s->sentences);
-    rg_levels_clear(&s->judged_levels);
+    if (s->judged != s->reward) {
+        rg_levels_clear(&s->judged_levels);
+        free(s->judged);
+    }
     rg_levels_clear(&s->levels);
     rg_language_destroy(s->language);
     free(s->grammar);
-    free(s->judged);
     free(s->reward);
     free(s->grammatical);
     free(s);
