@@ -392,9 +392,9 @@ static RgStatus find_judges(const RgResults *results, const char *y, RgMeasure *
     char *independent = rg_string_format("independent_%s", y);
     char *judged = rg_string_format("judge_%s", y);
     RgStatus status = RG_OK;
+    *names = two_judges;
     if (rg_results_has(results, independent, other)) {
         status = rg_results_measure(results, y, training, error);
-        *names = two_judges;
     } else if (rg_results_has(results, judged, training)) {
         status = rg_results_measure(results, y, other, error);
         *names = truth;
