@@ -84,12 +84,7 @@ static RgStatus auxdpo_create(RgTrainer *trainer, const void *options, void **st
     s->own = rg_parameters_create();
     rg_parameters_declare(s->own, "auxiliary", 2, (const int64_t[]){count, 1}, false);
     rg_parameters_allocate(s->own);
-    RgOptimizerOptions adamw = {.type = {.type = &rg_optimizer_adamw.about},
-                                .learning_rate = o->auxiliary_learning_rate,
-                                .schedule = RG_SCHEDULE_CONSTANT,
-                                .beta1 = 0.9,
-                                .beta2 = 0.999,
-                                .epsilon = 1e-8};
+    RgOptimizerOptions adamw = rg_adamw_options(o->auxiliary_learning_rate);
     rg_trainer_own(trainer, "auxiliary", s->own, &adamw);
     return RG_OK;
 }

@@ -112,12 +112,7 @@ static void measure(RgTrainer *trainer, const RgReward *reward, const Data *data
 }
 
 static RgOptimizer *optimizer_of(const RgFittedRewardOptions *o, const RgReward *reward) {
-    const RgOptimizerOptions adamw = {.type = {.type = &rg_optimizer_adamw.about},
-                                      .learning_rate = o->reward_learning_rate,
-                                      .schedule = RG_SCHEDULE_CONSTANT,
-                                      .beta1 = 0.9,
-                                      .beta2 = 0.999,
-                                      .epsilon = 1e-8};
+    const RgOptimizerOptions adamw = rg_adamw_options(o->reward_learning_rate);
     return rg_optimizer_create(&adamw, reward->parameters->count, 0);
 }
 

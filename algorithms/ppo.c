@@ -132,12 +132,7 @@ static RgParameters *create_value(RgTrainer *trainer, const PpoOptions *o) {
     const RgPolicy *reference = trainer->reference;
     RgParameters *value = declare_value(reference->type->state_feature_count(reference),
                                         o->value_hidden, rg_random_named(trainer->random, "value"));
-    RgOptimizerOptions adamw = {.type = {.type = &rg_optimizer_adamw.about},
-                                .learning_rate = o->value_learning_rate,
-                                .schedule = RG_SCHEDULE_CONSTANT,
-                                .beta1 = 0.9,
-                                .beta2 = 0.999,
-                                .epsilon = 1e-8};
+    RgOptimizerOptions adamw = rg_adamw_options(o->value_learning_rate);
     rg_trainer_own(trainer, "value", value, &adamw);
     return value;
 }

@@ -146,12 +146,7 @@ void rg_reward_network_fit(RgTrainer *trainer, const RgRewardNetworkOptions *o, 
                 .features = reference->type->state_feature_count(reference),
                 .joint = o->joint};
     int64_t pairs = trainer->task->pairs->count, batch = trainer->training.batch;
-    RgOptimizerOptions adamw = {.type = {.type = &rg_optimizer_adamw.about},
-                                .learning_rate = o->learning_rate,
-                                .schedule = RG_SCHEDULE_CONSTANT,
-                                .beta1 = 0.9,
-                                .beta2 = 0.999,
-                                .epsilon = 1e-8};
+    RgOptimizerOptions adamw = rg_adamw_options(o->learning_rate);
     read_contexts(&r, reference);
     shape(&r, o->hidden, rg_random_named(trainer->random, "reward"));
     RgOptimizer *optimizer = rg_optimizer_create(&adamw, r.parameters->count, 0);

@@ -503,13 +503,9 @@ static RgStatus check_solution(RgParl *parl, RgError *error) {
 
 static RgOptimizer *reward_optimizer(const RgParlOptions *o, int64_t count) {
     const RgOptimizerType *types[] = {&rg_optimizer_adamw, &rg_optimizer_sgd};
-    RgOptimizerOptions options = {.type = {.type = &types[o->reward_optimizer]->about},
-                                  .learning_rate = o->reward_learning_rate,
-                                  .schedule = RG_SCHEDULE_CONSTANT,
-                                  .beta1 = 0.9,
-                                  .beta2 = 0.999,
-                                  .epsilon = 1e-8,
-                                  .clip = o->reward_clip};
+    RgOptimizerOptions options = rg_adamw_options(o->reward_learning_rate);
+    options.type.type = &types[o->reward_optimizer]->about;
+    options.clip = o->reward_clip;
     return rg_optimizer_create(&options, count, 0);
 }
 

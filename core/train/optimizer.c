@@ -54,6 +54,15 @@ static RgReal *zeros(int64_t count) {
     return numbers;
 }
 
+RgOptimizerOptions rg_adamw_options(double learning_rate) {
+    return (RgOptimizerOptions){.type = {.type = &rg_optimizer_adamw.about},
+                                .learning_rate = learning_rate,
+                                .schedule = RG_SCHEDULE_CONSTANT,
+                                .beta1 = 0.9,
+                                .beta2 = 0.999,
+                                .epsilon = 1e-8};
+}
+
 RgOptimizer *rg_optimizer_create(const RgOptimizerOptions *options, int64_t count,
                                  int64_t total_steps) {
     RG_ASSERT(count >= 0);

@@ -59,6 +59,10 @@ struct RgOptimizer {
     RgReal *second; /* [count] mean of squares; NULL if the type keeps one number */
 };
 
+/* AdamW with the usual constants, a constant learning rate and no decay: for what an algorithm trains
+ * beside the policy. */
+RgOptimizerOptions rg_adamw_options(double learning_rate);
+
 RgOptimizer *rg_optimizer_create(const RgOptimizerOptions *options, int64_t count,
                                  int64_t total_steps);
 void rg_optimizer_destroy(RgOptimizer *optimizer);
