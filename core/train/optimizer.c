@@ -55,12 +55,13 @@ static RgReal *zeros(int64_t count) {
 }
 
 RgOptimizerOptions rg_adamw_options(double learning_rate) {
-    return (RgOptimizerOptions){.type = {.type = &rg_optimizer_adamw.about},
-                                .learning_rate = learning_rate,
-                                .schedule = RG_SCHEDULE_CONSTANT,
-                                .beta1 = 0.9,
-                                .beta2 = 0.999,
-                                .epsilon = 1e-8};
+    RgOptimizerOptions options = {.learning_rate = learning_rate,
+                                  .schedule = RG_SCHEDULE_CONSTANT,
+                                  .beta1 = 0.9,
+                                  .beta2 = 0.999,
+                                  .epsilon = 1e-8};
+    options.type.type = &rg_optimizer_adamw.about;
+    return options;
 }
 
 RgOptimizer *rg_optimizer_create(const RgOptimizerOptions *options, int64_t count,
