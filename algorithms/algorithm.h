@@ -55,6 +55,38 @@ typedef enum RgPairSampler {
     RG_PAIRS_POLICY_MATCHED_CLIPPED,
 } RgPairSampler;
 
+/* Terms that losses share, all off by default. The trainer applies them to every loss that its
+ * recipe names them for: a method includes their options and hands them to its recipe.
+ *
+ *     typedef struct Options { double beta; RgSharedTerms shared; } Options;
+ *     RG_OPTION_INCLUDE(Options, shared, rg_shared_options),     in the table of options
+ *     recipe->shared = o->shared;                                in `recipe`
+ *
+ * The implicit reward of a response, of which a loss sees log_ratio = r/β, becomes
+ *
+ *     r(y) = β·h(y)/n + α·|y| − [y = y_w]·β·λ·max(0, −h(y_w)/n),   n = |y| or 1
+ *
+ * and the loss L − c·E[ log π(y_w)/m ], m = |y_w| or 1. |y| are tokens; of an episode, steps. */
+typedef struct RgSharedTerms {
+    double sft_coefficient; /* c (arXiv:2404.19733, RPO), of pairs */
+    int sft_logprob;        /* RG_SFT_MEAN: m = |y_w|; RG_SFT_SUM: m = 1 */
+    bool length_normalisation;
+    double length_coefficient; /* α (arXiv:2403.19159, R-DPO, eq. 9) */
+    double dpop_coefficient;   /* λ (arXiv:2402.13228, DPOP, eq. 3) */
+    /* A reference that follows the policy (arXiv:2404.09656, TR-DPO): every `reference_steps` (0:
+     * never) its weights become u·policy + (1 − u)·reference, u = `reference_update`. */
+    int64_t reference_steps;
+    double reference_update; /* 0 counts as 1, so that the policy becomes the reference */
+} RgSharedTerms;
+
+enum { RG_SFT_MEAN, RG_SFT_SUM };
+
+/* Their options: all, or those that make sense for a method. Length and DPOP act on log_ratio, and
+ * DPOP and a moving reference need a reference. A table may include several. */
+extern const RgOption rg_shared_options[];
+extern const RgOption rg_sft_options[], rg_sft_logprob_option[], rg_length_options[],
+    rg_length_coefficient_option[], rg_dpop_option[], rg_moving_reference_options[];
+
 /* What a step samples, for given options. All code that samples, checks, plans, limits or shows a
  * method reads it (algorithms/training/recipe.h). Defaults are 0 unless a comment begins with
  * another number. */
@@ -68,6 +100,9 @@ typedef struct RgRecipe {
     RgSource preferences;
     RgPairSampler pair_sampler; /* of pairs from the policy */
     bool matched_weights;       /* the loss of these pairs keeps the unnormalised weights */
+    /* Pairs from the policy are the best and the worst of so many of its responses, by the judge's
+     * rewards; 0 to 2: the two that were drawn, as the judge labels them. */
+    int64_t candidates;
     int64_t group; /* k responses of the policy to each prompt instead of pairs; 0: none */
     /* Source of a third response to the prompt of each pair: RG_FROM_POLICY, RG_FROM_REFERENCE or
      * RG_FROM_OTHERS. It has no gradient. */
@@ -93,8 +128,9 @@ typedef struct RgRecipe {
     bool features;            /* also the reference's features before each of these steps */
     double reference_share;   /* of the reference in RG_FROM_MIXTURE */
     double third_temperature; /* −1: that of training. Sampling temperature of the third response */
-    int64_t reference_steps; /* steps after which the policy becomes the reference; 0: never */
-    int64_t sampler_steps;   /* 1. Steps after which the sampling policy is updated: semi-online
+    RgSharedTerms shared;
+    bool other_margin;     /* the loss reads no log_ratio: terms that change it are refused */
+    int64_t sampler_steps; /* 1. Steps after which the sampling policy is updated: semi-online
                                  (arXiv:2506.21495); 0: never, the initial policy samples */
     int64_t best_of; /* responses of an evaluation are the best of this many, by the judge; 0 or 1:
                         the policy's own */
@@ -124,6 +160,14 @@ extern const char *const rg_pair_samplers[], *const rg_sampler_weights[];
                          "context; or matched, as they are: a step of 1 / (2 beta^2 responses) "   \
                          "then fits the loss's curvature",                                         \
                          .later = true)
+
+/* The option of methods whose pairs come from the policy and are labelled by the judge; it sets
+ * their recipe's candidates, and rewards where they are more than 2. */
+#define RG_CANDIDATES(type)                                                                        \
+    RG_OPTION_INTEGER(type, candidates, "2", 2, 1024,                                              \
+                      "responses that are sampled to each prompt and judged, of which the best "   \
+                      "and the worst are the pair; 2: both of two, as the judge labels them",      \
+                      .later = true)
 
 /* True: a batch consists of pairs; false: of groups or demonstrations. */
 static inline bool rg_recipe_takes_pairs(const RgRecipe *r) {
@@ -293,6 +337,9 @@ struct RgStep {
  * and none of the trainer's own ("loss", "kl", …). `name` (borrowed) has 1 to RG_METRIC_NAME − 1
  * letters, digits and "_-./". A violation fails the step with a message. */
 void rg_step_metric(RgStep *step, const char *name, double value);
+/* In `finish`: the mean over the whole batch of a metric that the loss has logged, in the last
+ * epoch. NaN: there is none of that name. */
+double rg_step_mean(const RgStep *step, const char *name);
 
 /* ---- the descriptor ---- */
 

@@ -23,6 +23,7 @@
 
 typedef struct AuxdpoOptions {
     double beta, penalty, auxiliary_learning_rate;
+    RgSharedTerms shared;
 } AuxdpoOptions;
 
 static const RgOption auxdpo_options[] = {
@@ -32,6 +33,7 @@ static const RgOption auxdpo_options[] = {
                    "of the policy's gradient at the reference"),
     RG_OPTION_REAL(AuxdpoOptions, auxiliary_learning_rate, "0.01", 0, 1e3,
                    "learning rate of the auxiliary variables (AdamW)"),
+    RG_OPTION_INCLUDE(AuxdpoOptions, shared, rg_sft_options),
     RG_OPTION_END,
 };
 
@@ -175,6 +177,7 @@ static void auxdpo_recipe(const void *options, RgRecipe *recipe) {
     const AuxdpoOptions *o = options;
     recipe->responses = recipe->preferences = RG_FROM_DATASET;
     recipe->beta = o->beta;
+    recipe->shared = o->shared;
     recipe->couples = o->penalty > 0; /* it is of a mean over the batch */
 }
 

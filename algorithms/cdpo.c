@@ -11,12 +11,14 @@
 typedef struct CdpoOptions {
     double beta;
     double label_smoothing;
+    RgSharedTerms shared;
 } CdpoOptions;
 
 static const RgOption cdpo_options[] = {
     RG_OPTION_REAL(CdpoOptions, beta, "0.1", 1e-6, 1e3, "strength β of the KL term"),
     RG_OPTION_REAL(CdpoOptions, label_smoothing, "0.1", 0, 0.5,
                    "probability ε that a label is wrong; 0 is DPO"),
+    RG_OPTION_INCLUDE(CdpoOptions, shared, rg_shared_options),
     RG_OPTION_END,
 };
 
@@ -34,6 +36,7 @@ static void cdpo_recipe(const void *options, RgRecipe *recipe) {
     const CdpoOptions *o = options;
     recipe->responses = recipe->preferences = RG_FROM_DATASET;
     recipe->beta = o->beta;
+    recipe->shared = o->shared;
 }
 
 const RgAlgorithm rg_algorithm_cdpo = {

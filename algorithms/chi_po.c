@@ -20,12 +20,14 @@
 typedef struct ChiPoOptions {
     double beta;
     double reward_limit;
+    RgSharedTerms shared;
 } ChiPoOptions;
 
 static const RgOption chi_po_options[] = {
     RG_OPTION_REAL(ChiPoOptions, beta, "0.1", 1e-6, 1e3, "strength β of both divergences"),
     RG_OPTION_REAL(ChiPoOptions, reward_limit, "10", 1e-6, 1e6,
                    "R, bound of rewards: margins are clipped to ±2R"),
+    RG_OPTION_INCLUDE(ChiPoOptions, shared, rg_shared_options),
     RG_OPTION_END,
 };
 
@@ -54,6 +56,7 @@ static void chi_po_recipe(const void *options, RgRecipe *recipe) {
     const ChiPoOptions *o = options;
     recipe->responses = recipe->preferences = RG_FROM_DATASET;
     recipe->beta = o->beta;
+    recipe->shared = o->shared;
 }
 
 const RgAlgorithm rg_algorithm_chi_po = {

@@ -23,6 +23,8 @@ typedef struct DpoOptions {
     double mixture;
     int64_t sampler_steps;
     int pair_sampler, sampler_weights;
+    int64_t candidates;
+    RgSharedTerms shared;
 } DpoOptions;
 
 static const RgOption dpo_options[] = {
@@ -31,6 +33,7 @@ static const RgOption dpo_options[] = {
                      "what the margin is a difference of: log-ratio, the logarithm of policy over "
                      "reference; or probability, policy minus reference, as in a released code",
                      .later = true),
+    RG_OPTION_INCLUDE(DpoOptions, shared, rg_shared_options),
     RG_OPTION_END,
 };
 
@@ -40,6 +43,8 @@ static const RgOption online_dpo_options[] = {
                    "share of a batch that is sampled from the policy; the rest is offline data"),
     RG_SAMPLER_STEPS(DpoOptions, "1"),
     RG_PAIR_SAMPLER(DpoOptions),
+    RG_CANDIDATES(DpoOptions),
+    RG_OPTION_INCLUDE(DpoOptions, shared, rg_shared_options),
     RG_OPTION_END,
 };
 
@@ -66,6 +71,8 @@ static void dpo_recipe(const void *options, RgRecipe *recipe) {
     const DpoOptions *o = options;
     recipe->responses = recipe->preferences = RG_FROM_DATASET;
     recipe->beta = o->beta;
+    recipe->shared = o->shared;
+    recipe->other_margin = o->margin == MARGIN_PROBABILITY;
 }
 
 const RgAlgorithm rg_algorithm_dpo = {
@@ -87,7 +94,10 @@ static void online_dpo_recipe(const void *options, RgRecipe *recipe) {
     recipe->sampler_steps = o->sampler_steps;
     recipe->pair_sampler = (RgPairSampler)o->pair_sampler;
     recipe->matched_weights = o->sampler_weights == 1;
+    recipe->candidates = o->candidates;
+    recipe->rewards = o->candidates > 2;
     recipe->beta = o->beta;
+    recipe->shared = o->shared;
 }
 
 const RgAlgorithm rg_algorithm_online_dpo = {

@@ -9,11 +9,13 @@
 
 typedef struct HingeOptions {
     double beta;
+    RgSharedTerms shared;
 } HingeOptions;
 
 static const RgOption hinge_options[] = {
     RG_OPTION_REAL(HingeOptions, beta, "0.1", 1e-6, 1e3,
                    "strength β of the KL term; the loss is 0 from a margin of 1/β"),
+    RG_OPTION_INCLUDE(HingeOptions, shared, rg_shared_options),
     RG_OPTION_END,
 };
 
@@ -28,6 +30,7 @@ static void hinge_recipe(const void *options, RgRecipe *recipe) {
     const HingeOptions *o = options;
     recipe->responses = recipe->preferences = RG_FROM_DATASET;
     recipe->beta = o->beta;
+    recipe->shared = o->shared;
 }
 
 const RgAlgorithm rg_algorithm_hinge = {

@@ -19,12 +19,14 @@
 typedef struct HybridOptions {
     double beta;
     double kl_coefficient;
+    RgSharedTerms shared;
 } HybridOptions;
 
 static const RgOption hybrid_options[] = {
     RG_OPTION_REAL(HybridOptions, beta, "0.1", 1e-6, 1e3, "strength β of DPO's KL term"),
     RG_OPTION_REAL(HybridOptions, kl_coefficient, "0.01", 0, 1e3,
                    "λ, weight of the divergence on the policy's own responses; 0 is DPO"),
+    RG_OPTION_INCLUDE(HybridOptions, shared, rg_shared_options),
     RG_OPTION_END,
 };
 
@@ -44,6 +46,7 @@ static void hybrid_recipe(const void *options, RgRecipe *recipe) {
     const HybridOptions *o = options;
     recipe->responses = recipe->preferences = RG_FROM_DATASET;
     recipe->beta = o->beta;
+    recipe->shared = o->shared;
     if (o->kl_coefficient > 0)
         recipe->third = RG_FROM_POLICY;
 }

@@ -13,6 +13,7 @@ static const char *const logprobs[] = {"sum", "mean", NULL};
 typedef struct IpoOptions {
     double beta;
     int logprob;
+    RgSharedTerms shared;
 } IpoOptions;
 
 static const RgOption ipo_options[] = {
@@ -21,6 +22,10 @@ static const RgOption ipo_options[] = {
     RG_OPTION_CHOICE(
         IpoOptions, logprob, "sum", logprobs,
         "log-probability of a response: the sum over its tokens, as in the paper, or their mean"),
+    RG_OPTION_INCLUDE(IpoOptions, shared, rg_sft_options),
+    RG_OPTION_INCLUDE(IpoOptions, shared, rg_length_coefficient_option),
+    RG_OPTION_INCLUDE(IpoOptions, shared, rg_dpop_option),
+    RG_OPTION_INCLUDE(IpoOptions, shared, rg_moving_reference_options),
     RG_OPTION_END,
 };
 
@@ -28,11 +33,7 @@ static RgTensor *ipo_loss(RgStep *step, const void *options, const RgBatch *batc
     RgTape *t = step->tape;
     const IpoOptions *o = options;
     double target = 1 / (2 * o->beta);
-    RgTensor *margin = rg_log_ratio_margin(t, batch);
-    if (o->logprob == 1)
-        margin = rg_sub(t, rg_div(t, batch->chosen.log_ratio, batch->chosen.length),
-                        rg_div(t, batch->rejected.log_ratio, batch->rejected.length));
-    RgTensor *gap = rg_add_scalar(t, margin, (RgReal)-target);
+    RgTensor *gap = rg_add_scalar(t, rg_log_ratio_margin(t, batch), (RgReal)-target);
     return rg_batch_mean(step, batch, rg_square(t, gap));
 }
 
@@ -40,6 +41,8 @@ static void ipo_recipe(const void *options, RgRecipe *recipe) {
     const IpoOptions *o = options;
     recipe->responses = recipe->preferences = RG_FROM_DATASET;
     recipe->beta = o->beta;
+    recipe->shared = o->shared;
+    recipe->shared.length_normalisation = o->logprob == 1;
 }
 
 const RgAlgorithm rg_algorithm_ipo = {

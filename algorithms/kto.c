@@ -18,6 +18,7 @@ typedef struct KtoOptions {
     double beta;
     double desirable_weight, undesirable_weight;
     int kl_responses;
+    RgSharedTerms shared;
 } KtoOptions;
 
 enum { KL_OF_ALL, KL_OF_CHOSEN };
@@ -33,6 +34,8 @@ static const RgOption kto_options[] = {
         KtoOptions, kl_responses, "all", kl_responses,
         "responses, each with the prompt of another pair, from which the KL term z is estimated: "
         "all, both of the batch's next pair, as in the authors' code; or only its chosen one"),
+    RG_OPTION_INCLUDE(KtoOptions, shared, rg_sft_options),
+    RG_OPTION_INCLUDE(KtoOptions, shared, rg_moving_reference_options),
     RG_OPTION_END,
 };
 
@@ -70,6 +73,7 @@ static void kto_recipe(const void *options, RgRecipe *recipe) {
     recipe->responses = recipe->preferences = RG_FROM_DATASET;
     recipe->third = RG_FROM_OTHERS;
     recipe->beta = o->beta;
+    recipe->shared = o->shared;
     recipe->third_chosen = o->kl_responses == KL_OF_CHOSEN;
     recipe->couples = true;
 }

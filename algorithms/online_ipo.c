@@ -27,6 +27,7 @@ typedef struct OnlineIpoOptions {
     double reference_share;
     int64_t sampler_steps;
     int pair_sampler, sampler_weights;
+    int64_t candidates;
 } OnlineIpoOptions;
 
 static const RgOption online_ipo_options[] = {
@@ -39,6 +40,7 @@ static const RgOption online_ipo_options[] = {
                    "are the policy's own responses"),
     RG_SAMPLER_STEPS(OnlineIpoOptions, "1"),
     RG_PAIR_SAMPLER(OnlineIpoOptions),
+    RG_CANDIDATES(OnlineIpoOptions),
     RG_OPTION_END,
 };
 
@@ -86,7 +88,9 @@ static void online_ipo_recipe(const void *options, RgRecipe *recipe) {
     const OnlineIpoOptions *o = options;
     recipe->sampler_steps = o->sampler_steps;
     recipe->beta = o->beta;
+    recipe->candidates = o->candidates;
     if (o->target == TARGET_LABEL) {
+        recipe->rewards = o->candidates > 2;
         recipe->responses = RG_FROM_POLICY;
         recipe->preferences = RG_FROM_JUDGE;
         take_pair_sampler(o, recipe);

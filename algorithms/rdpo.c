@@ -11,12 +11,14 @@
 typedef struct RdpoOptions {
     double beta;
     double label_noise;
+    RgSharedTerms shared;
 } RdpoOptions;
 
 static const RgOption rdpo_options[] = {
     RG_OPTION_REAL(RdpoOptions, beta, "0.1", 1e-6, 1e3, "strength β of the KL term"),
     RG_OPTION_REAL(RdpoOptions, label_noise, "0.1", 0, 0.49,
                    "probability ε that a label was flipped; 0 is DPO"),
+    RG_OPTION_INCLUDE(RdpoOptions, shared, rg_shared_options),
     RG_OPTION_END,
 };
 
@@ -35,6 +37,7 @@ static void rdpo_recipe(const void *options, RgRecipe *recipe) {
     const RdpoOptions *o = options;
     recipe->responses = recipe->preferences = RG_FROM_DATASET;
     recipe->beta = o->beta;
+    recipe->shared = o->shared;
 }
 
 const RgAlgorithm rg_algorithm_rdpo = {

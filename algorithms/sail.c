@@ -54,6 +54,7 @@ typedef struct SailOptions {
     int64_t sampler_steps; /* if the policy responds */
     int pair_sampler, sampler_weights;
     double reverse_kl; /* only SAIL-RevKL */
+    RgSharedTerms shared;
 } SailOptions;
 
 static const RgOption score_term_option[] = {
@@ -72,6 +73,8 @@ static const RgOption sail_dp_options[] = {
     RG_OPTION_REAL(SailOptions, exploration, "0.2", -1e3, 1e3,
                    "coefficient of the added gradient (the paper's ρ)"),
     RG_OPTION_EXTEND(score_term_option),
+    RG_OPTION_INCLUDE(SailOptions, shared, rg_sft_options),
+    RG_OPTION_INCLUDE(SailOptions, shared, rg_moving_reference_options),
     RG_OPTION_END,
 };
 
@@ -85,6 +88,8 @@ static const RgOption sail_pp_options[] = {
     RG_OPTION_EXTEND(score_term_option),
     RG_SAMPLER_STEPS(SailOptions, "1"),
     RG_PAIR_SAMPLER(SailOptions),
+    RG_OPTION_INCLUDE(SailOptions, shared, rg_sft_options),
+    RG_OPTION_INCLUDE(SailOptions, shared, rg_moving_reference_options),
     RG_OPTION_END,
 };
 
@@ -98,6 +103,8 @@ static const RgOption sail_pr_options[] = {
     RG_OPTION_EXTEND(score_term_option),
     RG_SAMPLER_STEPS(SailOptions, "1"),
     RG_PAIR_SAMPLER(SailOptions),
+    RG_OPTION_INCLUDE(SailOptions, shared, rg_sft_options),
+    RG_OPTION_INCLUDE(SailOptions, shared, rg_moving_reference_options),
     RG_OPTION_END,
 };
 
@@ -226,6 +233,7 @@ static RgTensor *sail_revkl_loss(RgStep *step, const void *options, const RgBatc
 static void take_options(const SailOptions *o, RgRecipe *recipe) {
     recipe->on_policy = o->mixture;
     recipe->beta = o->beta;
+    recipe->shared = o->shared;
     /* a baseline depends on the other pairs */
     recipe->couples = o->score_term == SCORE_BASELINE && o->exploration != 0;
 }

@@ -15,6 +15,7 @@ typedef struct SelmOptions {
     double exploration;
     double calibration_temperature;
     int64_t reference_steps;
+    RgSharedTerms shared;
 } SelmOptions;
 
 static const RgOption selm_options[] = {
@@ -27,6 +28,9 @@ static const RgOption selm_options[] = {
     RG_OPTION_INTEGER(SelmOptions, reference_steps, "0", 0, 1e9,
                       "steps of a round, after which the policy becomes the reference; 0: one "
                       "round"),
+    RG_OPTION_INCLUDE(SelmOptions, shared, rg_sft_options),
+    RG_OPTION_INCLUDE(SelmOptions, shared, rg_length_options),
+    RG_OPTION_INCLUDE(SelmOptions, shared, rg_dpop_option),
     RG_OPTION_END,
 };
 
@@ -47,8 +51,9 @@ static void selm_recipe(const void *options, RgRecipe *recipe) {
     recipe->third = RG_FROM_REFERENCE;
     recipe->third_competes = true;
     recipe->beta = o->beta;
+    recipe->shared = o->shared;
     recipe->third_temperature = o->calibration_temperature;
-    recipe->reference_steps = o->reference_steps;
+    recipe->shared.reference_steps = o->reference_steps;
     recipe->rewards = true; /* for the best and the worst of three */
 }
 

@@ -8,11 +8,13 @@
 typedef struct SimpoOptions {
     double beta;
     double target_margin;
+    RgSharedTerms shared;
 } SimpoOptions;
 
 static const RgOption simpo_options[] = {
     RG_OPTION_REAL(SimpoOptions, beta, "2.5", 1e-6, 1e3, "scale β of the reward"),
     RG_OPTION_REAL(SimpoOptions, target_margin, "1.375", 0, 1e3, "target reward margin γ"),
+    RG_OPTION_INCLUDE(SimpoOptions, shared, rg_sft_options),
     RG_OPTION_END,
 };
 
@@ -31,6 +33,7 @@ static void simpo_recipe(const void *options, RgRecipe *recipe) {
     recipe->responses = recipe->preferences = RG_FROM_DATASET;
     recipe->reference_free = true;
     recipe->beta = o->beta;
+    recipe->shared = o->shared;
 }
 
 const RgAlgorithm rg_algorithm_simpo = {

@@ -11,6 +11,7 @@
 typedef struct SpinOptions {
     double beta;
     int64_t reference_steps;
+    RgSharedTerms shared;
 } SpinOptions;
 
 static const RgOption spin_options[] = {
@@ -19,6 +20,9 @@ static const RgOption spin_options[] = {
     RG_OPTION_INTEGER(SpinOptions, reference_steps, "100", 0, 1e9,
                       "steps of an iteration, after which the policy becomes opponent and "
                       "reference; 0: one iteration"),
+    RG_OPTION_INCLUDE(SpinOptions, shared, rg_sft_options),
+    RG_OPTION_INCLUDE(SpinOptions, shared, rg_length_options),
+    RG_OPTION_INCLUDE(SpinOptions, shared, rg_dpop_option),
     RG_OPTION_END,
 };
 
@@ -33,7 +37,8 @@ static void spin_recipe(const void *options, RgRecipe *recipe) {
     recipe->responses = RG_FROM_DATASET;
     recipe->opponents = RG_FROM_REFERENCE;
     recipe->beta = o->beta;
-    recipe->reference_steps = o->reference_steps;
+    recipe->shared = o->shared;
+    recipe->shared.reference_steps = o->reference_steps;
 }
 
 const RgAlgorithm rg_algorithm_spin = {

@@ -47,7 +47,7 @@ static void sppo_recipe(const void *options, RgRecipe *recipe) {
     recipe->beta = 1 / o->eta;
     recipe->group = o->group_size;
     recipe->rewards = true;
-    recipe->reference_steps = o->reference_steps;
+    recipe->shared.reference_steps = o->reference_steps;
     recipe->sampler_steps = o->sampler_steps;
 }
 

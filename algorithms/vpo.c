@@ -14,6 +14,7 @@ typedef struct VpoOptions {
     double mixture;
     double exploration;
     int64_t sampler_steps;
+    RgSharedTerms shared;
 } VpoOptions;
 
 static const RgOption vpo_options[] = {
@@ -24,6 +25,7 @@ static const RgOption vpo_options[] = {
                    "coefficient α of log π of the third response, in the same unit for xpo, selm "
                    "and vpo: the paper's α times β; 0: none; below 0: pessimism"),
     RG_SAMPLER_STEPS(VpoOptions, "1"),
+    RG_OPTION_INCLUDE(VpoOptions, shared, rg_shared_options),
     RG_OPTION_END,
 };
 
@@ -45,6 +47,7 @@ static void vpo_recipe(const void *options, RgRecipe *recipe) {
     recipe->on_policy = o->mixture;
     recipe->sampler_steps = o->sampler_steps;
     recipe->beta = o->beta;
+    recipe->shared = o->shared;
 }
 
 const RgAlgorithm rg_algorithm_vpo = {

@@ -14,6 +14,7 @@ typedef struct XpoOptions {
     double mixture;
     double exploration;
     int64_t sampler_steps;
+    RgSharedTerms shared;
 } XpoOptions;
 
 static const RgOption xpo_options[] = {
@@ -24,6 +25,7 @@ static const RgOption xpo_options[] = {
                    "coefficient α of log π(ỹ), in the same unit for xpo, selm and vpo; 0: none; "
                    "below 0: pessimism"),
     RG_SAMPLER_STEPS(XpoOptions, "1"),
+    RG_OPTION_INCLUDE(XpoOptions, shared, rg_shared_options),
     RG_OPTION_END,
 };
 
@@ -50,6 +52,7 @@ static void xpo_recipe(const void *options, RgRecipe *recipe) {
     recipe->on_policy = o->mixture;
     recipe->sampler_steps = o->sampler_steps;
     recipe->beta = o->beta;
+    recipe->shared = o->shared;
 }
 
 const RgAlgorithm rg_algorithm_xpo = {

@@ -20,6 +20,7 @@ static inline double chance(uint64_t i) {
 
 static inline void begin_method(const char *name, const char *given) {
     RgError error = {0};
+    memset(options, 0, sizeof options);
     settings = rg_settings_create();
     algorithm = rg_algorithm_find(name);
     cr_assert(algorithm && algorithm->about.options_size <= sizeof options);

@@ -127,7 +127,7 @@ Test(descriptors, of_recipes_have_what_their_sources_call_for) {
     LACKING("dpo", sampler_steps, -1, "sampler_steps");
     LACKING("ppo", steps, false, "steps, as features is set");
     LACKING("ppo", couples, false, "couples, as it has prepare");
-    LACKING("spin", reference_steps, -1, "reference_steps");
+    LACKING("spin", shared.reference_steps, -1, "reference_steps");
 }
 
 /* ---- methods of authors, as they might be written at first ---- */

@@ -2,6 +2,7 @@
 /* Metrics of a step: those that the trainer logs of every method, and those that a loss logs. */
 #include "algorithms/training/batch_metrics.h"
 
+#include <math.h>
 #include <string.h>
 
 static double weight_of(const RgBatch *batch, int64_t prompt) {
@@ -91,6 +92,13 @@ void rg_step_metric(RgStep *step, const char *name, double value) {
         step->metric_count++;
     }
     step->sum[at] += step->share * value;
+}
+
+double rg_step_mean(const RgStep *step, const char *name) {
+    for (int i = 0; i < step->metric_count; i++)
+        if (strcmp(step->metric[i], name) == 0)
+            return step->sum[i];
+    return NAN;
 }
 
 /* After a loss: check that all metrics of the previous part are logged for this one. */

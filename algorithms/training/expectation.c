@@ -240,6 +240,72 @@ static void add_sampled(const RgTrainer *trainer, const Tables *t, double weight
             }
 }
 
+/* Responses to a context in the order of their rewards. Those of one reward are a level. */
+typedef struct Levels {
+    int32_t *response; /* [responses] from the lowest reward on */
+    int64_t *level;    /* [responses] of the response at each place */
+    double *below;     /* [count + 1] probability of all lower levels */
+    int64_t count;
+} Levels;
+
+static Levels find_levels(RgTrainer *trainer, const Tables *t, int64_t c) {
+    int64_t n = t->responses;
+    RgArena *arena = rg_tape_arena(trainer->tape);
+    const double *reward = t->reward + c * n;
+    Levels l = {.response = RG_ARENA_ARRAY(arena, int32_t, n),
+                .level = RG_ARENA_ARRAY(arena, int64_t, n),
+                .below = double_array(trainer, n + 1)};
+    for (int32_t r = 0; r < n; r++) {
+        int64_t at = r;
+        for (; at > 0 && reward[l.response[at - 1]] > reward[r]; at--)
+            l.response[at] = l.response[at - 1];
+        l.response[at] = r;
+    }
+    for (int64_t i = 0; i < n; i++) {
+        if (i == 0 || reward[l.response[i]] > reward[l.response[i - 1]]) {
+            l.count++;
+            l.below[l.count] = l.below[l.count - 1];
+        }
+        l.level[i] = l.count - 1;
+        l.below[l.count] += exp(t->first[c * n + l.response[i]]);
+    }
+    return l;
+}
+
+/* Probability that of k responses the best are of level `high` and the worst of level `low`. */
+static double extremes(const Levels *l, int64_t low, int64_t high, double k) {
+    double all = l->below[high + 1] - l->below[low];
+    if (low == high)
+        return pow(all, k);
+    double without_low = l->below[high + 1] - l->below[low + 1];
+    double without_high = l->below[high] - l->below[low];
+    double between = l->below[high] - l->below[low + 1];
+    return pow(all, k) - pow(without_low, k) - pow(without_high, k) + pow(between, k);
+}
+
+/* Pairs of the best and the worst of the recipe's candidates. Within its level, either is
+ * distributed as the policy is, and independently of the other. */
+static void add_extremes(RgTrainer *trainer, const Tables *t, double weight, Items *items) {
+    int64_t n = t->responses;
+    double k = (double)trainer->recipe.candidates;
+    for (int64_t at = 0; at < t->listed_count; at++) {
+        int32_t c = t->listed[at];
+        Levels l = find_levels(trainer, t, c);
+        for (int64_t i = 0; i < n; i++)
+            for (int64_t j = 0; j <= i || (j < n && l.level[j] == l.level[i]); j++) {
+                int64_t high = l.level[i], low = l.level[j];
+                Item item = {.context = c, .first = l.response[i], .second = l.response[j]};
+                double of_high = l.below[high + 1] - l.below[high];
+                double of_low = l.below[low + 1] - l.below[low];
+                double both = exp(t->first[c * n + item.first] + t->first[c * n + item.second]);
+                item.on_policy = true;
+                item.probability =
+                    weight * t->prompts[c] * extremes(&l, low, high, k) * both / (of_high * of_low);
+                add_item(items, item);
+            }
+    }
+}
+
 /* Pairs of two responses by the recipe's pair sampler. */
 static void add_by_pair(RgTrainer *trainer, const Tables *t, double weight, Items *items) {
     int64_t n = t->responses;
@@ -414,6 +480,8 @@ RgStatus rg_expectation(RgTrainer *trainer, int64_t step, RgRollout *rollout, Rg
     RG_TRY(make_tables(trainer, step, &tables, error));
     if (r->pair_sampler != RG_PAIRS_INDEPENDENT)
         add_by_pair(trainer, &tables, r->on_policy, &items);
+    else if (r->candidates > 2)
+        add_extremes(trainer, &tables, r->on_policy, &items);
     else if (tables.first)
         add_sampled(trainer, &tables, r->on_policy, &items);
     else if (r->third_competes)

@@ -4,6 +4,7 @@
 
 #include "algorithms/training/batch_metrics.h"
 #include "algorithms/training/batch_parts.h"
+#include "algorithms/training/shared_terms.h"
 #include "core/train/gradient_sum.h"
 
 #include <math.h>
@@ -23,6 +24,7 @@ static double part_gradient(RgTrainer *trainer, int64_t step, const RgBatchPart 
             rg_batch_add_pairs(trainer, &batch, rollout->prompts, means);
         else
             rg_batch_add_groups(&batch, rollout->prompts, means);
+        rg_shared_terms_apply(trainer->tape, &trainer->recipe, &batch);
     } else {
         batch = rg_batch_of_demonstrations(trainer, part);
         double tokens = (double)rg_sequences_response_tokens(rollout->sequences);
@@ -43,6 +45,7 @@ static double part_gradient(RgTrainer *trainer, int64_t step, const RgBatchPart 
                                  : "the loss is NULL: expected a tensor";
         return 0;
     }
+    loss = rg_shared_terms_add(&trainer->now, &trainer->recipe, &batch, loss);
     rg_backward(trainer->tape, loss, (RgReal)share);
     return share * (double)loss->data[0];
 }
@@ -230,6 +233,7 @@ static void prepare(RgTrainer *trainer, int64_t step, RgRollout *rollout) {
     bool recording = rg_tape_record(trainer->tape, false);
     RgBatchPart whole = rg_batch_part(trainer, rollout, 0, rollout->prompts);
     RgBatch batch = rg_batch_of_responses(trainer, step, &whole, rollout);
+    rg_shared_terms_apply(trainer->tape, &trainer->recipe, &batch);
     trainer->now.prepared = trainer->algorithm->prepare(&trainer->now, trainer->options, &batch);
     rg_tape_record(trainer->tape, recording);
 }
@@ -273,6 +277,7 @@ double rg_gradient_add(RgTrainer *trainer, int64_t step, int64_t epoch, RgRollou
                                                       : run_shard(trainer, step, epoch, 0, rollout);
     for (int i = 0; i < trainer->now.metric_count; i++)
         trainer->logged[i] = result.logged[i] + (epoch > 0 ? trainer->logged[i] : 0);
+    memcpy(trainer->now.sum, result.logged, sizeof result.logged);
     if (epoch == 0 && rg_recipe_takes_pairs(&trainer->recipe))
         rg_batch_log_pairs(trainer, &result.means);
     else if (epoch == 0 && rollout->order)

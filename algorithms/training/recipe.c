@@ -3,6 +3,7 @@
 #include "algorithms/training/recipe.h"
 
 #include "algorithms/training/pair_sampler.h"
+#include "algorithms/training/shared_terms.h"
 
 #include <string.h>
 
@@ -21,6 +22,8 @@ static RgRecipeCounts pair_counts(const RgRecipe *r) {
     bool judge = r->preferences == RG_FROM_JUDGE, sampled_third = r->third != RG_FROM_OTHERS;
     RgRecipeCounts c = {.sampled = opponent ? 1 + policy : 2 * policy, .trained = 2};
     c.judged = judge && c.sampled > 0 ? 2 : 0;
+    if (r->candidates > 2)
+        c.sampled = c.judged = r->candidates;
     c.judged += r->third_competes ? 3 : 0;
     if (r->rivals != RG_FROM_NOWHERE) {
         int64_t draws = r->extragradient ? 2 : 1;
@@ -133,6 +136,13 @@ RgStatus rg_recipe_check(const RgAlgorithm *a, const RgRecipe *r, RgError *error
              (pairs && policy && !third &&
               (r->opponents == RG_FROM_NOWHERE || r->opponents == RG_FROM_POLICY)),
          "pairs of the policy and no third response, as it has a pair_sampler"},
+        {r->candidates <= 2 ||
+             (pairs && policy && r->preferences == RG_FROM_JUDGE && r->rewards &&
+              r->pair_sampler == RG_PAIRS_INDEPENDENT && !third &&
+              (r->opponents == RG_FROM_NOWHERE || r->opponents == RG_FROM_POLICY)),
+         "independent pairs of the policy, labelled by a judge with rewards, and no third "
+         "response, "
+         "as it has candidates"},
         {pairs || !third, "pairs, as it has a third response"},
         {third || !r->third_competes, "a third response, as third_competes is set"},
         {r->rewards || !r->third_competes, "rewards, as third_competes is set"},
@@ -140,7 +150,18 @@ RgStatus rg_recipe_check(const RgAlgorithm *a, const RgRecipe *r, RgError *error
         {r->beta > 0 || r->preferences != RG_FROM_POLICY,
          "beta above 0, as preferences are from policy"},
         {r->reference_share >= 0 && r->reference_share <= 1, "reference_share from 0 to 1"},
-        {r->reference_steps >= 0, "reference_steps of 0 or more"},
+        {pairs || (r->shared.sft_coefficient == 0 && !rg_shared_terms_shape(r)),
+         "pairs, as it has sft_coefficient, length or dpop_coefficient"},
+        {r->shared.length_coefficient == 0 || r->beta > 0,
+         "beta above 0, as it has length_coefficient"},
+        {r->shared.dpop_coefficient >= 0, "dpop_coefficient of 0 or more"},
+        {r->shared.dpop_coefficient == 0 || !r->reference_free,
+         "a reference, as it has dpop_coefficient"},
+        {r->shared.reference_steps >= 0, "reference_steps of 0 or more"},
+        {r->shared.reference_steps == 0 || !r->reference_free,
+         "a reference, as it has reference_steps"},
+        {r->shared.reference_update >= 0 && r->shared.reference_update <= 1,
+         "reference_update from 0 to 1"},
         {r->sampler_steps >= 0, "sampler_steps of 0 or more"},
         {r->epochs >= 1, "epochs of 1 or more"},
         {r->steps || !r->features, "steps, as features is set"},

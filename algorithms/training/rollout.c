@@ -90,6 +90,34 @@ static RgStatus sample_by_pair(RgTrainer *trainer, int64_t step, int64_t count, 
     return status;
 }
 
+/* The places of the best and the worst of `count` responses. Where rewards are equal, the best is the
+ * first of them and the worst the last, so that they differ. */
+static void best_and_worst(const double *reward, int64_t count, int64_t *best, int64_t *worst) {
+    *best = *worst = 0;
+    for (int64_t k = 1; k < count; k++) {
+        *best = reward[k] > reward[*best] ? k : *best;
+        *worst = reward[k] <= reward[*worst] ? k : *worst;
+    }
+}
+
+/* Pairs of the best and the worst of the recipe's candidates, by the judge. */
+static RgStatus sample_extremes(RgTrainer *trainer, int64_t step, int64_t count, RgSequences *out,
+                                RgError *error) {
+    int64_t k = trainer->recipe.candidates, best, worst;
+    RgSequences *all = rg_sequences_create();
+    rg_trainer_sample(trainer, step, count, k, all);
+    double *reward = rg_allocate(all->count, sizeof *reward);
+    RgStatus status = rg_trainer_judge(trainer, all, reward, error);
+    for (int64_t i = 0; i < count && status == RG_OK; i++) {
+        best_and_worst(reward + k * i, k, &best, &worst);
+        rg_sequences_append_from(out, all, k * i + best, false);
+        rg_sequences_append_from(out, all, k * i + worst, false);
+    }
+    free(reward);
+    rg_sequences_destroy(all);
+    return status;
+}
+
 /* `count` on-policy pairs; at least one response of each is sampled. weight [count] out, by a pair
  * sampler only. */
 static RgStatus sample_pairs(RgTrainer *trainer, int64_t step, int64_t count, RgSequences *out,
@@ -97,6 +125,8 @@ static RgStatus sample_pairs(RgTrainer *trainer, int64_t step, int64_t count, Rg
     const RgRecipe *r = &trainer->recipe;
     if (r->pair_sampler != RG_PAIRS_INDEPENDENT)
         return sample_by_pair(trainer, step, count, out, weight, error);
+    if (r->candidates > 2)
+        return sample_extremes(trainer, step, count, out, error);
     if (r->opponents == RG_FROM_NOWHERE || r->opponents == RG_FROM_POLICY) {
         rg_trainer_sample(trainer, step, count, 2, out);
         return RG_OK;
@@ -154,7 +184,8 @@ RgStatus rg_trainer_label(RgTrainer *trainer, const RgSequences *sequences, RgRa
 static RgStatus label(RgTrainer *trainer, int64_t step, const RgSequences *pairs,
                       uint8_t *preferred, RgError *error) {
     memset(preferred, 0, (size_t)(pairs->count / 2));
-    if (trainer->recipe.preferences != RG_FROM_JUDGE || pairs->count == 0)
+    const RgRecipe *r = &trainer->recipe;
+    if (r->preferences != RG_FROM_JUDGE || r->candidates > 2 || pairs->count == 0)
         return RG_OK;
     return rg_trainer_label(trainer, pairs, stream(trainer, "labels", step), preferred, error);
 }
@@ -303,11 +334,8 @@ static void take_winners(const RgTrainer *trainer, const RgSequences *trio, cons
             continue;
         }
         const double *r = reward + 3 * own;
-        int64_t best = 0, worst = 0;
-        for (int64_t k = 1; k < 3; k++) {
-            best = r[k] > r[best] ? k : best;
-            worst = r[k] <= r[worst] ? k : worst; /* differs from the best, even if all are equal */
-        }
+        int64_t best, worst;
+        best_and_worst(r, 3, &best, &worst);
         rg_sequences_append_from(pairs, trio, 3 * own + best, false);
         rg_sequences_append_from(pairs, trio, 3 * own + worst, false);
         set_order(rollout, i, 0);

@@ -5,6 +5,7 @@
 
 #include "algorithms/training/expectation.h"
 #include "algorithms/training/pair_sampler.h"
+#include "algorithms/training/shared_terms.h"
 #include "core/train/gradient_sum.h"
 
 #include <math.h>
@@ -142,15 +143,16 @@ static RgStatus check_all(const RgAlgorithm *algorithm, const RgRecipe *recipe,
         RG_TRY(rg_recipe_check(algorithm, recipe, error));
     RG_TRY(rg_recipe_check_sources(algorithm, recipe, task, policy, error));
     RG_TRY(rg_pair_sampler_check_sources(algorithm, recipe, task, policy, error));
+    RG_TRY(rg_shared_terms_check(algorithm, recipe, policy->adapter.rank > 0, error));
     if (training->expectation != RG_SAMPLED_EXPECTATION)
         RG_TRY(rg_expectation_check(algorithm, recipe, training, task, policy, error));
     return rg_training_check(algorithm, recipe, training, error);
 }
 
-/* Create copies of the policy that follow it with a delay. */
+/* Create copies that follow the policy with a delay. */
 static void create_followers(RgTrainer *trainer) {
     trainer->sampler = trainer->policy;
-    if (trainer->recipe.reference_steps > 0)
+    if (trainer->recipe.shared.reference_steps > 0)
         trainer->reference = trainer->moving_reference = rg_policy_clone(trainer->policy, true);
     if (trainer->recipe.sampler_steps != 1)
         trainer->sampler = trainer->moving_sampler = rg_policy_clone(trainer->policy, true);
@@ -393,10 +395,15 @@ static void note_failed_episodes(RgTrainer *trainer) {
         rg_trainer_notice(trainer, rg_trainer_failure(trainer));
 }
 
-/* Every `steps` steps (0: never), copy the policy to a follower. */
-static void follow(const RgTrainer *trainer, RgPolicy *follower, int64_t steps) {
-    if (follower && steps > 0 && (trainer->step + 1) % steps == 0)
-        rg_parameters_copy(trainer->policy->parameters, follower->parameters);
+/* Every `steps` steps (0: never), move a follower to the policy, or by a share of the way. */
+static void follow(const RgTrainer *trainer, RgPolicy *follower, int64_t steps, double share) {
+    const RgParameters *from = trainer->policy->parameters;
+    if (!follower || steps == 0 || (trainer->step + 1) % steps != 0)
+        return;
+    if (share == 1)
+        rg_parameters_copy(from, follower->parameters);
+    else
+        rg_parameters_mix(from, (RgReal)share, follower->parameters);
 }
 
 RgStatus rg_trainer_step(RgTrainer *trainer, RgError *error) {
@@ -417,8 +424,10 @@ RgStatus rg_trainer_step(RgTrainer *trainer, RgError *error) {
     if (trainer->optimizer->step > moves)
         rg_trainer_metric(trainer, "learning_rate", trainer->optimizer->rate);
     rg_policy_drop(trainer->policy, NULL);
-    follow(trainer, trainer->moving_reference, trainer->recipe.reference_steps);
-    follow(trainer, trainer->moving_sampler, trainer->recipe.sampler_steps);
+    const RgSharedTerms *shared = &trainer->recipe.shared;
+    follow(trainer, trainer->moving_reference, shared->reference_steps,
+           shared->reference_update > 0 ? shared->reference_update : 1);
+    follow(trainer, trainer->moving_sampler, trainer->recipe.sampler_steps, 1);
     note_failed_episodes(trainer);
     trainer->step++;
     trainer->meter.seconds += seconds_spent(trainer) - start;

@@ -10,7 +10,8 @@ const char *const rg_figure_color[RG_FIGURE_COLORS] = {
     "#690F4B", "#0000F0", "#B41E3C", "#003C87", "#8778FF", "#A5B478", "#A53C78", "#2D694B",
     "#0F5AE1", "#694B00", "#69964B", "#780F2D", "#FF4B87", "#D200B4", "#E196A5", "#3CA5B4",
     "#5A3C69", "#6996D2", "#00C3A5", "#966996", "#8700B4", "#965A00", "#5A0F69", "#78C34B",
-    "#FF002D", "#00D200", "#C8A000", "#7D7D00"};
+    "#FF002D", "#00D200", "#C8A000", "#7D7D00", "#FFA578", "#E100FF", "#F096FF", "#877869",
+    "#1E4B5A", "#000F87", "#4B2D1E"};
 
 const char rg_figure_one_sided[] = "0 '#F3F8FC', 0.5 '#79B3DB', 1 '#08457E'";
 const char rg_figure_two_sided[] = "0 '#8F3B00', 0.25 '#EBA46B', 0.5 '#FAFAFA', 0.75 '#79B3DB', "

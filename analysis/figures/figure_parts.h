@@ -12,7 +12,7 @@
  * blindness. Its yellow is too faint on paper and left out. Each of the others is the one farthest
  * from those before it, for usual sight and for protanopia and deuteranopia (Machado et al. 2009),
  * so that the later ones need dashes and points to be told apart. */
-enum { RG_FIGURE_COLORS = 36 };
+enum { RG_FIGURE_COLORS = 43 };
 extern const char *const rg_figure_color[RG_FIGURE_COLORS]; /* "#RRGGBB" */
 
 /* Palettes of cells, as gnuplot's definitions. Both darken monotonically from white, so the order is

@@ -8,12 +8,13 @@
 
 /* Methods with a colour of their own, in the order of the palette. */
 static const char *const methods[] = {
-    "dpo",        "online-dpo", "sail-pr", "sail-dp", "sail-pp",      "parl",
-    "base",       "ipo",        "kto",     "ppo",     "grpo",         "simpo",
-    "spin",       "sppo",       "rloo",    "sft",     "best-of-n",    "xpo",
-    "vpo",        "selm",       "rebel",   "nash-md", "hinge",        "listwise",
-    "sail-revkl", "rdpo",       "cdpo",    "chi-po",  "hybrid",       "online-ipo",
-    "egpo",       "inpo",       "auxdpo",  "rlhf",    "unlikelihood", "raft"};
+    "dpo",     "online-dpo", "sail-pr",   "sail-dp",    "sail-pp", "parl", "base",
+    "ipo",     "kto",        "ppo",       "grpo",       "simpo",   "spin", "sppo",
+    "rloo",    "sft",        "best-of-n", "xpo",        "vpo",     "selm", "rebel",
+    "nash-md", "hinge",      "listwise",  "sail-revkl", "rdpo",    "cdpo", "chi-po",
+    "hybrid",  "online-ipo", "egpo",      "inpo",       "auxdpo",  "rlhf", "unlikelihood",
+    "raft",    "apo",        "bco",       "nca",        "exo",     "orpo", "cpo",
+    "wpo"};
 enum { METHODS = sizeof methods / sizeof *methods };
 _Static_assert((int)METHODS <= (int)RG_FIGURE_COLORS, "a colour for each method");
 

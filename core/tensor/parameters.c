@@ -87,6 +87,11 @@ void rg_parameters_copy(const RgParameters *from, RgParameters *to) {
     rg_numbers_copy(from->count, from->value, to->value);
 }
 
+void rg_parameters_mix(const RgParameters *from, RgReal share, RgParameters *to) {
+    for (int64_t i = 0; i < from->count; i++)
+        to->value[i] += share * (from->value[i] - to->value[i]);
+}
+
 void rg_parameters_freeze(RgParameters *parameters) {
     free(parameters->gradient);
     parameters->gradient = NULL;

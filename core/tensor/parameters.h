@@ -46,6 +46,8 @@ RgParameters *rg_parameters_clone(const RgParameters *parameters, bool frozen);
 
 /* Copies the values to parameters of the same layout; neither is stored in bf16. */
 void rg_parameters_copy(const RgParameters *from, RgParameters *to);
+/* to = share·from + (1 − share)·to, under the same conditions. */
+void rg_parameters_mix(const RgParameters *from, RgReal share, RgParameters *to);
 
 /* Removes the gradient and its memory. */
 void rg_parameters_freeze(RgParameters *parameters);

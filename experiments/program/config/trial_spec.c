@@ -2,6 +2,7 @@
 /* Resolving one trial of a config: its options, its inputs, its key. */
 #include "experiments/program/config/trial_spec.h"
 
+#include "algorithms/training/shared_terms.h"
 #include "core/names.h"
 #include "core/plugin.h"
 #include "core/suggest.h"
@@ -273,6 +274,10 @@ static RgStatus check_evaluation(const RgTrialSpec *plan, const RgSettings *s, R
     if (e->gradients == 1) /* of one batch there is no variance */
         return rg_setting_refuse(rg_settings_find(s, "evaluation.gradients"), error,
                                  "expected 0, or at least 2 batches");
+    if (e->gradients > 0 && plan->algorithm->terms && plan->recipe.shared.sft_coefficient > 0)
+        return rg_setting_refuse(rg_settings_find(s, "evaluation.gradients"), error,
+                                 "expected 0 with sft_coefficient, which adds a term to those that "
+                                 "it measures");
     return RG_OK;
 }
 
@@ -286,6 +291,14 @@ static const char *part_path(const RgSettings *s, const char *part, char path[96
 static const char *judge_path(const RgSettings *s, char path[96]) {
     const char *judge = part_path(s, "environment.judge", path);
     return rg_settings_find(s, judge) ? judge : part_path(s, "environment", path);
+}
+
+/* A reference that moves is a copy of the policy from the first step on. */
+static RgStatus check_reference(const RgTrialSpec *plan, const RgSettings *s, RgError *error) {
+    if (plan->recipe.shared.reference_steps > 0 && plan->policy.reference != RG_REFERENCE_START)
+        return rg_setting_refuse(rg_settings_find(s, "policy.reference"), error,
+                                 "expected \"start\" with reference_steps above 0");
+    return rg_shared_terms_check(plan->algorithm, &plan->recipe, plan->adapter.rank > 0, error);
 }
 
 static RgStatus check_rewards(const RgTrialSpec *plan, const void *options, const RgSettings *s,
@@ -545,6 +558,7 @@ RgStatus rg_trial_spec_resolve(RgTrialSpec *plan, const RgSettings *s, RgError *
             read_part(rg_training_options, s, "training", &plan->training, plan->resolved, error));
         RG_TRY(rg_resolve_place(
             s, rg_training_check(plan->algorithm, &plan->recipe, &plan->training, error), error));
+        RG_TRY(rg_resolve_place(s, check_reference(plan, s, error), error));
         RG_TRY(read_part(rg_budget_options, s, "budget", &plan->budget, plan->resolved, error));
     }
     RG_TRY(read_part(rg_evaluation_options, s, "evaluation", &plan->evaluation, plan->resolved,

@@ -3,6 +3,7 @@
 #include "experiments/program/gradients/gradient_rows.h"
 
 #include "algorithms/parl/parl.h"
+#include "algorithms/training/shared_terms.h"
 
 #include "envs/bandit/bandit.h"
 #include "envs/language/language.h"
@@ -154,7 +155,8 @@ static bool seen_before(const RgExperiment *experiment, int64_t trial) {
 static bool has_objective(const RgTrialSpec *plan) {
     const RgRecipe *r = &plan->recipe;
     return plan->algorithm->loss && rg_recipe_takes_pairs(r) && r->opponents == RG_FROM_NOWHERE &&
-           !r->third_competes;
+           !r->third_competes && r->candidates <= 2 && !rg_shared_terms_shape(r) &&
+           r->shared.sft_coefficient == 0;
 }
 
 /* All rows of an algorithm that has a loss. */

@@ -3,6 +3,7 @@
  * their sums, and the exact gradients beside them. */
 #include "experiments/program/run/gradient_terms.h"
 
+#include "algorithms/training/shared_terms.h"
 #include "experiments/program/run/exact_gradient.h"
 
 #include <math.h>
@@ -76,10 +77,12 @@ static double exploration(const RgTrialSpec *plan) {
     return value ? *value : 0;
 }
 
-/* DPO's margin is a difference of log-ratios unless it has an option that says otherwise. */
+/* Whether the margin is DPO's, of log-ratios to the reference of the start, on pairs of independent
+ * responses. */
 static bool has_usual_margin(const RgTrialSpec *plan) {
-    const int *margin = option_value(plan, "margin");
-    return !margin || *margin == 0;
+    const RgRecipe *r = &plan->recipe;
+    return !r->other_margin && !rg_shared_terms_shape(r) && r->candidates <= 2 &&
+           r->shared.reference_steps == 0;
 }
 
 /* The exact gradients of the loss's terms: (1 − m)·DPO's on the offline pairs and m times those of
