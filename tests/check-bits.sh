@@ -35,6 +35,8 @@ optimizer: { learning_rate = 0.05; };
 training: { batch = 16; };
 budget: { steps = 4; };
 algorithms = ( METHODS
+    { type = "dpo"; label = "dpo-terms"; TERMS; },
+    { type = "online-dpo"; label = "best-of-four"; candidates = 4; },
     { type = "parl"; label = "parl-exact"; estimator = "exact"; inner_steps = 2; },
     { type = "parl"; label = "parl-neumann"; estimator = "neumann"; inner_steps = 2; },
     { type = "parl"; label = "parl-penalty"; estimator = "penalty"; inner_steps = 2; },
@@ -72,6 +74,7 @@ optimizer: { learning_rate = 1e-3; };
 training: { batch = 8; };
 budget: { steps = 2; };
 algorithms = ( METHODS
+    { type = "dpo"; label = "dpo-terms"; TERMS; },
     { type = "dpo"; label = "dpo-adapter"; policy: { adapter: { rank = 4; }; }; }
 );
 END
@@ -80,6 +83,9 @@ made_up_data 512 300 60 60 60 60
 methods=$("$program" list algorithms | awk 'NF && $1 != "base" && $1 != "best-of-n" && $1 != "algorithms" { print $1 }')
 listed=$(for method in $methods; do printf '{ type = "%s"; }, ' "$method"; done)
 sed -i "s/METHODS/$listed/" tabular.cfg
+terms="sft_coefficient = 0.5; dpop_coefficient = 2.0; length_normalisation = true; length_coefficient = 0.01;"
+terms+=" reference_steps = 1; reference_update = 0.5"
+sed -i "s/TERMS/$terms/" tabular.cfg words.cfg
 # rlhf needs responses that can be enumerated
 sed -i "s/METHODS/${listed/{ type = \"rlhf\"; \}, /}/" words.cfg
 

@@ -180,9 +180,10 @@ over() {
     rm -r "group$1-$2" "group$1-$2.db"
 }
 
-# Labels of data set, judge and policy; groups; a trial that only its first rank can run; one whose
+# Labels of data set, judge and policy; groups; a reference that moves and a shift of rewards; a trial that only its first rank can run; one whose
 # result is its best evaluation, of which the first rank alone knows.
 methods='{type="dpo";},{type="online-dpo";},{type="sail-dp";},{type="listwise";},'
+methods+='{type="bco"; reference_steps=7; reference_update=0.5; sft_coefficient=0.3;},'
 methods+='{type="parl"; training:{shards=1;}; budget:{steps=20;};},'
 methods+='{type="dpo"; label="best"; evaluation:{every=20; select="kl"; lower_is_better=true; patience=4;};}'
 run=("$program" run "$source/experiments/bandit/bandit.cfg" --checkpoint-seconds 0 -t 1

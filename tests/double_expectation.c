@@ -441,6 +441,21 @@ static void sampled_gradient(Race *race, double *mean, double *error) {
     }
 }
 
+/* The exact gradient against the mean of samples, within five standard errors. */
+static void compare_samples(Race *race, const char *what) {
+    double mean[CELLS], standard[CELLS], exact[CELLS], scale = 0;
+    race->trainer->recipe.extragradient = false; /* one gradient at a time */
+    trainer_loss(race);
+    memcpy(exact, race->policy->parameters->gradient, sizeof exact);
+    sampled_gradient(race, mean, standard);
+    for (int i = 0; i < CELLS; i++)
+        scale = fmax(scale, fabs(exact[i]));
+    cr_expect_gt(scale, 0, "%s", what);
+    for (int i = 0; i < CELLS; i++)
+        cr_expect_lt(fabs(mean[i] - exact[i]), 5 * standard[i] + 1e-12, "%s: %g ± %g, expected %g",
+                     what, mean[i], standard[i], exact[i]);
+}
+
 /* Every method that has both and trains the policy alone: the expected gradient of its samples is the exact one, within five
  * standard errors. (Offline pairs of a batch come from a shuffled pass, whose means have smaller
  * errors. KTO's loss is not linear in a batch's z.) */
@@ -449,32 +464,97 @@ Test(expectation, samples_have_the_exact_gradient_as_their_mean) {
     for (int a = 0; rg_algorithm(a); a++) {
         RgError error = {0};
         const RgAlgorithm *algorithm = rg_algorithm(a);
-        bool grouped = false;
-        for (const RgOption *o = algorithm->about.options; o && o->name; o++)
-            grouped = grouped || strcmp(o->name, "group_size") == 0;
+        bool grouped = rg_options_find(algorithm->about.options, "group_size");
         Race race = exact_race(algorithm->about.name, grouped ? "group_size=2" : "");
         RgRecipe *recipe = &race.trainer->recipe;
         bool own = race.trainer->own.parameters; /* made for one kind of expectation */
         if (!own && recipe->third != RG_FROM_OTHERS &&
             rg_expectation_check(algorithm, recipe, &race.trainer->training,
                                  &race.environment->task, race.policy, &error) == RG_OK) {
-            double mean[CELLS], standard[CELLS], exact[CELLS], scale = 0;
-            recipe->extragradient = false; /* one gradient at a time */
-            trainer_loss(&race);
-            memcpy(exact, race.policy->parameters->gradient, sizeof exact);
-            sampled_gradient(&race, mean, standard);
-            for (int i = 0; i < CELLS; i++)
-                scale = fmax(scale, fabs(exact[i]));
-            cr_expect_gt(scale, 0, "%s", algorithm->about.name);
-            for (int i = 0; i < CELLS; i++)
-                cr_expect_lt(fabs(mean[i] - exact[i]), 5 * standard[i] + 1e-12,
-                             "%s: %g ± %g, expected %g", algorithm->about.name, mean[i],
-                             standard[i], exact[i]);
+            compare_samples(&race, algorithm->about.name);
             compared++;
         }
         race_end(&race);
     }
-    cr_expect_geq(compared, 26, "%d methods", compared);
+    cr_expect_geq(compared, 33, "%d methods", compared);
+}
+
+Test(expectation, samples_have_it_with_shared_terms_and_candidates_too) {
+    static const char *const cases[][2] = {
+        {"dpo", "beta=0.7 sft_coefficient=0.5 dpop_coefficient=2 length_coefficient=0.3"},
+        {"online-dpo", "beta=0.7 candidates=4"},
+        {"online-dpo", "beta=0.7 candidates=3 mixture=0.6 sft_coefficient=0.5"},
+        {"online-ipo", "beta=0.7 candidates=4 target=label"}};
+    for (size_t k = 0; k < sizeof cases / sizeof *cases; k++) {
+        Race race = exact_race(cases[k][0], cases[k][1]);
+        compare_samples(&race, cases[k][1]);
+        race_end(&race);
+    }
+}
+
+/* ---- the best against the worst of several ---- */
+
+/* Online DPO's gradient over all ordered draws of three responses to each context. */
+static void trios_by_hand(const Race *race, const double *reward, double *gradient) {
+    double own[CELLS], reference[CELLS];
+    rg_policy_table(race->policy, own);
+    rg_policy_table(race->reference, reference);
+    for (int i = 0; i < C * R * R * R; i++) {
+        int c = i / (R * R * R) * R, best = 0, worst = 0;
+        int trio[] = {c + i / (R * R) % R, c + i / R % R, c + i % R};
+        for (int k = 1; k < 3; k++) {
+            best = reward[trio[k]] > reward[trio[best]] ? k : best;
+            worst = reward[trio[k]] <= reward[trio[worst]] ? k : worst;
+        }
+        double weight = exp(own[trio[0]] + own[trio[1]] + own[trio[2]]) / C;
+        double gap =
+            own[trio[best]] - reference[trio[best]] - (own[trio[worst]] - reference[trio[worst]]);
+        double slope = -weight * 0.7 / (1 + exp(0.7 * gap));
+        add_slope(gradient, own, trio[best], slope);
+        add_slope(gradient, own, trio[worst], -slope);
+    }
+}
+
+/* Rewards of which some are the same. */
+static const double *untied;
+
+static double tied_reward(const double *reward, int cell) {
+    return floor(2 * reward[cell]);
+}
+
+static RgStatus judge_tied(void *environment, const RgSequences *sequences, double *reward,
+                           RgError *error) {
+    (void)environment, (void)error;
+    for (int64_t i = 0; i < sequences->count; i++)
+        reward[i] = tied_reward(untied, *rg_sequence_prompt(sequences, i) * R +
+                                            *rg_sequence_response(sequences, i));
+    return RG_OK;
+}
+
+Test(expectation, the_best_and_the_worst_are_those_of_all_draws) {
+    for (int tied = 0; tied < 2; tied++) {
+        Race race = exact_race("online-dpo", "beta=0.7 candidates=3");
+        const double *rewards = rg_bandit_rewards(race.environment).reward;
+        double reward[CELLS], expected[CELLS] = {0};
+        int equal = 0;
+        for (int i = 0; i < CELLS; i++) {
+            reward[i] = tied ? tied_reward(rewards, i) : rewards[i];
+            for (int j = i / R * R; j < i; j++)
+                equal += reward[j] == reward[i];
+        }
+        cr_assert_eq(equal > 0, tied, "%d equal rewards", equal);
+        untied = rewards;
+        if (tied)
+            race.environment->task.judge = judge_tied;
+        trios_by_hand(&race, reward, expected);
+        trainer_loss(&race);
+        for (int i = 0; i < CELLS; i++)
+            cr_expect_float_eq(race.policy->parameters->gradient[i], expected[i], 1e-14, "%g, %g",
+                               race.policy->parameters->gradient[i], expected[i]);
+        if (tied)
+            compare_samples(&race, "with equal rewards");
+        race_end(&race);
+    }
 }
 
 /* ---- preference games ---- */

@@ -220,6 +220,21 @@ Test(experiment, a_storage_that_a_policy_does_not_take_is_refused_where_it_stand
             "test.cfg:7: policy.sampling", "tabular policy samples in fp32 only");
 }
 
+Test(experiment, terms_that_a_trial_cannot_have_are_refused_before_it) {
+    refused("algorithms = ( { type = \"dpo\"; reference_steps = 3; "
+            "policy: { type = \"tabular\"; reference = \"uniform\"; }; } );\n",
+            "policy.reference", "expected \"start\"");
+    refused("algorithms = ( { type = \"dpo\"; reference_steps = 3; reference_update = 0.5; "
+            "policy: { type = \"transformer\"; adapter: { rank = 2; }; }; } );\n",
+            "reference_update is 0.5", "adapter");
+    refused("algorithms = ( { type = \"dpo\"; sft_coefficient = 0.5; "
+            "evaluation: { gradients = 2; }; } );\n",
+            "evaluation.gradients", "sft_coefficient");
+    refused("algorithms = ( { type = \"dpo\"; margin = \"probability\"; "
+            "dpop_coefficient = 1.0; } );\n",
+            "dpo", "dpop_coefficient");
+}
+
 /* They would be one row of every table. */
 Test(experiment, two_algorithms_of_one_label_are_refused) {
     refused("algorithms = ( { type = \"dpo\"; beta = 0.1; }, { type = \"dpo\"; beta = 1.0; } );\n",

@@ -164,11 +164,12 @@ typedef struct Outcome {
 } Outcome;
 
 /* What `STEPS` steps come to, from a checkpoint after half of them if there is a path for one. */
-static Outcome run(const char *algorithm, RgPairCache *cache, const char *checkpoint_path) {
+static Outcome run_with(const char *algorithm, const char *options, RgPairCache *cache,
+                        const char *checkpoint_path) {
     RgTrainingOptions training = {.batch = BATCH, .micro_batch = 3, .temperature = 1, .top_p = 1};
     TokenRace race;
     for (int part = 0; part < (checkpoint_path ? 2 : 1); part++) {
-        ASSERT_OK(token_race_begin(&race, algorithm, "", &training, NULL, &error));
+        ASSERT_OK(token_race_begin(&race, algorithm, options, &training, NULL, &error));
         rg_trainer_use_cache(race.trainer, cache);
         RgCheckpoint *checkpoint = rg_checkpoint_create();
         rg_trainer_checkpoint(race.trainer, checkpoint);
@@ -189,6 +190,10 @@ static Outcome run(const char *algorithm, RgPairCache *cache, const char *checkp
     return outcome;
 }
 
+static Outcome run(const char *algorithm, RgPairCache *cache, const char *checkpoint_path) {
+    return run_with(algorithm, "", cache, checkpoint_path);
+}
+
 static void assert_same_outcome(Outcome a, Outcome b) {
     cr_assert_eq(a.bits, b.bits);
     cr_assert_eq(a.flops, b.flops);
@@ -200,6 +205,20 @@ static RgDigest race_source(void) {
     RgDigest source = rg_policy_digest(reference);
     rg_policy_destroy(reference);
     return source;
+}
+
+/* Its values change as it moves: none is looked up, and none is kept. */
+Test(pair_cache, a_reference_that_moves_uses_no_cache) {
+    static const char moving[] = "reference_steps=2 reference_update=0.5";
+    MemoryShelf storage = {0};
+    RgPairCache cache = memory_cache(&storage, race_source());
+    Outcome without = run_with("dpo", moving, NULL, NULL), fixed = run("dpo", &cache, NULL);
+    int64_t kept = storage.count;
+    cr_assert_gt(kept, 0);
+    cr_assert_neq(fixed.bits, without.bits);
+    assert_same_outcome(run_with("dpo", moving, &cache, NULL), without);
+    assert_same_outcome(run_with("dpo", moving, &cache, scratch("moving")), without);
+    cr_assert_eq(storage.count, kept);
 }
 
 /* Whether nothing is on the storage, everything, or half of it; resumed or not; with any threads.
