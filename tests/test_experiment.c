@@ -233,6 +233,13 @@ Test(experiment, terms_that_a_trial_cannot_have_are_refused_before_it) {
     refused("algorithms = ( { type = \"dpo\"; margin = \"probability\"; "
             "dpop_coefficient = 1.0; } );\n",
             "dpo", "dpop_coefficient");
+    refused("algorithms = ( { type = \"dpo\"; reference_update = 0.5; } );\n",
+            "reference_update is 0.5", "reference_steps");
+    refused("algorithms = ( { type = \"online-ipo\"; candidates = 4; } );\n", "online-ipo",
+            "candidates is 4");
+    refused("algorithms = ( { type = \"online-dpo\"; candidates = 4; "
+            "pair_sampler = \"uniform\"; } );\n",
+            "online-dpo", "candidates is 4");
 }
 
 /* They would be one row of every table. */

@@ -29,6 +29,17 @@ RgStatus rg_pair_sampler_check(const RgAlgorithm *a, const RgRecipe *r,
                        "sampler_weights is \"matched\", and %s draws its pairs independently: "
                        "expected \"normalised\", or another pair_sampler",
                        name);
+    if (r->candidates > 2 && r->pair_sampler != RG_PAIRS_INDEPENDENT)
+        return rg_fail(
+            error, RG_E_USAGE,
+            "%s: candidates is %ld, and pair_sampler is \"%s\": expected \"independent\", "
+            "or candidates = 2",
+            name, (long)r->candidates, sampler);
+    if (r->candidates > 2 && r->preferences != RG_FROM_JUDGE)
+        return rg_fail(error, RG_E_USAGE,
+                       "%s: candidates is %ld, and with these options the judge labels no pairs: "
+                       "expected 2",
+                       name, (long)r->candidates);
     if (r->pair_sampler != RG_PAIRS_INDEPENDENT && !plain)
         return rg_fail(error, RG_E_USAGE,
                        "training.temperature, top_k, top_p or min_p is set, and %s draws pairs by "

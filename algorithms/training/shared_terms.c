@@ -72,7 +72,14 @@ const RgOption rg_shared_options[] = {
 RgStatus rg_shared_terms_check(const RgAlgorithm *algorithm, const RgRecipe *recipe, bool adapter,
                                RgError *error) {
     const RgSharedTerms *s = &recipe->shared;
-    if (s->reference_steps > 0 && s->reference_update > 0 && s->reference_update < 1 && adapter)
+    bool part = s->reference_update > 0 && s->reference_update < 1;
+    if (part && s->reference_steps == 0)
+        return rg_fail(
+            error, RG_E_USAGE,
+            "%s: reference_update is %g, and reference_steps is 0, so that the reference "
+            "never moves: expected 1 or more steps",
+            algorithm->about.name, s->reference_update);
+    if (part && adapter)
         return rg_fail(error, RG_E_USAGE,
                        "%s: reference_update is %g, and the policy has an adapter, whose factors "
                        "have no mean that is an adapter: expected 1",

@@ -366,7 +366,8 @@ static void plan_parameters(const RgTrialSpec *plan, int64_t trained, int64_t we
     cost->trained = trains ? trained : 0;
     cost->frozen = weights;
     cost->weights = own;
-    int64_t followers = (plan->recipe.shared.reference_steps > 0) + (plan->recipe.sampler_steps != 1) +
+    int64_t followers = (plan->recipe.shared.reference_steps > 0) +
+                        (plan->recipe.sampler_steps != 1) +
                         rg_selects(&plan->evaluation, &plan->budget); /* the result so far */
     cost->reference = whole + (trains ? own * (double)followers : 0);
     cost->gradients = own * (shards_of(plan) > 1 ? 2 : 1); /* of a shard, and the sum */
