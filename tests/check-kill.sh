@@ -64,6 +64,10 @@ check() {
 check bandit 10 "$source/experiments/bandit/head-to-head.cfg" \
     -s 'seeds=[1,2]' -s budget.steps=300
 
+# With a reference that moves, and a running shift of rewards.
+check moving 4 "$source/experiments/bandit/head-to-head.cfg" -s 'seeds=[1]' -s budget.steps=1000 \
+    -s 'algorithms=({type="dpo"; reference_steps=7; reference_update=0.5;},{type="bco";})'
+
 # With the best policy so far, which a checkpoint holds beside the trained one.
 check stopping 4 "$source/experiments/bandit/early-stopping.cfg" -s 'seeds=[2]'
 
