@@ -172,7 +172,7 @@ Test(process_group, sums_gradients_in_the_order_of_the_parts) {
 enum { BATCH = 9, STEPS = 4 };
 
 typedef struct Trial {
-    const char *algorithm;
+    const char *algorithm, *options; /* NULL: its defaults */
     const RgAdapterOptions *adapter;
     int64_t shards, micro_batch;
     int64_t answers; /* after which the judge fails; −1: never */
@@ -205,20 +205,21 @@ static RgStatus count_sevens(void *environment, const RgSequences *sequences, do
 }
 
 /* A race whose judge gives rewards. */
-static RgStatus begin(TokenRace *race, const char *name, const RgTrainingOptions *training,
-                      const RgAdapterOptions *adapter, RgError *error) {
+static RgStatus begin(TokenRace *race, const Trial *trial, const RgTrainingOptions *training,
+                      RgError *error) {
     const RgTrainingOptions any = {.batch = 1, .temperature = 1, .top_p = 1};
-    RG_TRY(token_race_begin(race, "dpo", "", &any, adapter, error));
+    RG_TRY(token_race_begin(race, "dpo", "", &any, trial->adapter, error));
     RgOptimizerOptions optimizer = race->trainer->optimizer->options;
     rg_trainer_destroy(race->trainer);
     free(race->options);
     race->task.judge = count_sevens;
     race->task.label_temperature = 1;
-    const RgAlgorithm *algorithm = rg_algorithm_find(name);
-    RgSettings *nothing = rg_settings_create();
+    const RgAlgorithm *algorithm = rg_algorithm_find(trial->algorithm);
+    RgSettings *given = rg_settings_create();
+    rg_small_race_set(given, "a", trial->options ? trial->options : "");
     race->options = rg_allocate(1, algorithm->about.options_size);
-    RG_TRY(rg_options_read(algorithm->about.options, nothing, "a", race->options, error));
-    rg_settings_destroy(nothing);
+    RG_TRY(rg_options_read(algorithm->about.options, given, "a", race->options, error));
+    rg_settings_destroy(given);
     return rg_trainer_create(algorithm, race->options, training, race->policy, race->reference,
                              &race->task, &optimizer, 0, rg_random_root(3), &race->trainer, error);
 }
@@ -233,7 +234,7 @@ static void run_trial(RgProcessGroup *process_group, void *argument, void *resul
                                   .top_p = 1};
     TokenRace race;
     RgError error = {0};
-    if (begin(&race, trial->algorithm, &training, trial->adapter, &error) != RG_OK)
+    if (begin(&race, trial, &training, &error) != RG_OK)
         _exit(1);
     judged = 0;
     answers = trial->answers;
@@ -288,6 +289,19 @@ static void check_bits(Trial trial) {
 Test(process_group, gives_the_bits_of_one_process_with_pairs_of_a_data_set) {
     check_bits((Trial){.algorithm = "dpo", .shards = 4, .answers = -1});
     check_bits((Trial){.algorithm = "dpo", .shards = 3, .micro_batch = 2, .answers = -1});
+}
+
+/* Every rank has the reference that moves, and the shift of rewards, also without a shard. */
+Test(process_group, gives_the_bits_of_one_process_with_shared_terms) {
+    static const char terms[] = "beta=1 reference_steps=1 reference_update=0.5 sft_coefficient=0.3 "
+                                "dpop_coefficient=2 length_normalisation=true";
+    check_bits((Trial){.algorithm = "dpo", .options = terms, .shards = 4, .answers = -1});
+    check_bits((Trial){.algorithm = "bco", .options = terms, .shards = 3, .answers = -1});
+    check_bits((Trial){.algorithm = "online-dpo",
+                       .options = "candidates=4",
+                       .shards = 3,
+                       .micro_batch = 2,
+                       .answers = -1});
 }
 
 Test(process_group, gives_the_bits_of_one_process_with_demonstrations) {
@@ -493,7 +507,7 @@ static const char *refusal(const char *algorithm, int64_t shards) {
     static RgError error;
     RgTrainingOptions training = {.batch = 4, .shards = shards, .temperature = 1, .top_p = 1};
     TokenRace race;
-    cr_expect_eq(begin(&race, algorithm, &training, NULL, &error), RG_E_USAGE);
+    cr_expect_eq(begin(&race, &(Trial){.algorithm = algorithm}, &training, &error), RG_E_USAGE);
     token_race_end(&race);
     return error.text;
 }
