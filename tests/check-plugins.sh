@@ -56,6 +56,17 @@ sed -i 's/rg_batch_mean/rg_batch_meen/' undeclared/mine.c
 make -B -C undeclared >log 2>&1 && complain "a function that is not declared is compiled"
 grep -q "error: implicit declaration of function .rg_batch_meen" log || complain "undeclared: $(cat log)"
 rm -r undeclared
+# With the terms that losses share, by the three lines that doc/adding-an-algorithm.md gives.
+cp -r mine shared
+sed -i -e 's/^} Options;/    RgSharedTerms shared;\n&/' \
+    -e 's/^    RG_OPTION_END,/    RG_OPTION_INCLUDE(Options, shared, rg_shared_options),\n&/' \
+    -e 's/^    recipe->responses/    recipe->shared = ((const Options *)options)->shared;\n&/' shared/mine.c
+make -B -C shared check >log 2>&1 || complain "shared terms: $(cat log)"
+regatta --plugin ./shared/mine.so run shared/mine.cfg -q -r terms.db -s 'seeds=[1]' \
+    -s 'algorithms=({type="mine";},{type="mine"; label="moving"; reference_steps=2; dpop_coefficient=3.0;})' >log 2>&1 ||
+    complain "shared terms: $(cat log)"
+[[ $(sha256sum terms/*.safetensors | cut -d ' ' -f 1 | sort -u | wc -l) -eq 2 ]] ||
+    complain "shared terms of a plug-in change nothing"
 beside environment ruler base dpo online-dpo
 beside judge words base dpo online-dpo
 beside estimator ball cg none ball

@@ -890,6 +890,7 @@ Test(family, what_needs_rewards_refuses_a_judge_that_only_compares_by_its_name) 
         {"selm", "", false},
         {"best-of-n", "", false},
         {"listwise", "group_size=3", false},
+        {"online-dpo", "candidates=3", false},
         {"parl", "expectation=sampled upper=utility", false},
         {"listwise", "group_size=2", true},
         {"online-dpo", "", true},

@@ -128,6 +128,13 @@ Test(descriptors, of_recipes_have_what_their_sources_call_for) {
     LACKING("ppo", steps, false, "steps, as features is set");
     LACKING("ppo", couples, false, "couples, as it has prepare");
     LACKING("spin", shared.reference_steps, -1, "reference_steps");
+    LACKING("orpo", shared.reference_steps, 3, "a reference, as it has reference_steps");
+    LACKING("cpo", shared.dpop_coefficient, 1, "a reference, as it has dpop_coefficient");
+    LACKING("dpo", shared.reference_update, 2, "reference_update");
+    LACKING("sppo", shared.sft_coefficient, 1, "pairs, as it has sft_coefficient");
+    LACKING("sft", shared.length_coefficient, 1, "pairs, as it has sft_coefficient");
+    LACKING("dpo", candidates, 4, "as it has candidates");
+    LACKING("vpo", candidates, 4, "as it has candidates");
 }
 
 /* ---- methods of authors, as they might be written at first ---- */

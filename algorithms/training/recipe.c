@@ -140,9 +140,8 @@ RgStatus rg_recipe_check(const RgAlgorithm *a, const RgRecipe *r, RgError *error
              (pairs && policy && r->preferences == RG_FROM_JUDGE && r->rewards &&
               r->pair_sampler == RG_PAIRS_INDEPENDENT && !third &&
               (r->opponents == RG_FROM_NOWHERE || r->opponents == RG_FROM_POLICY)),
-         "independent pairs of the policy, labelled by a judge with rewards, and no third "
-         "response, "
-         "as it has candidates"},
+         "independent pairs of the policy, labelled by a judge with rewards, as it has "
+         "candidates"},
         {pairs || !third, "pairs, as it has a third response"},
         {third || !r->third_competes, "a third response, as third_competes is set"},
         {r->rewards || !r->third_competes, "rewards, as third_competes is set"},
