@@ -240,69 +240,20 @@ static void add_sampled(const RgTrainer *trainer, const Tables *t, double weight
             }
 }
 
-/* Responses to a context in the order of their rewards. Those of one reward are a level. */
-typedef struct Levels {
-    int32_t *response; /* [responses] from the lowest reward on */
-    int64_t *level;    /* [responses] of the response at each place */
-    double *below;     /* [count + 1] probability of all lower levels */
-    int64_t count;
-} Levels;
-
-static Levels find_levels(RgTrainer *trainer, const Tables *t, int64_t c) {
-    int64_t n = t->responses;
-    RgArena *arena = rg_tape_arena(trainer->tape);
-    const double *reward = t->reward + c * n;
-    Levels l = {.response = RG_ARENA_ARRAY(arena, int32_t, n),
-                .level = RG_ARENA_ARRAY(arena, int64_t, n),
-                .below = double_array(trainer, n + 1)};
-    for (int32_t r = 0; r < n; r++) {
-        int64_t at = r;
-        for (; at > 0 && reward[l.response[at - 1]] > reward[r]; at--)
-            l.response[at] = l.response[at - 1];
-        l.response[at] = r;
-    }
-    for (int64_t i = 0; i < n; i++) {
-        if (i == 0 || reward[l.response[i]] > reward[l.response[i - 1]]) {
-            l.count++;
-            l.below[l.count] = l.below[l.count - 1];
-        }
-        l.level[i] = l.count - 1;
-        l.below[l.count] += exp(t->first[c * n + l.response[i]]);
-    }
-    return l;
-}
-
-/* Probability that of k responses the best are of level `high` and the worst of level `low`. */
-static double extremes(const Levels *l, int64_t low, int64_t high, double k) {
-    double all = l->below[high + 1] - l->below[low];
-    if (low == high)
-        return pow(all, k);
-    double without_low = l->below[high + 1] - l->below[low + 1];
-    double without_high = l->below[high] - l->below[low];
-    double between = l->below[high] - l->below[low + 1];
-    return pow(all, k) - pow(without_low, k) - pow(without_high, k) + pow(between, k);
-}
-
-/* Pairs of the best and the worst of the recipe's candidates. Within its level, either is
- * distributed as the policy is, and independently of the other. */
+/* Pairs of the best and the worst of the recipe's candidates. */
 static void add_extremes(RgTrainer *trainer, const Tables *t, double weight, Items *items) {
     int64_t n = t->responses;
-    double k = (double)trainer->recipe.candidates;
-    for (int64_t at = 0; at < t->listed_count; at++) {
-        int32_t c = t->listed[at];
-        Levels l = find_levels(trainer, t, c);
-        for (int64_t i = 0; i < n; i++)
-            for (int64_t j = 0; j <= i || (j < n && l.level[j] == l.level[i]); j++) {
-                int64_t high = l.level[i], low = l.level[j];
-                Item item = {.context = c, .first = l.response[i], .second = l.response[j]};
-                double of_high = l.below[high + 1] - l.below[high];
-                double of_low = l.below[low + 1] - l.below[low];
-                double both = exp(t->first[c * n + item.first] + t->first[c * n + item.second]);
-                item.on_policy = true;
-                item.probability =
-                    weight * t->prompts[c] * extremes(&l, low, high, k) * both / (of_high * of_low);
-                add_item(items, item);
-            }
+    double *probability = double_array(trainer, n * n);
+    for (int64_t k = 0; k < t->listed_count; k++) {
+        int32_t c = t->listed[k];
+        rg_extreme_probabilities(t->reward + c * n, t->first + c * n, n, trainer->recipe.candidates,
+                                 probability);
+        for (int32_t i = 0; i < n * n; i++)
+            add_item(items, (Item){.context = c,
+                                   .first = i / (int32_t)n,
+                                   .second = i % (int32_t)n,
+                                   .on_policy = true,
+                                   .probability = weight * t->prompts[c] * probability[i]});
     }
 }
 
@@ -363,19 +314,6 @@ static double *third_table(RgTrainer *trainer, const Tables *t) {
     return table;
 }
 
-/* The best and the worst of three responses by their rewards; where rewards are equal, the best is
- * the first of them and the worst the last. */
-static void best_and_worst(const double *reward, const int32_t *trio, int32_t *best,
-                           int32_t *worst) {
-    int at_best = 0, at_worst = 0;
-    for (int k = 1; k < 3; k++) {
-        at_best = reward[trio[k]] > reward[trio[at_best]] ? k : at_best;
-        at_worst = reward[trio[k]] <= reward[trio[at_worst]] ? k : at_worst;
-    }
-    *best = trio[at_best];
-    *worst = trio[at_worst];
-}
-
 /* Of the data set's pairs, each with a third response: the best and the worst of the three. */
 static void add_competing(RgTrainer *trainer, const Tables *t, double weight, Items *items) {
     int32_t n = (int32_t)t->responses;
@@ -385,9 +323,12 @@ static void add_competing(RgTrainer *trainer, const Tables *t, double weight, It
         memset(share, 0, (size_t)n * (size_t)n * sizeof *share);
         for (int32_t i = 0; i < n * n; i++)
             for (int32_t y = 0; y < n && t->shares[c * n * n + i] > 0; y++) {
-                int32_t trio[] = {i / n, i % n, y}, best, worst;
-                best_and_worst(t->reward + c * n, trio, &best, &worst);
-                share[best * n + worst] += t->shares[c * n * n + i] * exp(third[c * n + y]);
+                const int32_t trio[] = {i / n, i % n, y};
+                const double *r = t->reward + c * n, reward[] = {r[trio[0]], r[trio[1]], r[y]};
+                int64_t best, worst;
+                rg_best_and_worst(reward, 3, &best, &worst);
+                share[trio[best] * n + trio[worst]] +=
+                    t->shares[c * n * n + i] * exp(third[c * n + y]);
             }
         for (int32_t i = 0; i < n * n; i++)
             add_item(items, (Item){.context = c,

@@ -144,6 +144,68 @@ double rg_pair_probabilities(const RgPairDistribution *d, const RgRecipe *recipe
     return recipe->matched_weights ? sum * exp(most) : 1;
 }
 
+/* ---- the best and the worst ---- */
+
+void rg_best_and_worst(const double *reward, int64_t count, int64_t *best, int64_t *worst) {
+    *best = *worst = 0;
+    for (int64_t k = 1; k < count; k++) {
+        *best = reward[k] > reward[*best] ? k : *best;
+        *worst = reward[k] <= reward[*worst] ? k : *worst;
+    }
+}
+
+/* Where the responses of a response's reward begin and end among all in the order of their
+ * rewards, as the probability of those before. */
+typedef struct Level {
+    double begin, end;
+} Level;
+
+/* The level of each of n responses: level [n] out. */
+static void find_levels(const double *reward, const double *logprob, int64_t n, Level *level) {
+    int64_t *order = rg_allocate(n, sizeof *order);
+    for (int64_t r = 0; r < n; r++) {
+        int64_t at = r;
+        for (; at > 0 && reward[order[at - 1]] > reward[r]; at--)
+            order[at] = order[at - 1];
+        order[at] = r;
+    }
+    double below = 0;
+    for (int64_t first = 0, last; first < n; first = last) {
+        double begin = below;
+        for (last = first; last < n && reward[order[last]] == reward[order[first]]; last++)
+            below += exp(logprob[order[last]]);
+        for (int64_t i = first; i < last; i++)
+            level[order[i]] = (Level){begin, below};
+    }
+    free(order);
+}
+
+/* Probability that of k responses the best are of one level and the worst of another, or of the
+ * same: all are within both, without the draws that lack one of them. */
+static double levels_probability(Level high, Level low, double k) {
+    double all = pow(high.end - low.begin, k);
+    if (high.begin == low.begin)
+        return all;
+    return all - pow(high.end - low.end, k) - pow(high.begin - low.begin, k) +
+           pow(high.begin - low.end, k);
+}
+
+void rg_extreme_probabilities(const double *reward, const double *logprob, int64_t n, int64_t k,
+                              double *probability) {
+    Level *level = rg_allocate(n, sizeof *level);
+    find_levels(reward, logprob, n, level);
+    for (int64_t i = 0; i < n * n; i++) {
+        int64_t best = i / n, worst = i % n;
+        Level high = level[best], low = level[worst];
+        probability[i] = 0;
+        if (reward[best] >= reward[worst] && high.end > high.begin && low.end > low.begin)
+            probability[i] = levels_probability(high, low, (double)k) *
+                             (exp(logprob[best]) / (high.end - high.begin)) *
+                             (exp(logprob[worst]) / (low.end - low.begin));
+    }
+    free(level);
+}
+
 /* ---- draws ---- */
 
 /* The rewards of all responses, in the arena; NULL if the sampler reads none. */

@@ -44,6 +44,15 @@ double rg_pair_probabilities(const RgPairDistribution *distribution, const RgRec
 /* Whether the sampler reads rewards. */
 bool rg_pair_sampler_rewards(const RgRecipe *recipe);
 
+/* The places of the best and the worst of `count` responses. Where rewards are equal, the best is the
+ * first of them and the worst the last, so that they differ. */
+void rg_best_and_worst(const double *reward, int64_t count, int64_t *best, int64_t *worst);
+/* The probability that these are two given responses, of k that are drawn independently:
+ * probability [n, n] out, the best first. `logprob` [n] of a response, `reward` [n]. Among those of
+ * equal rewards either is distributed as a single draw, and independently of the other. */
+void rg_extreme_probabilities(const double *reward, const double *logprob, int64_t n, int64_t k,
+                              double *probability);
+
 /* A pair for each of `prompts`, into `out`, metered; weight [prompts->count] out is what its loss
  * is multiplied by. Queries the judge for the rewards of all responses, if the sampler reads
  * them. */

@@ -90,16 +90,6 @@ static RgStatus sample_by_pair(RgTrainer *trainer, int64_t step, int64_t count, 
     return status;
 }
 
-/* The places of the best and the worst of `count` responses. Where rewards are equal, the best is the
- * first of them and the worst the last, so that they differ. */
-static void best_and_worst(const double *reward, int64_t count, int64_t *best, int64_t *worst) {
-    *best = *worst = 0;
-    for (int64_t k = 1; k < count; k++) {
-        *best = reward[k] > reward[*best] ? k : *best;
-        *worst = reward[k] <= reward[*worst] ? k : *worst;
-    }
-}
-
 /* Pairs of the best and the worst of the recipe's candidates, by the judge. */
 static RgStatus sample_extremes(RgTrainer *trainer, int64_t step, int64_t count, RgSequences *out,
                                 RgError *error) {
@@ -109,7 +99,7 @@ static RgStatus sample_extremes(RgTrainer *trainer, int64_t step, int64_t count,
     double *reward = rg_allocate(all->count, sizeof *reward);
     RgStatus status = rg_trainer_judge(trainer, all, reward, error);
     for (int64_t i = 0; i < count && status == RG_OK; i++) {
-        best_and_worst(reward + k * i, k, &best, &worst);
+        rg_best_and_worst(reward + k * i, k, &best, &worst);
         rg_sequences_append_from(out, all, k * i + best, false);
         rg_sequences_append_from(out, all, k * i + worst, false);
     }
@@ -335,7 +325,7 @@ static void take_winners(const RgTrainer *trainer, const RgSequences *trio, cons
         }
         const double *r = reward + 3 * own;
         int64_t best, worst;
-        best_and_worst(r, 3, &best, &worst);
+        rg_best_and_worst(r, 3, &best, &worst);
         rg_sequences_append_from(pairs, trio, 3 * own + best, false);
         rg_sequences_append_from(pairs, trio, 3 * own + worst, false);
         set_order(rollout, i, 0);
