@@ -71,8 +71,8 @@ typedef struct RgSharedTerms {
     double sft_coefficient; /* c (arXiv:2404.19733, RPO), of pairs */
     int sft_logprob;        /* RG_SFT_MEAN: m = |y_w|; RG_SFT_SUM: m = 1 */
     bool length_normalisation;
-    double length_coefficient; /* α (arXiv:2403.19159, R-DPO, eq. 9) */
-    double dpop_coefficient;   /* λ (arXiv:2402.13228, DPOP, eq. 3) */
+    double length_coefficient; /* α (arXiv:2403.19159, R-DPO) */
+    double dpop_coefficient;   /* λ (arXiv:2402.13228, DPOP) */
     /* A reference that follows the policy (arXiv:2404.09656, TR-DPO): every `reference_steps` (0:
      * never) its weights become u·policy + (1 − u)·reference, u = `reference_update`. */
     int64_t reference_steps;

@@ -3,7 +3,7 @@
  * keeps the policy at the preferred responses.
  *
  *     L = −E[ log σ( β·(log π(y_w) − log π(y_l)) − γ ) ] − c·E[ log π(y_w)/|y_w| ]
- *                                                          Xu et al. 2024, arXiv:2401.08417, eq. 3
+ *                                                          Xu et al. 2024, arXiv:2401.08417
  *
  * The second term is the shared SFT term, whose c is 1 here. The equation has the sum over tokens,
  * the authors' code the mean: sft_logprob. With length_normalisation and a target margin γ the first
@@ -47,7 +47,7 @@ const RgAlgorithm rg_algorithm_cpo = {
     .about = {.name = "cpo",
               .summary = "Contrastive preference optimisation: DPO without a reference, and a "
                          "likelihood term",
-              .reference = "Xu et al. 2024, arXiv:2401.08417, eq. 3",
+              .reference = "Xu et al. 2024, arXiv:2401.08417",
               .options = cpo_options,
               .options_size = sizeof(CpoOptions)},
     .recipe = cpo_recipe,
