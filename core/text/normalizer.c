@@ -201,6 +201,17 @@ RgBuffer rg_normalizer_apply(const RgNormalizer *normalizer, RgMatcher *matcher,
     return now;
 }
 
+bool rg_character_is_cased(uint32_t character) {
+    utf8proc_category_t category = utf8proc_category((utf8proc_int32_t)character);
+    return category == UTF8PROC_CATEGORY_LU || category == UTF8PROC_CATEGORY_LL ||
+           category == UTF8PROC_CATEGORY_LT;
+}
+
+uint32_t rg_character_case(uint32_t character, bool upper) {
+    utf8proc_int32_t c = (utf8proc_int32_t)character;
+    return (uint32_t)(upper ? utf8proc_toupper(c) : utf8proc_tolower(c));
+}
+
 const char *rg_normalizer_library(void) {
     return utf8proc_version();
 }
