@@ -417,7 +417,7 @@ static RgTextLayout *layout_named(const RgTokenizer *tokenizer, const char *name
     int k = 0;
     while (rg_chat_templates[k] && strcmp(rg_chat_templates[k], name) != 0)
         k++;
-    ASSERT_OK(rg_text_layout_create(tokenizer, k, limit, truncation, &layout, &error));
+    ASSERT_OK(rg_text_layout_create(tokenizer, k, "", limit, truncation, &layout, &error));
     return layout;
 }
 
@@ -521,10 +521,11 @@ Test(preference_data, a_token_that_the_tokenizer_lacks_is_named) {
     RgTokenizer *t;
     RgTextLayout *layout;
     ASSERT_OK(rg_tokenizer_train(texts, 1, 260, &t, &error));
-    cr_expect_eq(rg_text_layout_create(t, 1, 0, RG_TRUNCATE_DROP, &layout, &error), RG_E_FORMAT);
+    cr_expect_eq(rg_text_layout_create(t, 1, "", 0, RG_TRUNCATE_DROP, &layout, &error),
+                 RG_E_FORMAT);
     cr_expect(strstr(error.text, "template \"chatml\" needs the token <|im_start|>"), "%s",
               error.text);
-    cr_expect_eq(rg_text_layout_create(t, 0, 2, RG_TRUNCATE_DROP, &layout, &error), RG_E_RANGE);
+    cr_expect_eq(rg_text_layout_create(t, 0, "", 2, RG_TRUNCATE_DROP, &layout, &error), RG_E_RANGE);
     cr_expect(strstr(error.text, "prompt_limit is 2, expected more than the 2 tokens"), "%s",
               error.text);
     rg_tokenizer_destroy(t);

@@ -424,7 +424,7 @@ Test(text, sequences_carry_their_texts) {
     ASSERT_OK(rg_tokenizer_load(scratch("tokenizer.json"), 0, &tokenizer, &error));
     RgSequences *s = rg_sequences_create();
     RgTextLayout *layout;
-    ASSERT_OK(rg_text_layout_create(tokenizer, 0, 0, RG_TRUNCATE_DROP, &layout, &error));
+    ASSERT_OK(rg_text_layout_create(tokenizer, 0, "", 0, RG_TRUNCATE_DROP, &layout, &error));
     RgTurn river = {RG_USER, (char[]){"He saw the river.\n"}}, nothing = {RG_USER, (char[]){""}};
     rg_text_append(s, layout, &river, 1, "Thou hast <|end|> “seen”.");
     rg_text_append(s, layout, &nothing, 1, NULL);
