@@ -119,7 +119,7 @@ Test(tokenizer_files, what_is_not_supported_is_refused_by_name) {
         {{.decoder = fuse, .merges = "[['a', 'b', 'c']]"}, "model.merges[0] is not two tokens"},
         {{.decoder = fuse, .added = "[[1, '<x>', 'single_word']]"},
          "added_tokens[0] \"<x>\": single_word"},
-        {{.decoder = fuse, .added = "[[5000, '<x>']]"}, "not one of 0 to 1"},
+        {{.decoder = fuse, .added = "[[-1, '<x>']]"}, "not one of 0 to 1"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         Parts parts = cases[i].parts;
