@@ -188,6 +188,19 @@ Test(tokenizer_json, normal_forms_compose_and_leave_bytes_alone) {
     rg_tokenizer_destroy(tokenizer);
 }
 
+/* As in the Rust library, whose tables are Unicode 9's. */
+Test(tokenizer_json, normal_forms_leave_younger_characters_alone) {
+    RgTokenizer *tokenizer =
+        make((Parts){.tokens = "['a', 'M', 'R', '\\u0334', '\\u1DF6', '\\u0301', '\\ud83c\\udd6c']",
+                     .normalizer = "{'type': 'NFKD'}",
+                     .decoder = "{'type': 'Fuse'}"});
+    expect(tokenizer, "a\U0001F16Ca", "0 6 0"); /* since 12: M R */
+    expect(tokenizer, "a\u0301\u0334", "0 3 5");
+    expect(tokenizer, "a\u1DF6\u0334", "0 4 3"); /* a mark since 10 */
+    expect(tokenizer, "a\u1DF6\u0301\u0334", "0 4 3 5");
+    rg_tokenizer_destroy(tokenizer);
+}
+
 Test(tokenizer_json, replacements_may_be_regular_expressions) {
     RgTokenizer *tokenizer = make(
         (Parts){.tokens = "['a', '-']",
