@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* What the template's files share; private to them. template_lex.c cuts the source into tokens,
- * template_parse.c makes a tree of them, template_run.c walks it; template_value.c has the values,
- * template_filter.c and template_method.c what is done to them by name. */
+ * template_parse.c and template_expression.c make a tree of them, template_run.c walks it.
+ * template_value.c has the values, template_print.c writes them, template_operate.c has what is done
+ * to them by symbols, template_filter.c, template_method.c and template_part.c by names, and
+ * template_text.c what these share. */
 #ifndef RG_CORE_TEXT_TEMPLATE_INTERNAL_H
 #define RG_CORE_TEXT_TEMPLATE_INTERNAL_H
 
@@ -142,6 +144,15 @@ void rg_template_to_json(RgTemplateWork *work, RgTemplateValue value, int64_t in
 /* The text in `buffer`, as a value; releases the buffer. */
 RgTemplateValue rg_template_from_buffer(RgTemplateWork *work, RgBuffer *buffer);
 
+/* ---- operators ---- */
+
+/* + - * / // % ** ~ == != < <= > >= in; others are a failure. */
+RgTemplateValue rg_template_operate(RgTemplateWork *work, RgTemplateText symbol, RgTemplateValue a,
+                                    RgTemplateValue b);
+/* Each part may be undefined or none. */
+RgTemplateValue rg_template_slice(RgTemplateWork *work, RgTemplateValue of,
+                                  const RgTemplateValue part[3]);
+
 /* ---- things done by name ---- */
 
 typedef struct RgTemplateArguments {
@@ -176,6 +187,12 @@ RgTemplateValue rg_template_attribute_path(RgTemplateWork *work, RgTemplateValue
                                            RgTemplateText path);
 
 /* What the filters and methods of strings share. */
+
+/* The character at a place, and its bytes; a byte that is not UTF-8 is a character. */
+size_t rg_template_read_character(RgTemplateText text, size_t at, uint32_t *character);
+bool rg_template_is_white(RgTemplateText text, size_t at, size_t size);
+/* The next place of `part` at or after `from`; SIZE_MAX: none. */
+size_t rg_template_find(RgTemplateText text, RgTemplateText part, size_t from);
 typedef enum RgTemplateCase {
     RG_CASE_LOWER,
     RG_CASE_UPPER,

@@ -37,7 +37,8 @@ void rg_tokens_release(RgTokens *tokens);
  *   - a token with a well-known name: <|begin|>, <s>, <bos>, <|begin_of_text|>, <|endoftext|>;
  *     <|end|>, </s>, <eos>, <|im_end|>, <|end_of_text|>, <|endoftext|>.
  *
- * Truncation and padding apply to single calls and are not read. */
+ * Added tokens that are not in the vocabulary get the next ids, as in the Rust library, with a notice
+ * if the file has others. Truncation and padding apply to single calls and are not read. */
 RgStatus rg_tokenizer_load(const char *path, int64_t vocabulary, RgTokenizer **tokenizer,
                            RgError *error);
 void rg_tokenizer_destroy(RgTokenizer *tokenizer);

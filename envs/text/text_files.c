@@ -2,6 +2,7 @@
 /* The files of the text environment: a folder of files, or the user's own file split into parts.
  * text_data.c reads lines. */
 #include "core/files.h"
+#include "core/notice.h"
 #include "envs/text/text.h"
 
 #include "core/digest.h"
@@ -62,7 +63,12 @@ static RgStatus leave_out_refused(RgTextState *s, RgTextData *data, RgError *err
         return RG_OK;
     RgTextData *left = rg_text_data_take(data, refused, &(Refusals){s->layout, &reason, &number});
     s->useless[RG_TEXT_USELESS_REFUSED] += left->count;
+    int64_t count = left->count;
     rg_text_data_destroy(left);
+    if (count > 0 && data->count > 0)
+        rg_notice(
+            "%s: the chat template refuses %lld of %lld lines, which are left out; line %d: %s",
+            data->path, (long long)count, (long long)(count + data->count), number, reason.text);
     if (data->count > 0)
         return RG_OK;
     return rg_fail(error, RG_E_FORMAT, "%s:%d: this and every other line is refused: %s",

@@ -57,8 +57,10 @@ static void print_tokens(Reading *r, int64_t prompt_length) {
     append_ids(tokens, line);
     if (prompt_length >= 0)
         rg_buffer_append(line, "], \"response\": [", 16);
-    for (int64_t i = 0; i < tokens->count && prompt_length >= 0; i++)
-        rg_buffer_append(line, i < prompt_length ? ", 0" + 2 * (i == 0) : ", 1", i == 0 ? 1 : 3);
+    for (int64_t i = 0; i < tokens->count && prompt_length >= 0; i++) {
+        rg_buffer_append(line, ", ", i > 0 ? 2 : 0);
+        rg_buffer_append(line, i < prompt_length ? "0" : "1", 1);
+    }
     rg_buffer_append(line, "], \"decoded\": ", 14);
     json_dump_callback(string, append_json, line, JSON_ENCODE_ANY);
     rg_buffer_append(line, "}\n", 2);
