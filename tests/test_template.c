@@ -123,6 +123,7 @@ Test(template, white_space_goes_as_transformers_sets_it) {
         {"{{ 'äé'.upper() }} {{ 'ÄÖ' | lower }}", "ÄÉ äö"},
         {"{{ 'a b  c '.split(none, 1)[1] }}|{{ 'a-b-c'.rsplit('-', 1) }}", "b  c |['a-b', 'c']"},
         {"{{ ['a', 'b'] | map('upper') | join }} {{ 'a\\nb' | indent(2) }}", "AB a\n  b"},
+        {"{{ 'é' | tojson(ensure_ascii=false) }}{{ {} | tojson(indent=2) }}", "\"é\"{}"},
         {"{% set ns = namespace(a=1) %}{% for i in list %}{% set ns.a = ns.a + i %}{% set b = i %}"
          "{% endfor %}{{ ns.a }}{{ b is defined }}",
          "4False"},
@@ -163,6 +164,7 @@ Test(template, faults_are_named_with_line_and_what_was_expected) {
         {"{{ 999999999999999999 * 99 }}", "a number is too large"},
         {"{{ text < 1 }}", "a string cannot be compared to a number"},
         {"{{ text | join('x', 'y', 'z') }}", "join has 3 arguments, expected at most 2"},
+        {"{{ text | tojson(separators=(',', ':')) }}", "tojson: the argument separators is not"},
         {"{{ 'a }}", "a string has no end, expected '"},
         {"{{ $ }}", "the byte 0x24 is not expected here"},
         {"{# note", "a comment has no end, expected #}"},

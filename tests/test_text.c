@@ -345,6 +345,8 @@ Test(text, lines_that_the_template_refuses_are_counted) {
                                          "{% for m in messages %}{{ m.content }}{% endfor %}");
     refuse_setting(WITH("data", "", "train", path, "chat_template_file", file),
                    ":1: this and every other line is refused: ");
+    refuse_setting(WITH("chat_template", "qwen", "chat_template_file", file),
+                   "takes the place of chat_template, which is \"qwen\"");
     free(file);
     free(path);
 }

@@ -100,9 +100,9 @@ Test(text_template, the_response_is_what_follows_the_prompt) {
          3},
         {"mistral.jinja", "<|begin|>[INST] Why? 名前[/INST]>> So.<|end|>", 3},
         {"llama3.jinja",
-         "<|begin|><|start_header_id|>system<|end_header_id|>\n\nCutting Knowledge Date: December "
-         "2023\nToday Date: 26 Jul 2024\n\n<|eot_id|><|start_header_id|>user<|end_header_id|>\n\n"
-         "Why? 名前<|eot_id|><|start_header_id|>assistant<|end_header_id|>\n\n>>So.<|eot_id|>",
+         "<|begin|><|start_header_id|>system<|end_header_id|>\n\nToday is 1 Jan 2025.<|eot_id|>"
+         "<|start_header_id|>user<|end_header_id|>\n\nWhy? 名前<|eot_id|>"
+         "<|start_header_id|>assistant<|end_header_id|>\n\n>>So.<|eot_id|>",
          3},
     };
     RgTokenizer *tokenizer = make_chat_tokenizer(false);
@@ -229,7 +229,8 @@ Test(text_template, conversations_that_a_template_refuses_are_told) {
     cr_expect(rg_text_layout_may_refuse(layout));
     ASSERT_OK(rg_text_layout_check(layout, talk + 1, 3, "So.", &error));
     cr_expect_eq(rg_text_layout_check(layout, talk + 2, 2, "So.", &error), RG_E_FORMAT);
-    cr_expect(strstr(error.text, "conversation roles must alternate"), "%s", error.text);
+    cr_expect(strstr(error.text, "user and assistant do not alternate at turn 1"), "%s",
+              error.text);
     rg_text_layout_destroy(layout);
     rg_tokenizer_destroy(tokenizer);
 }

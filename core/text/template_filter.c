@@ -59,8 +59,10 @@ static Value filter_title(RgTemplateWork *work, Value value, Arguments a) {
 }
 
 static Value filter_tojson(RgTemplateWork *work, Value value, Arguments a) {
-    Value indent = rg_template_argument(a, 0, "indent");
+    Value indent = rg_template_argument(a, 1, "indent");
     RgBuffer text = {0};
+    if (rg_template_truth(rg_template_argument(a, 0, "ensure_ascii")))
+        rg_template_fail(work, "tojson: ensure_ascii is true, expected false");
     if (indent.kind == RG_TEMPLATE_INTEGER && (indent.integer < 0 || indent.integer > 16))
         rg_template_fail(work, "tojson: indent is %lld, expected 0 to 16",
                          (long long)indent.integer);
@@ -321,7 +323,7 @@ static const struct {
     {"selectattr", filter_selectattr, {NULL}, true},
     {"string", filter_string, {NULL}, false},
     {"title", filter_title, {NULL}, false},
-    {"tojson", filter_tojson, {"indent"}, false},
+    {"tojson", filter_tojson, {"ensure_ascii", "indent"}, false},
     {"trim", filter_trim, {"chars"}, false},
     {"upper", filter_upper, {NULL}, false},
 };

@@ -104,6 +104,11 @@ static const RgOption options_table[] = {
 
 static RgStatus load_tokenizer(RgTextState *s, const char *path, RgError *error) {
     const RgTextOptions *o = &s->options;
+    if (o->chat_template_file[0] && o->chat_template != 0)
+        return rg_fail(error, RG_E_USAGE,
+                       "environment.chat_template_file takes the place of chat_template, which is "
+                       "\"%s\", expected one of them",
+                       rg_chat_templates[o->chat_template]);
     RG_TRY(rg_tokenizer_load(path, 0, &s->tokenizer, error));
     bool both = rg_tokenizer_begin(s->tokenizer) >= 0 && rg_tokenizer_end(s->tokenizer) >= 0;
     if (!o->chat_template_file[0] && o->chat_template == 0 && !both)

@@ -21,7 +21,7 @@ for (const [file, texts] of Object.entries(JSON.parse(read("templates.json")))) 
     let text = null, reason = "another text";
     try {
       text = template.render({ bos_token: "<s>", eos_token: "</s>", add_generation_prompt,
-        day: "26 Jul 2024", ...conversation }); // the package knows today, Regatta does not
+        day: "1 Jan 2025", ...conversation }); // the package knows today, Regatta does not
     } catch (error) {
       reason = error.message;
     }
