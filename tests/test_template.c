@@ -112,6 +112,7 @@ Test(template, white_space_goes_as_transformers_sets_it) {
         {"a\r\n{% if true %}\r\nb{% endif %}", "a\nb"},
         {"{{ {'a': {'b': 1}}['a']['b'] }}", "1"},
         {"{{ '}}' }}{{ \"%}\" }}", "}}%}"},
+        {"{{ '\\u00e9\\x41\\n\\'\\d' }}", "éA\n'\\d"},
         {"{{ [1, 'a', none, 2.0, {'k': 'v'}] }}", "[1, 'a', None, 2.0, {'k': 'v'}]"},
         {"{{ -7 // 2 }} {{ -7 % 3 }} {{ 2 ** 10 }} {{ 2 ** -1 }}", "-4 2 1024 0.5"},
         {"{{ 1 < 2 < 3 }} {{ 3 > 2 > 2 }} {{ 'a' < 'b' }}", "True False True"},
@@ -172,6 +173,7 @@ Test(template, faults_are_named_with_line_and_what_was_expected) {
         {"{% set text.a = 1 %}", "a member of a string was set, expected a namespace"},
         {"{% for a, b in [[1]] %}{% endfor %}", "1 values for 2 names"},
         {"{% break %}", "break or continue stands outside of a loop"},
+        {"{{ range(-999999999999999999 * 9, 999999999999999999 * 9) }}", "of at most 4000000"},
         {"{{ range(1, 2, 3, 4) }}", "range has 4 arguments, expected at most 3"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {

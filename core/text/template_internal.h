@@ -190,6 +190,7 @@ RgTemplateValue rg_template_attribute_path(RgTemplateWork *work, RgTemplateValue
 
 /* The character at a place, and its bytes; a byte that is not UTF-8 is a character. */
 size_t rg_template_read_character(RgTemplateText text, size_t at, uint32_t *character);
+void rg_template_append_character(RgBuffer *out, uint32_t character);
 bool rg_template_is_white(RgTemplateText text, size_t at, size_t size);
 /* The next place of `part` at or after `from`; SIZE_MAX: none. */
 size_t rg_template_find(RgTemplateText text, RgTemplateText part, size_t from);

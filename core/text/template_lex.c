@@ -127,22 +127,6 @@ static RgTemplateToken end_of_tag(RgTemplateLexer *lexer) {
     return (RgTemplateToken){.kind = RG_TOKEN_END};
 }
 
-static void append_character(RgBuffer *out, unsigned long character) {
-    char bytes[4];
-    size_t size = 0;
-    if (character < 0x80) {
-        bytes[size++] = (char)character;
-    } else if (character < 0x800) {
-        bytes[size++] = (char)(0xC0 | character >> 6);
-        bytes[size++] = (char)(0x80 | (character & 0x3F));
-    } else {
-        bytes[size++] = (char)(0xE0 | character >> 12);
-        bytes[size++] = (char)(0x80 | (character >> 6 & 0x3F));
-        bytes[size++] = (char)(0x80 | (character & 0x3F));
-    }
-    rg_buffer_append(out, bytes, size);
-}
-
 /* \xNN and \uNNNN after the backslash; the bytes read, 0 if it is neither. */
 static size_t append_code(const char *at, const char *end, RgBuffer *out) {
     size_t digits = *at == 'x' ? 2 : *at == 'u' ? 4 : 0;
@@ -154,7 +138,7 @@ static size_t append_code(const char *at, const char *end, RgBuffer *out) {
     if (rest != code + digits || strspn(code, " +-xX") > 0 ||
         (character >= 0xD800 && character < 0xE000))
         return 0;
-    append_character(out, character);
+    rg_template_append_character(out, (uint32_t)character);
     return digits + 1;
 }
 

@@ -51,10 +51,11 @@ static Value function_range(RgTemplateWork *work, Arguments a) {
         part[2] == 0 || part[2] < -far || part[2] > far)
         rg_template_fail(work, "range: expected one to three numbers of at most %d, and no step 0",
                          RG_TEMPLATE_STEPS);
-    Value list = rg_template_undefined;
+    if (work->failed)
+        return rg_template_undefined;
     int64_t up = part[2] > 0 ? 1 : -1, span = (part[1] - part[0]) * up, step = part[2] * up;
-    int64_t count = work->failed || span <= 0 ? 0 : (span + step - 1) / step;
-    list = rg_template_list(work, (size_t)count);
+    int64_t count = span <= 0 ? 0 : (span + step - 1) / step;
+    Value list = rg_template_list(work, (size_t)count);
     for (int64_t i = 0; i < count && !work->failed && rg_template_step(work, 0); i++)
         list.list->item[list.list->count++] = rg_template_integer(part[0] + i * part[2]);
     return list;

@@ -16,7 +16,7 @@ size_t rg_template_read_character(Text text, size_t at, uint32_t *character) {
     return 1;
 }
 
-static void append_character(RgBuffer *out, uint32_t c) {
+void rg_template_append_character(RgBuffer *out, uint32_t c) {
     char bytes[4] = {(char)c};
     size_t size = c < 0x80 ? 1 : c < 0x800 ? 2 : c < 0x10000 ? 3 : 4;
     static const unsigned char lead[] = {0, 0, 0xC0, 0xE0, 0xF0};
@@ -43,7 +43,7 @@ Value rg_template_change_case(RgTemplateWork *work, Text text, RgTemplateCase to
                      ((to == RG_CASE_TITLE || to == RG_CASE_WORDS) && !in_word) ||
                      (to == RG_CASE_FIRST && at == 0);
         if (cased)
-            append_character(&out, rg_character_case(c, upper));
+            rg_template_append_character(&out, rg_character_case(c, upper));
         else
             rg_buffer_append(&out, text.bytes + at, size);
         in_word = to == RG_CASE_WORDS
