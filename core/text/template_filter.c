@@ -115,7 +115,7 @@ static Value filter_int(RgTemplateWork *work, Value value, Arguments a) {
 }
 
 static Value filter_float(RgTemplateWork *work, Value value, Arguments a) {
-    Value otherwise = rg_template_argument(a, 0, "default");
+    Value otherwise = rg_template_argument(a, 0, "default"), zero = {.kind = RG_TEMPLATE_REAL};
     char text[32] = "", *end = text;
     if (rg_template_is_number(value))
         return (Value){.kind = RG_TEMPLATE_REAL, .real = rg_template_real(value)};
@@ -127,7 +127,7 @@ static Value filter_float(RgTemplateWork *work, Value value, Arguments a) {
         if (end == text + value.string.size && !strpbrk(text, "xXpP"))
             return (Value){.kind = RG_TEMPLATE_REAL, .real = number};
     }
-    return otherwise.kind == RG_TEMPLATE_UNDEFINED ? (Value){.kind = RG_TEMPLATE_REAL} : otherwise;
+    return otherwise.kind == RG_TEMPLATE_UNDEFINED ? zero : otherwise;
 }
 
 static Value filter_abs(RgTemplateWork *work, Value value, Arguments a) {

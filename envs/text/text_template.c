@@ -183,7 +183,7 @@ static RgStatus parse_config(RgTextTemplate *t, const char *content, size_t size
     RgStatus status =
         root ? find_template(t->path, root, &source, error)
              : rg_fail(error, RG_E_FORMAT, "%s:%d: not JSON: %s", t->path, fault.line, fault.text);
-    if (status == RG_OK) {
+    if (status == RG_OK && source) {
         char *of = rg_string_format("%s: chat_template", t->path);
         free(t->path);
         t->path = of;
