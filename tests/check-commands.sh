@@ -387,6 +387,14 @@ cp out scored
 expect 0 '' export -p "$base" -t "$tokenizer" exported
 expect 0 '"logprob"' score -p exported -t exported/tokenizer.json lines.jsonl
 cmp -s out scored || complain "an exported policy scores otherwise"
+mkdir beside
+cp "$tokenizer" beside/tokenizer.json
+echo '{{ messages[0].content }}' >beside/chat_template.jinja
+echo '{"eos_token": "<|end|>"}' >beside/tokenizer_config.json
+expect 0 '' export -p "$base" -t beside/tokenizer.json exported
+for name in chat_template.jinja tokenizer_config.json; do
+    cmp -s {beside,exported}/$name || complain "export leaves out $name"
+done
 expect 0 '' export -p "$base" new/folder/exported
 [[ -s new/folder/exported/model.safetensors ]] || complain "export makes no folders"
 expect 1 'lines.jsonl/a: .*Not a directory' export -p "$base" lines.jsonl/a/exported
@@ -415,6 +423,35 @@ cp out tokenized
 expect 2 'expected --tokenizer FILE and a file' tokenize texts.jsonl
 expect 1 'none.jsonl: No such file' tokenize -t "$tokenizer" none.jsonl
 expect 1 'none.json: .*No such file' tokenize -t none.json texts.jsonl
+
+# ---- chat templates ----
+cat >chat_template.jinja <<'TEMPLATE'
+{{ bos_token }}
+{%- for turn in messages %}
+{{ turn.role | upper }}: {{ turn.content }}
+{%- if turn.role == 'assistant' %}{{ eos_token }}{% endif %}
+{%- endfor %}
+{%- if add_generation_prompt %}
+ASSISTANT: {% endif -%}
+TEMPLATE
+printf '%s\n' '{"messages": [{"role": "user", "content": "Why?"}]}' \
+    '{"messages": [{"role": "user", "content": "Why <|end|>?"}, {"role": "assistant", "content": "So."}]}' >chats.jsonl
+expect 0 '"response": \[0(, 0)*\], "decoded": "<\|begin\|>USER: Why\?ASSISTANT: "\}$' \
+    tokenize -t "$tokenizer" --chat chat_template.jinja chats.jsonl
+expect 0 '^\{"ids": \[0, .*, 1\], "response": \[0, .*0, 1(, 1)+\], "decoded": "<\|begin\|>USER: Why <\|end\|>\?ASSISTANT: So\.<\|end\|>"\}$' \
+    tokenize -t "$tokenizer" --chat chat_template.jinja chats.jsonl
+expect 0 '"decoded": "<\|begin\|>Why\?\\n"\}$' tokenize -t "$tokenizer" -c plain chats.jsonl
+expect 2 '--chat: "none" is neither a file nor a built-in template' tokenize -t "$tokenizer" -c none chats.jsonl
+printf '{"messages": []}\n' >chats.jsonl
+expect 1 'chats.jsonl:1: expected an object with the list messages' tokenize -t "$tokenizer" -c plain chats.jsonl
+printf '{"messages": [{"role": "tool", "content": "x"}]}\n' >chats.jsonl
+expect 1 'chats.jsonl:1: messages\[0\] is not a message, expected a role' tokenize -t "$tokenizer" -c plain chats.jsonl
+echo '{% for x %}' >bad.jinja
+expect 1 'bad.jinja:1: found %}, expected in' tokenize -t "$tokenizer" -c bad.jinja chats.jsonl
+echo '{{ raise_exception("No " ~ messages[0].content) if messages[0].content != "a" }}{% for m in messages %}{{ m.content }}{% endfor %}' >bad.jinja
+printf '{"messages": [{"role": "user", "content": "x"}]}\n' >chats.jsonl
+expect 1 'chats.jsonl:1: bad.jinja:1: the template refuses the conversation: No x' tokenize -t "$tokenizer" -c bad.jinja chats.jsonl
+
 printf '{"text": "a"}\n{"texts": "b"}\n' >texts.jsonl
 expect 1 'texts.jsonl:2: expected an object with the string text' tokenize -t "$tokenizer" texts.jsonl
 printf '{"text": "a"}\n{"text": "b"\n' >texts.jsonl

@@ -3,7 +3,7 @@
 #include "core/files.h"
 #include "core/text/lines.h"
 #include "envs/text/text_layout.h"
-#include "scratch.h"
+#include "tests/chat_tokenizer.h"
 #include "tests/shared_data.h"
 
 #include <criterion/criterion.h>
@@ -11,9 +11,6 @@
 #include <zstd.h>
 
 TestSuite(preference_data, .init = scratch_begin);
-
-static RgError error;
-#define ASSERT_OK(call) cr_assert_eq((call), RG_OK, "%s", error.text)
 
 static RgTextData *read_as(const char *content, RgTextFormat format, RgTextPreference preference) {
     RgTextData *data = NULL;
@@ -368,45 +365,6 @@ Test(preference_data, compressed_lines_are_those_of_the_text) {
 
 /* ---- templates ---- */
 
-/* A tokenizer of bytes with the special tokens of chat formats, besides its own <|begin|> and
- * <|end|>. */
-static RgTokenizer *make_chat_tokenizer(bool rstrip) {
-    static const char *const special[] = {"<s>",
-                                          "</s>",
-                                          "<|im_start|>",
-                                          "<|im_end|>",
-                                          "<|start_header_id|>",
-                                          "<|end_header_id|>",
-                                          "<|eot_id|>",
-                                          "<|user|>",
-                                          "<|assistant|>",
-                                          "<|system|>"};
-    const char *texts[] = {"some text"};
-    RgTokenizer *bytes, *tokenizer;
-    char *json, *added;
-    size_t size;
-    ASSERT_OK(rg_tokenizer_train(texts, 1, 260, &bytes, &error));
-    ASSERT_OK(rg_tokenizer_save(bytes, scratch("bytes.json"), &error));
-    ASSERT_OK(rg_file_read(scratch("bytes.json"), &json, &size, &error));
-    int first = (int)rg_tokenizer_vocabulary(bytes);
-    rg_tokenizer_destroy(bytes);
-    FILE *stream = open_memstream(&added, &size);
-    char *list = strstr(json, "\"added_tokens\"");
-    list = strchr(list, '[') + 1;
-    fwrite(json, 1, (size_t)(list - json), stream);
-    for (int k = 0; k < 10; k++)
-        fprintf(stream,
-                "{\"id\": %d, \"content\": \"%s\", \"special\": true, \"single_word\": false, "
-                "\"lstrip\": false, \"rstrip\": %s, \"normalized\": false}, ",
-                first + k, special[k], rstrip ? "true" : "false");
-    fputs(list, stream);
-    fclose(stream);
-    ASSERT_OK(rg_tokenizer_load(scratch_write("chat.json", added), 0, &tokenizer, &error));
-    free(added);
-    free(json);
-    return tokenizer;
-}
-
 static RgTokenizer *chat_tokenizer(void) {
     return make_chat_tokenizer(false);
 }
@@ -417,7 +375,7 @@ static RgTextLayout *layout_named(const RgTokenizer *tokenizer, const char *name
     int k = 0;
     while (rg_chat_templates[k] && strcmp(rg_chat_templates[k], name) != 0)
         k++;
-    ASSERT_OK(rg_text_layout_create(tokenizer, k, limit, truncation, &layout, &error));
+    ASSERT_OK(rg_text_layout_create(tokenizer, k, "", limit, truncation, &layout, &error));
     return layout;
 }
 
@@ -521,10 +479,11 @@ Test(preference_data, a_token_that_the_tokenizer_lacks_is_named) {
     RgTokenizer *t;
     RgTextLayout *layout;
     ASSERT_OK(rg_tokenizer_train(texts, 1, 260, &t, &error));
-    cr_expect_eq(rg_text_layout_create(t, 1, 0, RG_TRUNCATE_DROP, &layout, &error), RG_E_FORMAT);
+    cr_expect_eq(rg_text_layout_create(t, 1, "", 0, RG_TRUNCATE_DROP, &layout, &error),
+                 RG_E_FORMAT);
     cr_expect(strstr(error.text, "template \"chatml\" needs the token <|im_start|>"), "%s",
               error.text);
-    cr_expect_eq(rg_text_layout_create(t, 0, 2, RG_TRUNCATE_DROP, &layout, &error), RG_E_RANGE);
+    cr_expect_eq(rg_text_layout_create(t, 0, "", 2, RG_TRUNCATE_DROP, &layout, &error), RG_E_RANGE);
     cr_expect(strstr(error.text, "prompt_limit is 2, expected more than the 2 tokens"), "%s",
               error.text);
     rg_tokenizer_destroy(t);

@@ -315,6 +315,42 @@ Test(text, prompts_over_the_limit_are_counted) {
     free(path);
 }
 
+static void refuse_setting(const char *const *entries, const char *expected) {
+    RgEnvironment *environment = NULL;
+    cr_expect_neq(try_text(entries, &environment), RG_OK);
+    cr_expect(strstr(error.text, expected), "%s\nlacks: %s", error.text, expected);
+}
+
+/* A template may refuse some conversations; a run goes on with the rest. */
+Test(text, lines_that_the_template_refuses_are_counted) {
+    static const char source[] =
+        "{% if 'king' in messages[0].content %}{{ raise_exception('No kings') }}{% endif %}"
+        "{{ messages[0].content + '\n' }}{% if messages | length > 1 %}{{ messages[1].content }}"
+        "{% endif %}";
+    write_world();
+    char *path = rg_string_copy(write_own("own.jsonl"));
+    char *file = rg_string_copy(scratch_write("chat_template.jinja", source));
+    World w = world_of(WITH("data", "", "train", path));
+    int64_t all = w.state->train->count, kings = 0;
+    for (int64_t i = 0; i < all; i++)
+        kings += strstr(w.state->train->lines[i].turns[0].text, "king") != NULL;
+    end_world(&w);
+    w = world_of(WITH("data", "", "train", path, "chat_template_file", file));
+    cr_expect_gt(kings, 0);
+    cr_expect_eq(w.state->train->count, all - kings);
+    cr_expect_geq(w.state->useless[RG_TEXT_USELESS_REFUSED], kings);
+    end_world(&w);
+    scratch_write("chat_template.jinja", "{% if messages[0].content != 'a' %}"
+                                         "{{ raise_exception('No') }}{% endif %}"
+                                         "{% for m in messages %}{{ m.content }}{% endfor %}");
+    refuse_setting(WITH("data", "", "train", path, "chat_template_file", file),
+                   ":1: this and every other line is refused: ");
+    refuse_setting(WITH("chat_template", "qwen", "chat_template_file", file),
+                   "takes the place of chat_template, which is \"qwen\"");
+    free(file);
+    free(path);
+}
+
 static double reward_of(RgJudge *judge, const char *prompt, const char *response) {
     double reward;
     RgJudgeItems items = {1, &prompt, &response, NULL};
@@ -388,12 +424,6 @@ Test(text, whole_lines_can_be_demonstrations) {
     free(path);
 }
 
-static void refuse_setting(const char *const *entries, const char *expected) {
-    RgEnvironment *environment = NULL;
-    cr_expect_neq(try_text(entries, &environment), RG_OK);
-    cr_expect(strstr(error.text, expected), "%s\nlacks: %s", error.text, expected);
-}
-
 Test(text, files_that_do_not_go_together_are_refused) {
     write_world();
     char *path = rg_string_copy(write_own("own.jsonl"));
@@ -424,7 +454,7 @@ Test(text, sequences_carry_their_texts) {
     ASSERT_OK(rg_tokenizer_load(scratch("tokenizer.json"), 0, &tokenizer, &error));
     RgSequences *s = rg_sequences_create();
     RgTextLayout *layout;
-    ASSERT_OK(rg_text_layout_create(tokenizer, 0, 0, RG_TRUNCATE_DROP, &layout, &error));
+    ASSERT_OK(rg_text_layout_create(tokenizer, 0, "", 0, RG_TRUNCATE_DROP, &layout, &error));
     RgTurn river = {RG_USER, (char[]){"He saw the river.\n"}}, nothing = {RG_USER, (char[]){""}};
     rg_text_append(s, layout, &river, 1, "Thou hast <|end|> “seen”.");
     rg_text_append(s, layout, &nothing, 1, NULL);

@@ -46,6 +46,50 @@ Test(tokenizer_files, qwen3_has_its_golden_ids) {
     expect_golden(elsewhere("qwen3"), shared_data("golden/qwen3-tokens.json"));
 }
 
+static json_t *texts_of_tree(void) {
+    char line[1024],
+        *path = rg_string_format("%s/tests/tokenizers/texts.jsonl", getenv("RG_SOURCE_DIR"));
+    FILE *file = fopen(path, "r");
+    json_t *texts = json_array();
+    cr_assert(file, "%s", path);
+    while (fgets(line, sizeof line, file))
+        json_array_append_new(texts, json_loads(line, JSON_ALLOW_NUL, NULL));
+    fclose(file);
+    free(path);
+    return texts;
+}
+
+/* What differs between this program's libraries and the Rust library's, a tokenizer each. */
+Test(tokenizer_files, those_of_the_tree_have_their_golden_ids) {
+    const char *folder = getenv("RG_SOURCE_DIR"), *name = NULL;
+    char *path = rg_string_format("%s/tests/golden/tokenizers.json", folder);
+    json_t *golden = json_load_file(path, 0, NULL), *all = NULL, *ids = NULL;
+    json_t *texts = texts_of_tree();
+    size_t index = 0;
+    cr_assert_eq(json_object_size(golden), 13);
+    json_object_foreach(golden, name, all) {
+        char *file = rg_string_format("%s/tests/tokenizers/%s", folder, name);
+        RgTokenizer *tokenizer = load(file);
+        json_array_foreach(all, index, ids) {
+            json_t *text = json_object_get(json_array_get(texts, index), "text");
+            RgTokens tokens = {0};
+            json_t *found = json_array();
+            rg_tokenizer_encode_marked(tokenizer, json_string_value(text), json_string_length(text),
+                                       &tokens);
+            for (int64_t i = 0; i < tokens.count; i++)
+                json_array_append_new(found, json_integer(tokens.id[i]));
+            cr_expect(json_equal(found, ids), "%s: %s", name, json_string_value(text));
+            json_decref(found);
+            rg_tokens_release(&tokens);
+        }
+        rg_tokenizer_destroy(tokenizer);
+        free(file);
+    }
+    json_decref(texts);
+    json_decref(golden);
+    free(path);
+}
+
 /* ---- begin and end ---- */
 
 static void expect_ends(Parts parts, int32_t begin, int32_t end) {
@@ -119,7 +163,7 @@ Test(tokenizer_files, what_is_not_supported_is_refused_by_name) {
         {{.decoder = fuse, .merges = "[['a', 'b', 'c']]"}, "model.merges[0] is not two tokens"},
         {{.decoder = fuse, .added = "[[1, '<x>', 'single_word']]"},
          "added_tokens[0] \"<x>\": single_word"},
-        {{.decoder = fuse, .added = "[[5000, '<x>']]"}, "not one of 0 to 1"},
+        {{.decoder = fuse, .added = "[[-1, '<x>']]"}, "not one of 0 to 1"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         Parts parts = cases[i].parts;

@@ -188,6 +188,19 @@ Test(tokenizer_json, normal_forms_compose_and_leave_bytes_alone) {
     rg_tokenizer_destroy(tokenizer);
 }
 
+/* As in the Rust library, whose tables are Unicode 9's. */
+Test(tokenizer_json, normal_forms_leave_younger_characters_alone) {
+    RgTokenizer *tokenizer =
+        make((Parts){.tokens = "['a', 'M', 'R', '\\u0334', '\\u1DF6', '\\u0301', '\\ud83c\\udd6c']",
+                     .normalizer = "{'type': 'NFKD'}",
+                     .decoder = "{'type': 'Fuse'}"});
+    expect(tokenizer, "a\U0001F16Ca", "0 6 0"); /* since 12: M R */
+    expect(tokenizer, "a\u0301\u0334", "0 3 5");
+    expect(tokenizer, "a\u1DF6\u0334", "0 4 3"); /* a mark since 10 */
+    expect(tokenizer, "a\u1DF6\u0301\u0334", "0 4 3 5");
+    rg_tokenizer_destroy(tokenizer);
+}
+
 Test(tokenizer_json, replacements_may_be_regular_expressions) {
     RgTokenizer *tokenizer = make(
         (Parts){.tokens = "['a', '-']",
@@ -234,18 +247,27 @@ Test(tokenizer_json, an_added_token_is_seen_in_white_space_that_another_takes) {
 }
 
 Test(tokenizer_json, ids_may_leave_some_out) {
-    RgTokenizer *tokenizer = make((Parts){.tokens = "['a', 'b']",
+    RgTokenizer *tokenizer = make((Parts){.tokens = "['a', 'b', null, null, null, '<far>']",
                                           .model = "{'ignore_merges': true}",
                                           .decoder = "{'type': 'Fuse'}",
-                                          .added = "[[7, '<far>', 'special']]"});
-    expect_marked(tokenizer, "a<far>b", "0 7 1");
+                                          .added = "[[5, '<far>', 'special']]"});
+    expect_marked(tokenizer, "a<far>b", "0 5 1");
     EXPECT_TEXT(tokenizer, "ab", 0, 4, 1);
-    cr_assert_eq(rg_tokenizer_vocabulary(tokenizer), 8);
+    cr_assert_eq(rg_tokenizer_vocabulary(tokenizer), 6);
     rg_tokenizer_destroy(tokenizer);
-    Parts far = {
-        .tokens = "['a']", .decoder = "{'type': 'Fuse'}", .added = "[[2000000000, '<far>']]"};
-    cr_assert_eq(rg_tokenizer_load(write_file(&far), 0, &tokenizer, &error), RG_E_FORMAT);
-    cr_assert(strstr(error.text, "\"<far>\": its id is not one of 0 to 1"), "%s", error.text);
+}
+
+/* As the Rust library does, which models are trained with. */
+Test(tokenizer_json, added_tokens_that_are_not_in_the_vocabulary_get_the_next_ids) {
+    RgTokenizer *tokenizer =
+        make((Parts){.tokens = "['a', 'b']",
+                     .model = "{'ignore_merges': true}",
+                     .decoder = "{'type': 'Fuse'}",
+                     .added = "[[7, '<far>', 'special'], [2000000000, '<eos>', 'special']]"});
+    expect_marked(tokenizer, "a<far>b<eos>", "0 2 1 3");
+    cr_assert_eq(rg_tokenizer_end(tokenizer), 3);
+    cr_assert_eq(rg_tokenizer_vocabulary(tokenizer), 4);
+    rg_tokenizer_destroy(tokenizer);
 }
 
 Test(tokenizer_json, a_dropout_of_nothing_and_processors_that_add_ends_are_read) {

@@ -80,6 +80,37 @@ void rg_normalizer_release(RgNormalizer *normalizer) {
 
 /* ---- normal forms ---- */
 
+/* Characters that Unicode has given a decomposition or an order among marks since version 9, which
+ * is that of the Rust library's tables: models are trained with texts in which these never
+ * change. */
+static bool is_younger(uint32_t character) {
+    static const uint32_t younger[][2] = {
+        {0x7fd, 0x7fd},     {0x898, 0x89f},     {0x8ca, 0x8d3},     {0x9fe, 0x9fe},
+        {0xc3c, 0xc3c},     {0xd3b, 0xd3c},     {0xeba, 0xeba},     {0x1715, 0x1715},
+        {0x1abf, 0x1ace},   {0x1df6, 0x1dfa},   {0x32ff, 0x32ff},   {0xa7f2, 0xa7f4},
+        {0xa82c, 0xa82c},   {0xab69, 0xab69},   {0x105c9, 0x105c9}, {0x105e4, 0x105e4},
+        {0x10781, 0x10785}, {0x10787, 0x107b0}, {0x107b2, 0x107ba}, {0x10d24, 0x10d27},
+        {0x10eab, 0x10eac}, {0x10efd, 0x10eff}, {0x10f46, 0x10f50}, {0x10f82, 0x10f85},
+        {0x11070, 0x11070}, {0x1133b, 0x1133b}, {0x11383, 0x11383}, {0x11385, 0x11385},
+        {0x1138e, 0x1138e}, {0x11391, 0x11391}, {0x113c5, 0x113c5}, {0x113c7, 0x113c8},
+        {0x1145e, 0x1145e}, {0x11839, 0x1183a}, {0x11938, 0x11938}, {0x1193d, 0x1193e},
+        {0x11943, 0x11943}, {0x119e0, 0x119e0}, {0x11a34, 0x11a34}, {0x11a47, 0x11a47},
+        {0x11a99, 0x11a99}, {0x11d42, 0x11d42}, {0x11d44, 0x11d45}, {0x11d97, 0x11d97},
+        {0x11f41, 0x11f42}, {0x16121, 0x16128}, {0x16d68, 0x16d6a}, {0x16ff0, 0x16ff1},
+        {0x1ccd6, 0x1ccf9}, {0x1e030, 0x1e06d}, {0x1e08f, 0x1e08f}, {0x1e130, 0x1e136},
+        {0x1e2ae, 0x1e2ae}, {0x1e2ec, 0x1e2ef}, {0x1e4ec, 0x1e4ef}, {0x1f16c, 0x1f16c},
+        {0x1fbf0, 0x1fbf9}};
+    size_t low = 0, high = sizeof younger / sizeof *younger;
+    while (low < high) {
+        size_t middle = (low + high) / 2;
+        if (younger[middle][1] < character)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low < sizeof younger / sizeof *younger && younger[low][0] <= character;
+}
+
 /* The start of the next character that may change. The bytes before it are unchanged; so is
  * malformed text. */
 static size_t plain_length(const RgNormalizerStep *step, const char *text, size_t size) {
@@ -90,11 +121,11 @@ static size_t plain_length(const RgNormalizerStep *step, const char *text, size_
         size_t length = 1;
         if (character >= 0x80) {
             length = rg_utf8_read(text + at, size - at, &character);
-            if (length > 0 && character >= step->plain_below)
+            if (length > 0 && character >= step->plain_below && !is_younger(character))
                 return last;
         }
-        last = length > 0 ? at : at + 1;
         at += length > 0 ? length : 1;
+        last = length > 0 && !is_younger(character) ? at - length : at;
     }
     return size;
 }
@@ -105,7 +136,7 @@ static size_t changing_length(const RgNormalizerStep *step, const char *text, si
     size_t at = rg_utf8_read(text, size, &character);
     while (at < size) {
         size_t length = rg_utf8_read(text + at, size - at, &character);
-        if (length == 0 || character < step->plain_below)
+        if (length == 0 || character < step->plain_below || is_younger(character))
             break;
         at += length;
     }
@@ -199,6 +230,17 @@ RgBuffer rg_normalizer_apply(const RgNormalizer *normalizer, RgMatcher *matcher,
         free_buffer = 1 - free_buffer;
     }
     return now;
+}
+
+bool rg_character_is_cased(uint32_t character) {
+    utf8proc_category_t category = utf8proc_category((utf8proc_int32_t)character);
+    return category == UTF8PROC_CATEGORY_LU || category == UTF8PROC_CATEGORY_LL ||
+           category == UTF8PROC_CATEGORY_LT;
+}
+
+uint32_t rg_character_case(uint32_t character, bool upper) {
+    utf8proc_int32_t c = (utf8proc_int32_t)character;
+    return (uint32_t)(upper ? utf8proc_toupper(c) : utf8proc_tolower(c));
 }
 
 const char *rg_normalizer_library(void) {

@@ -41,6 +41,11 @@ void rg_normalizer_release(RgNormalizer *normalizer);
 RgBuffer rg_normalizer_apply(const RgNormalizer *normalizer, RgMatcher *matcher,
                              RgBuffer buffers[2], const char *text, size_t size);
 
+/* Whether a character is a letter that has cases; and the letter in upper (as at the start of a
+ * word) or lower case, if one character is that, else itself. */
+bool rg_character_is_cased(uint32_t character);
+uint32_t rg_character_case(uint32_t character, bool upper);
+
 /* The version of utf8proc in use, "2.8.0". */
 const char *rg_normalizer_library(void);
 

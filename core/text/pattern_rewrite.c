@@ -166,7 +166,7 @@ static void rewrite_posix(Rewriter *r) {
         const char *name, *members;
     } known[] = {{"[:space:]", WHITE},
                  {"[:word:]", WORD},
-                 {"[:punct:]", "\\p{P}"},
+                 {"[:punct:]", "\\p{P}\\p{S}"}, /* with symbols since 6.9.9 */
                  {"[:alpha:]", "\\p{Alphabetic}"},
                  {"[:alnum:]", "\\p{Alphabetic}\\p{Nd}"},
                  {"[:upper:]", "\\p{Uppercase}"},

@@ -216,6 +216,10 @@ RgStatus rg_tokenizer_save(const RgTokenizer *tokenizer, const char *path, RgErr
     return rg_tokenizer_to_json(tokenizer, path, error);
 }
 
+bool rg_tokenizer_is_special(const RgTokenizer *tokenizer, int32_t id) {
+    return tokenizer->text[id].special;
+}
+
 bool rg_tokenizer_strips_left(const RgTokenizer *tokenizer, int32_t id) {
     return tokenizer->text[id].lstrip;
 }

@@ -14,7 +14,7 @@
 #ifndef RG_CORE_TEXT_TOKENIZER_H
 #define RG_CORE_TEXT_TOKENIZER_H
 
-#include "core/base.h"
+#include "core/utf8.h"
 
 typedef struct RgTokenizer RgTokenizer;
 
@@ -37,7 +37,8 @@ void rg_tokens_release(RgTokens *tokens);
  *   - a token with a well-known name: <|begin|>, <s>, <bos>, <|begin_of_text|>, <|endoftext|>;
  *     <|end|>, </s>, <eos>, <|im_end|>, <|end_of_text|>, <|endoftext|>.
  *
- * Truncation and padding apply to single calls and are not read. */
+ * Added tokens that are not in the vocabulary get the next ids, as in the Rust library, with a notice
+ * if the file has others. Truncation and padding apply to single calls and are not read. */
 RgStatus rg_tokenizer_load(const char *path, int64_t vocabulary, RgTokenizer **tokenizer,
                            RgError *error);
 void rg_tokenizer_destroy(RgTokenizer *tokenizer);
@@ -51,6 +52,16 @@ void rg_tokenizer_encode(const RgTokenizer *tokenizer, const char *text, size_t 
  * filled-in chat templates and other trusted text. */
 void rg_tokenizer_encode_marked(const RgTokenizer *tokenizer, const char *text, size_t size,
                                 RgTokens *tokens);
+
+/* For text that is trusted but for parts, such as a user's words in a filled-in chat template.
+ * Appends such a part with a guard (RG_TOKENIZER_GUARD, a byte that no UTF-8 has) in every special
+ * token that it spells. Encoding the whole text by rg_tokenizer_encode_guarded drops the guards,
+ * and recognises added tokens as encode_marked does, but not where a guard was. The text must be
+ * UTF-8. */
+enum { RG_TOKENIZER_GUARD = 0xFF };
+void rg_tokenizer_guard(const RgTokenizer *tokenizer, const char *text, size_t size, RgBuffer *out);
+void rg_tokenizer_encode_guarded(const RgTokenizer *tokenizer, const char *text, size_t size,
+                                 RgTokens *tokens);
 
 /* The text of ids, malloc'd, NUL-terminated. Special tokens are omitted; invalid ids become U+FFFD.
  * A llama2.c tokenizer omits the space of the first token after the begin token. Bytes of a
@@ -69,6 +80,7 @@ RgStatus rg_tokenizer_find(const RgTokenizer *tokenizer, const char *text, int32
                            RgError *error);
 
 int64_t rg_tokenizer_vocabulary(const RgTokenizer *tokenizer);
+bool rg_tokenizer_is_special(const RgTokenizer *tokenizer, int32_t id); /* it has no text */
 /* Whether a token absorbs the white space to its left, to its right, when recognised in a text. */
 bool rg_tokenizer_strips_left(const RgTokenizer *tokenizer, int32_t id);
 bool rg_tokenizer_strips_right(const RgTokenizer *tokenizer, int32_t id);

@@ -126,6 +126,8 @@ struct RgEncoder {
     Word word;
     CachedWord *cache; /* [CACHED_WORDS], each word at the place given by its hash */
     RgBuffer normalized[2];
+    bool guarded; /* the text has guards, which are dropped */
+    RgBuffer unguarded;
     RgPreTokens pieces;
 };
 
@@ -281,6 +283,7 @@ void rg_encoder_destroy(RgEncoder *encoder) {
         rg_buffer_release(&encoder->pieces.buffer[i]);
     for (int i = 0; i < 2; i++)
         rg_buffer_release(&encoder->normalized[i]);
+    rg_buffer_release(&encoder->unguarded);
     free(encoder->word.symbols);
     free(encoder->word.heap);
     free(encoder->cache);
@@ -309,7 +312,25 @@ static void encode_added(RgEncoder *encoder, const RgAddedTokens *added, const c
         rest(encoder, text + done, size - done, first && done == 0);
 }
 
+static RgBuffer without_guards(RgEncoder *encoder, const char *text, size_t size) {
+    RgBuffer *out = &encoder->unguarded;
+    out->size = 0;
+    while (size > 0) {
+        const char *guard = memchr(text, RG_TOKENIZER_GUARD, size);
+        size_t length = guard ? (size_t)(guard - text) : size;
+        rg_buffer_append(out, text, length);
+        text += length + (guard != NULL);
+        size -= length + (guard != NULL);
+    }
+    return *out;
+}
+
 static void encode_pieces(RgEncoder *encoder, const char *text, size_t size, bool first) {
+    if (encoder->guarded && memchr(text, RG_TOKENIZER_GUARD, size)) {
+        RgBuffer plain = without_guards(encoder, text, size);
+        text = plain.bytes;
+        size = plain.size;
+    }
     if (first && size > 0 && encoder->tokenizer->leading_space)
         append_character(encoder->tokenizer, &encoder->word, " ", 1);
     rg_pre_tokenizer_run(&encoder->tokenizer->pre_tokenizer, &encoder->pieces, text, size, first);
@@ -339,12 +360,49 @@ void rg_tokenizer_encode(const RgTokenizer *tokenizer, const char *text, size_t 
     return_encoder(tokenizer, encoder);
 }
 
-void rg_tokenizer_encode_marked(const RgTokenizer *tokenizer, const char *text, size_t size,
-                                RgTokens *tokens) {
+static void encode_whole(const RgTokenizer *tokenizer, const char *text, size_t size, bool guarded,
+                         RgTokens *tokens) {
     RgEncoder *encoder = borrow_encoder(tokenizer);
     encoder->tokens = tokens;
+    encoder->guarded = guarded;
     encode_added(encoder, tokenizer->added[0], text, size, true, encode_marked);
+    encoder->guarded = false;
     return_encoder(tokenizer, encoder);
+}
+
+void rg_tokenizer_encode_marked(const RgTokenizer *tokenizer, const char *text, size_t size,
+                                RgTokens *tokens) {
+    encode_whole(tokenizer, text, size, false, tokens);
+}
+
+void rg_tokenizer_encode_guarded(const RgTokenizer *tokenizer, const char *text, size_t size,
+                                 RgTokens *tokens) {
+    encode_whole(tokenizer, text, size, true, tokens);
+}
+
+/* Appends the text with a guard after the first byte of each special token. */
+static void guard_among(const RgTokenizer *tokenizer, const RgAddedTokens *added, const char *text,
+                        size_t size, RgBuffer *out) {
+    size_t done = 0, from = 0;
+    RgSpan span = {0};
+    int32_t id = 0;
+    while (added && rg_added_tokens_find(added, text, size, size, &from, &span, &id)) {
+        if (!tokenizer->text[id].special)
+            continue;
+        rg_buffer_append(out, text + done, span.start + 1 - done);
+        rg_buffer_append(out, &(char){(char)RG_TOKENIZER_GUARD}, 1);
+        done = from = span.start + 1; /* the guard may bare another token */
+    }
+    if (size > done)
+        rg_buffer_append(out, text + done, size - done);
+}
+
+void rg_tokenizer_guard(const RgTokenizer *tokenizer, const char *text, size_t size,
+                        RgBuffer *out) {
+    RgBuffer once = {0};
+    guard_among(tokenizer, tokenizer->added[0], text, size, &once);
+    guard_among(tokenizer, tokenizer->added[1], once.bytes, once.size, out);
+    rg_buffer_release(&once);
 }
 
 /* ---- decoding ---- */

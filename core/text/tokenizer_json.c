@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Reading Hugging Face's tokenizer.json: the model, its vocabulary and merges, the added tokens.
  * The other parts are in normalizer.c, pre_tokenizer.c and decoder.c. */
+#include "core/notice.h"
 #include "core/text/byte_alphabet.h"
 #include "core/text/json_part.h"
 #include "core/text/tokenizer_internal.h"
@@ -105,6 +106,29 @@ static RgStatus read_added_flags(const Reader *reader, size_t index, bool flags[
         flags[i] = json_is_true(value);
     }
     return flags[4] ? refuse_added(reader, index, "single_word is not supported") : RG_OK;
+}
+
+/* Gives added tokens that are not in the vocabulary their ids in the Rust library, whatever their
+ * own are: the next after the largest of the added tokens before, or after as many as the
+ * vocabulary has. */
+static void number_added(const Reader *reader) {
+    json_int_t last = -1, size = (json_int_t)json_object_size(reader->vocabulary);
+    json_t *token = NULL;
+    size_t index = 0;
+    json_array_foreach(reader->added, index, token) {
+        const char *name = json_string_value(json_object_get(token, "content"));
+        json_t *listed = name ? json_object_get(reader->vocabulary, name) : NULL;
+        json_t *own = json_object_get(token, "id");
+        json_int_t id = listed ? json_integer_value(listed) : last < size ? size : last + 1;
+        last = id > last ? id : last;
+        if (!name || listed || !json_is_integer(own) || json_integer_value(own) < 0 ||
+            json_integer_value(own) == id)
+            continue;
+        rg_notice("%s: the added token \"%.100s\" has id %lld and gets %lld, the next one, as in "
+                  "the Rust library",
+                  reader->path, name, (long long)json_integer_value(own), (long long)id);
+        json_object_set_new(token, "id", json_integer(id));
+    }
 }
 
 /* The token may also be in the vocabulary, with the same id. */
@@ -217,6 +241,7 @@ static RgStatus read_vocabulary(Reader *reader) {
         count += content && !json_object_get(reader->vocabulary, content);
     }
     RgTokenizer *tokenizer = reader->tokenizer;
+    number_added(reader);
     count = count_ids(reader, count);
     if (count > INT32_MAX)
         return rg_fail(reader->error, RG_E_FORMAT, "%s: too many tokens", reader->path);

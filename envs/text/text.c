@@ -52,6 +52,9 @@ static const RgOption options_table[] = {
         RgTextOptions, chat_template, "plain", rg_chat_templates,
         "how conversations become tokens: plain, the text and a newline; the chat format of a "
         "model; hh, as in Anthropic's transcripts; or one of the two in SAIL's code"),
+    RG_OPTION_PATH(RgTextOptions, chat_template_file, "",
+                   "the model's own template in place of chat_template: chat_template.jinja, or "
+                   "tokenizer_config.json with the template in it"),
     RG_OPTION_INTEGER(
         RgTextOptions, prompt_limit, "0", 0, 1e9,
         "most tokens of a prompt; 0: what the policy's context allows, else an error"),
@@ -101,13 +104,20 @@ static const RgOption options_table[] = {
 
 static RgStatus load_tokenizer(RgTextState *s, const char *path, RgError *error) {
     const RgTextOptions *o = &s->options;
+    if (o->chat_template_file[0] && o->chat_template != 0)
+        return rg_fail(error, RG_E_USAGE,
+                       "environment.chat_template_file takes the place of chat_template, which is "
+                       "\"%s\", expected one of them",
+                       rg_chat_templates[o->chat_template]);
     RG_TRY(rg_tokenizer_load(path, 0, &s->tokenizer, error));
     bool both = rg_tokenizer_begin(s->tokenizer) >= 0 && rg_tokenizer_end(s->tokenizer) >= 0;
-    if (o->chat_template == 0 && !both)
+    if (!o->chat_template_file[0] && o->chat_template == 0 && !both)
         return rg_fail(error, RG_E_FORMAT, "%s: no begin or no end token, expected both", path);
-    RgStatus status = rg_text_layout_create(s->tokenizer, o->chat_template, o->prompt_limit,
-                                            (RgTruncation)o->truncation, &s->layout, error);
-    return status == RG_OK ? RG_OK : rg_fail_in(error, status, "%s", path);
+    RgStatus status =
+        rg_text_layout_create(s->tokenizer, o->chat_template, o->chat_template_file,
+                              o->prompt_limit, (RgTruncation)o->truncation, &s->layout, error);
+    return status == RG_OK || o->chat_template_file[0] ? status
+                                                       : rg_fail_in(error, status, "%s", path);
 }
 
 static RgStatus stop_token(const RgTokenizer *tokenizer, const char *text, bool is_id, int32_t *id,
@@ -232,6 +242,7 @@ static RgStatus create(RgEnvironment *environment, const void *options, RgRandom
     if (s->options.demonstrations == RG_TEXT_DEMONSTRATIONS_CORPUS)
         RG_TRY(read_corpus(s, error));
     s->options.data = s->options.train = s->options.test = s->options.tokenizer = NULL;
+    s->options.chat_template_file = NULL;
     s->options.judge = s->options.independent_judge = (RgOptionPart){0};
     s->options.stop.count = 0;
 

@@ -19,8 +19,8 @@ extern const RgEnvironmentType rg_environment_text;
 enum { RG_TEXT_DEMONSTRATIONS_CHOSEN, RG_TEXT_DEMONSTRATIONS_CORPUS, RG_TEXT_DEMONSTRATIONS_WHOLE };
 
 typedef struct RgTextOptions {
-    const char *data, *train, *test, *tokenizer; /* valid in create only */
-    int64_t line_limit;                          /* MiB */
+    const char *data, *train, *test, *tokenizer, *chat_template_file; /* valid in create only */
+    int64_t line_limit;                                               /* MiB */
     int format, preference;
     double judge_share, test_share;
     RgOptionPart judge, independent_judge; /* valid in create only */

@@ -12,8 +12,10 @@
 
 const char *const rg_text_formats[] = {"auto", "plain", "hh", "pku", "ultrafeedback", "chat", NULL};
 const char *const rg_text_preferences[] = {"better", "safer", NULL};
-const char *const rg_text_useless[] = {"empty",  "same",       "ties", "unscored",
-                                       "parted", "unreadable", NULL};
+const char *const rg_text_useless[] = {"empty",  "same",    "ties",       "unscored",
+                                       "parted", "refused", "unreadable", NULL};
+const char *const rg_role_names[] = {
+    [RG_SYSTEM] = "system", [RG_USER] = "user", [RG_ASSISTANT] = "assistant"};
 
 int64_t rg_text_data_useless(const RgTextData *data) {
     int64_t all = 0;
@@ -241,8 +243,6 @@ static RgStatus read_ultrafeedback(Reader *r, const json_t *object, RgError *err
  * names ("model", "gpt"). */
 static RgStatus read_message(const Reader *r, const char *key, const json_t *list, size_t index,
                              RgRole *role, const char **text, RgError *error) {
-    static const char *const roles[] = {
-        [RG_SYSTEM] = "system", [RG_USER] = "user", [RG_ASSISTANT] = "assistant"};
     const json_t *message = json_array_get(list, index), *name = json_object_get(message, "role");
     if (!json_is_string(name) || !json_is_string(json_object_get(message, "content")))
         return rg_fail(
@@ -252,7 +252,7 @@ static RgStatus read_message(const Reader *r, const char *key, const json_t *lis
     bool last = index + 1 == json_array_size(list);
     *text = json_string_value(json_object_get(message, "content"));
     for (*role = RG_SYSTEM; *role <= RG_ASSISTANT; (*role)++)
-        if (strcmp(roles[*role], json_string_value(name)) == 0)
+        if (strcmp(rg_role_names[*role], json_string_value(name)) == 0)
             return RG_OK;
     *role = RG_ASSISTANT;
     if (last)

@@ -35,6 +35,7 @@ typedef enum RgTextPreference { RG_TEXT_BETTER, RG_TEXT_SAFER } RgTextPreference
 extern const char *const rg_text_preferences[];
 
 typedef enum RgRole { RG_SYSTEM, RG_USER, RG_ASSISTANT } RgRole;
+extern const char *const rg_role_names[]; /* "system", "user", "assistant" */
 
 typedef struct RgTurn {
     RgRole role;
@@ -55,6 +56,7 @@ typedef enum RgTextUseless {
     RG_TEXT_USELESS_TIES,       /* equal scores */
     RG_TEXT_USELESS_UNSCORED,   /* a score is null */
     RG_TEXT_USELESS_PARTED,     /* the conversations differ before their last turn */
+    RG_TEXT_USELESS_REFUSED,    /* by the chat template; see rg_text_layout_check */
     RG_TEXT_USELESS_UNREADABLE, /* half a surrogate pair, a NUL character, a member twice */
     RG_TEXT_USELESS,
 } RgTextUseless;

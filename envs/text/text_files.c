@@ -2,6 +2,7 @@
 /* The files of the text environment: a folder of files, or the user's own file split into parts.
  * text_data.c reads lines. */
 #include "core/files.h"
+#include "core/notice.h"
 #include "envs/text/text.h"
 
 #include "core/digest.h"
@@ -36,6 +37,44 @@ static RgStatus limit_prompts(RgTextState *s, RgTextData *data, RgError *error) 
                    (long long)s->options.prompt_limit);
 }
 
+/* Lines that the chat template refuses, and why it refused the first. */
+typedef struct Refusals {
+    const RgTextLayout *layout;
+    RgError *error;
+    int *number; /* of that line */
+} Refusals;
+
+static bool refused(const RgTextLine *line, const void *context) {
+    const Refusals *r = context;
+    RgError reason = {0}, *error = *r->number == 0 ? r->error : &reason;
+    bool taken = rg_text_layout_check(r->layout, line->turns, line->turn_count, line->chosen,
+                                      error) == RG_OK &&
+                 rg_text_layout_check(r->layout, line->turns, line->turn_count, line->rejected,
+                                      error) == RG_OK;
+    if (!taken && *r->number == 0)
+        *r->number = line->number;
+    return !taken;
+}
+
+static RgStatus leave_out_refused(RgTextState *s, RgTextData *data, RgError *error) {
+    int number = 0;
+    RgError reason = {0};
+    if (!rg_text_layout_may_refuse(s->layout))
+        return RG_OK;
+    RgTextData *left = rg_text_data_take(data, refused, &(Refusals){s->layout, &reason, &number});
+    s->useless[RG_TEXT_USELESS_REFUSED] += left->count;
+    int64_t count = left->count;
+    rg_text_data_destroy(left);
+    if (count > 0 && data->count > 0)
+        rg_notice(
+            "%s: the chat template refuses %lld of %lld lines, which are left out; line %d: %s",
+            data->path, (long long)count, (long long)(count + data->count), number, reason.text);
+    if (data->count > 0)
+        return RG_OK;
+    return rg_fail(error, RG_E_FORMAT, "%s:%d: this and every other line is refused: %s",
+                   data->path, number, reason.text);
+}
+
 static RgStatus read_file(RgTextState *s, const char *path, RgTextData **data, RgError *error) {
     RgStatus status = rg_text_data_read(path, (RgTextFormat)s->options.format,
                                         (RgTextPreference)s->options.preference,
@@ -44,9 +83,9 @@ static RgStatus read_file(RgTextState *s, const char *path, RgTextData **data, R
         return status == RG_E_RANGE ? rg_fail_in(error, status, "environment.line_limit") : status;
     for (int k = 0; k < RG_TEXT_USELESS; k++)
         s->useless[k] += (*data)->useless[k];
-    if (s->options.prompt_limit == 0)
-        return RG_OK;
-    status = limit_prompts(s, *data, error);
+    status = leave_out_refused(s, *data, error);
+    if (status == RG_OK && s->options.prompt_limit > 0)
+        status = limit_prompts(s, *data, error);
     if (status != RG_OK) {
         rg_text_data_destroy(*data);
         *data = NULL;

@@ -3,6 +3,7 @@
 #include "envs/text/text_layout.h"
 
 #include "core/utf8.h"
+#include "envs/text/text_template.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -71,9 +72,10 @@ const char *const rg_truncations[] = {"drop", "keep_start", "keep_end", NULL};
 
 struct RgTextLayout {
     const RgTokenizer *tokenizer;
-    const Template *form;
-    int32_t special[5]; /* ids of the template's special tokens */
-    int32_t begin, end; /* begin −1: none */
+    const Template *form; /* built in; NULL: */
+    RgTextTemplate *own;  /* the model's own */
+    int32_t special[5];   /* ids of the template's special tokens */
+    int32_t begin, end;   /* begin −1: none */
     int64_t limit;
     RgTruncation truncation;
 };
@@ -142,8 +144,8 @@ static void write_turn(Writer *w, RgRole role, const char *text) {
 }
 
 /* Tokens of the prompt before truncation; *tail out: how many last ones belong to the template. */
-static RgTokens lay_out(const RgTextLayout *layout, const RgTurn *turns, int64_t count,
-                        int64_t *tail) {
+static RgTokens lay_out_form(const RgTextLayout *layout, const RgTurn *turns, int64_t count,
+                             int64_t *tail) {
     const Template *form = layout->form;
     Writer w = {.layout = layout};
     if (layout->begin >= 0)
@@ -166,36 +168,57 @@ static RgTokens lay_out(const RgTextLayout *layout, const RgTurn *turns, int64_t
     return w.tokens;
 }
 
+/* By the model's own template, which takes what was checked. */
+static RgTokens lay_out_own(const RgTextLayout *layout, const RgTurn *turns, int64_t count,
+                            const char *response, int64_t *prompt_length) {
+    RgTokens tokens = {0};
+    RgStatus status =
+        rg_text_template_lay_out(layout->own, turns, count, response, &tokens, prompt_length, NULL);
+    RG_ASSERT(status == RG_OK);
+    return tokens;
+}
+
 int64_t rg_text_prompt_tokens(const RgTextLayout *layout, const RgTurn *turns, int64_t count) {
-    int64_t tail;
-    RgTokens tokens = lay_out(layout, turns, count, &tail);
-    int64_t found = tokens.count;
+    int64_t found;
+    RgTokens tokens = layout->own ? lay_out_own(layout, turns, count, NULL, &found)
+                                  : lay_out_form(layout, turns, count, &found);
+    found = tokens.count;
     rg_tokens_release(&tokens);
     return found;
 }
 
-/* Truncate to the limit, except the begin token and the template's last tokens. */
-static void cut(const RgTextLayout *layout, RgTokens *tokens, int64_t tail) {
-    int64_t over = layout->limit > 0 ? tokens->count - layout->limit : 0;
+/* Truncate a prompt of `length` tokens, after which a response may follow, to the limit, except the
+ * begin token and the template's last tokens. Returns its new length. */
+static int64_t cut(const RgTextLayout *layout, RgTokens *tokens, int64_t length, int64_t tail) {
+    int64_t over = layout->limit > 0 ? length - layout->limit : 0;
     if (over <= 0 || layout->truncation == RG_TRUNCATE_DROP)
-        return;
+        return length;
     int64_t first =
-        layout->truncation == RG_TRUNCATE_END ? layout->begin >= 0 : tokens->count - tail - over;
+        layout->truncation == RG_TRUNCATE_END ? layout->begin >= 0 : length - tail - over;
+    first = first < 0 ? 0 : first;
     memmove(tokens->id + first, tokens->id + first + over,
             (size_t)(tokens->count - first - over) * sizeof *tokens->id);
     tokens->count -= over;
+    return length - over;
 }
 
 static const char *lead_of(const RgTextLayout *layout) {
+    if (layout->own)
+        return rg_text_template_lead(layout->own);
     return layout->form->lead ? layout->form->lead : "";
 }
 
 static int64_t lay_out_both(const RgTextLayout *layout, const RgTurn *turns, int64_t count,
                             const char *response, RgTokens *tokens) {
-    int64_t tail;
-    *tokens = lay_out(layout, turns, count, &tail);
-    cut(layout, tokens, tail);
-    int64_t prompt_length = tokens->count;
+    int64_t tail = 0, prompt_length = 0;
+    if (layout->own) {
+        *tokens = lay_out_own(layout, turns, count, response, &prompt_length);
+        if (layout->limit > 0 && prompt_length > layout->limit)
+            tail = rg_text_template_tail(layout->own, turns, count);
+        return cut(layout, tokens, prompt_length, tail);
+    }
+    *tokens = lay_out_form(layout, turns, count, &tail);
+    prompt_length = cut(layout, tokens, tokens->count, tail);
     if (response) {
         char *text = rg_string_format("%s%s", lead_of(layout), response);
         rg_tokenizer_encode(layout->tokenizer, text, strlen(text), tokens);
@@ -203,6 +226,21 @@ static int64_t lay_out_both(const RgTextLayout *layout, const RgTurn *turns, int
         free(text);
     }
     return prompt_length;
+}
+
+RgStatus rg_text_layout_check(const RgTextLayout *layout, const RgTurn *turns, int64_t count,
+                              const char *response, RgError *error) {
+    RgTokens tokens = {0};
+    int64_t length;
+    RgStatus status = layout->own ? rg_text_template_lay_out(layout->own, turns, count, response,
+                                                             &tokens, &length, error)
+                                  : RG_OK;
+    rg_tokens_release(&tokens);
+    return status;
+}
+
+bool rg_text_layout_may_refuse(const RgTextLayout *layout) {
+    return layout->own != NULL;
 }
 
 void rg_text_append(RgSequences *sequences, const RgTextLayout *layout, const RgTurn *turns,
@@ -260,21 +298,43 @@ static RgStatus find_tokens(RgTextLayout *layout, const char *name, RgError *err
     return RG_OK;
 }
 
-RgStatus rg_text_layout_create(const RgTokenizer *tokenizer, int chat_template,
+static RgStatus use_form(RgTextLayout *layout, int chat_template, RgError *error) {
+    layout->form = &templates[chat_template];
+    RG_TRY(find_tokens(layout, rg_chat_templates[chat_template], error));
+    return layout->end >= 0
+               ? RG_OK
+               : rg_fail(error, RG_E_FORMAT, "the tokenizer has no end token, expected one");
+}
+
+/* Truncation keeps the begin token where the template writes it. */
+static RgStatus use_own(RgTextLayout *layout, const char *file, const RgTurn *turn,
+                        RgError *error) {
+    RgTokens tokens = {0};
+    int64_t length;
+    RG_TRY(rg_text_template_create(file, layout->tokenizer, &layout->own, error));
+    RG_TRY(rg_text_template_lay_out(layout->own, turn, 1, NULL, &tokens, &length, error));
+    layout->end = rg_text_template_end(layout->own);
+    layout->begin = rg_tokenizer_begin(layout->tokenizer);
+    if (tokens.id[0] != layout->begin)
+        layout->begin = -1;
+    rg_tokens_release(&tokens);
+    return RG_OK;
+}
+
+RgStatus rg_text_layout_create(const RgTokenizer *tokenizer, int chat_template, const char *file,
                                int64_t prompt_limit, RgTruncation truncation, RgTextLayout **layout,
                                RgError *error) {
+    const RgTurn short_turn = {RG_USER, (char[]){"a"}}, no_turn = {RG_USER, (char[]){""}};
+    const char *name = *file ? file : rg_chat_templates[chat_template];
     *layout = NULL;
-    const char *name = rg_chat_templates[chat_template];
     RgTextLayout *new = rg_allocate(1, sizeof *new);
-    *new = (RgTextLayout){.tokenizer = tokenizer,
-                          .form = &templates[chat_template],
-                          .limit = prompt_limit,
-                          .truncation = truncation};
-    RgStatus status = find_tokens(new, name, error);
-    if (status == RG_OK && new->end < 0)
-        status = rg_fail(error, RG_E_FORMAT, "the tokenizer has no end token, expected one");
-    RgTurn nothing = {RG_USER, (char[]){""}};
-    int64_t least = status == RG_OK ? rg_text_prompt_tokens(new, &nothing, 1) : 0;
+    *new = (RgTextLayout){.tokenizer = tokenizer, .limit = prompt_limit, .truncation = truncation};
+    RgStatus status =
+        *file ? use_own(new, file, &short_turn, error) : use_form(new, chat_template, error);
+    int64_t least = 0;
+    if (status == RG_OK) /* its own template may refuse an empty turn */
+        least = *file ? rg_text_prompt_tokens(new, &short_turn, 1) - 1
+                      : rg_text_prompt_tokens(new, &no_turn, 1);
     if (status == RG_OK && prompt_limit > 0 && prompt_limit <= least)
         status = rg_fail(error, RG_E_RANGE,
                          "prompt_limit is %lld, expected more than the %lld tokens of template "
@@ -289,6 +349,9 @@ RgStatus rg_text_layout_create(const RgTokenizer *tokenizer, int chat_template,
 }
 
 void rg_text_layout_destroy(RgTextLayout *layout) {
+    if (!layout)
+        return;
+    rg_text_template_destroy(layout->own);
     free(layout);
 }
 

@@ -11,7 +11,7 @@
 #include "core/text/tokenizer.h"
 #include "envs/text/text_data.h"
 
-extern const char *const rg_chat_templates[]; /* choices of an option */
+extern const char *const rg_chat_templates[]; /* built in; choices of an option */
 
 /* What to do with a prompt longer than the limit. */
 typedef enum RgTruncation { RG_TRUNCATE_DROP, RG_TRUNCATE_START, RG_TRUNCATE_END } RgTruncation;
@@ -19,12 +19,19 @@ extern const char *const rg_truncations[]; /* drop, keep_start, keep_end */
 
 typedef struct RgTextLayout RgTextLayout;
 
-/* Create the layout of template number `chat_template`; the tokenizer is borrowed. A limit of 0 is
- * none. RG_E_FORMAT, with its name, if the tokenizer lacks a token of the template; RG_E_RANGE if
- * the limit is too small for the template's own tokens. */
-RgStatus rg_text_layout_create(const RgTokenizer *tokenizer, int chat_template,
+/* Create the layout of template number `chat_template`, or, unless `file` is empty, of the model's
+ * own template in that file (envs/text/text_template.h); the tokenizer is borrowed. A limit of 0 is
+ * none. RG_E_FORMAT, with its name, if the tokenizer lacks a token of the template, or if the file
+ * cannot be used; RG_E_RANGE if the limit is too small for the template's own tokens. */
+RgStatus rg_text_layout_create(const RgTokenizer *tokenizer, int chat_template, const char *file,
                                int64_t prompt_limit, RgTruncation truncation, RgTextLayout **layout,
                                RgError *error);
+/* Whether the template takes the conversation, with a response unless it is NULL. The built-in ones
+ * take all; of others, the functions below must get only what was checked. RG_E_FORMAT, with the
+ * reason. */
+RgStatus rg_text_layout_check(const RgTextLayout *layout, const RgTurn *turns, int64_t count,
+                              const char *response, RgError *error);
+bool rg_text_layout_may_refuse(const RgTextLayout *layout);
 void rg_text_layout_destroy(RgTextLayout *layout);
 
 int32_t rg_text_layout_end(const RgTextLayout *layout); /* the token that ends a response */

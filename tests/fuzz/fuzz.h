@@ -16,8 +16,8 @@ typedef struct FuzzTarget {
 
 extern const FuzzTarget fuzz_archive, fuzz_config, fuzz_hugging_face, fuzz_judge_command,
     fuzz_judge_endpoint, fuzz_language, fuzz_llama2c, fuzz_package, fuzz_paper, fuzz_preferences,
-    fuzz_problem, fuzz_safetensors, fuzz_settings, fuzz_store, fuzz_tables, fuzz_tokenizer_binary,
-    fuzz_tokenizer_json;
+    fuzz_problem, fuzz_safetensors, fuzz_settings, fuzz_store, fuzz_tables, fuzz_template,
+    fuzz_tokenizer_binary, fuzz_tokenizer_json;
 
 /* Ends with NULL. */
 extern const FuzzTarget *const fuzz_targets[];

@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /* regatta export: writes a policy for other programs. */
 #include "analysis/store/choice.h"
+#include "core/files.h"
 #include "core/models/hugging_face.h"
+#include "core/new_file.h"
 #include "core/results/weights.h"
 #include "core/text/tokenizer.h"
 #include "experiments/program/commands/command.h"
 
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 typedef struct ExportArguments {
@@ -59,6 +62,27 @@ static RgStatus load(const ExportArguments *a, RgPolicy **policy, RgError *error
     return rg_policy_load(a->policy, policy, error);
 }
 
+/* What lies beside a tokenizer.json and says how its model is talked to. */
+static const char *const beside_tokenizer[] = {"tokenizer_config.json", "chat_template.jinja"};
+
+static RgStatus copy_beside(const ExportArguments *a, const char *name, RgError *error) {
+    const char *slash = strrchr(a->tokenizer, '/');
+    int folder = slash ? (int)(slash - a->tokenizer) + 1 : 0;
+    char *from = rg_string_format("%.*s%s", folder, a->tokenizer, name), *content = NULL;
+    char *to = rg_string_format("%s/%s", a->folder, name);
+    size_t size = 0;
+    RgStatus status = RG_OK;
+    if (access(from, F_OK) == 0) {
+        status = rg_file_read(from, &content, &size, error);
+        if (status == RG_OK)
+            status = rg_file_write(to, content, size, error);
+    }
+    free(content);
+    free(from);
+    free(to);
+    return status;
+}
+
 static RgStatus export_tokenizer(const ExportArguments *a, RgError *error) {
     if (!a->tokenizer)
         return RG_OK;
@@ -66,6 +90,9 @@ static RgStatus export_tokenizer(const ExportArguments *a, RgError *error) {
     RG_TRY(rg_tokenizer_load(a->tokenizer, 0, &tokenizer, error));
     char *path = rg_string_format("%s/tokenizer.json", a->folder);
     RgStatus status = rg_tokenizer_save(tokenizer, path, error);
+    for (size_t i = 0; i < sizeof beside_tokenizer / sizeof *beside_tokenizer; i++)
+        if (status == RG_OK)
+            status = copy_beside(a, beside_tokenizer[i], error);
     free(path);
     rg_tokenizer_destroy(tokenizer);
     return status;
@@ -111,7 +138,8 @@ static const RgArgument arguments[] = {
     RG_ARGUMENT_OPTION(ExportArguments, policy, "policy", 'p', "WEIGHTS",
                        "a transformer policy, as for sample and score"),
     RG_ARGUMENT_OPTION(ExportArguments, tokenizer, "tokenizer", 't', "FILE",
-                       "its tokenizer.json, copied into the folder"),
+                       "its tokenizer.json, copied into the folder with the tokenizer_config.json "
+                       "and chat_template.jinja beside it"),
     RG_ARGUMENT_OPTION(ExportArguments, folder, "output", 'o', "FOLDER", "folder to write"),
     RG_ARGUMENT_OPTION(ExportArguments, choice.experiment, "experiment", 'e', "NAME",
                        "experiment in the store (default: whichever has the trial)"),
