@@ -5,6 +5,7 @@
 #include "envs/text/text.h"
 
 #include "core/digest.h"
+#include "core/notice.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -36,14 +37,32 @@ static RgStatus limit_prompts(RgTextState *s, RgTextData *data, RgError *error) 
                    (long long)s->options.prompt_limit);
 }
 
+static RgTextReading reading_of(const RgTextOptions *o) {
+    RgTextReading reading = {.format = (RgTextFormat)o->format,
+                             .preference = (RgTextPreference)o->preference,
+                             .stop = o->unusable == RG_TEXT_UNUSABLE_STOP,
+                             .line_limit = o->line_limit};
+    for (int k = 0; k < RG_TEXT_COLUMNS; k++)
+        reading.column[k] = o->column[k];
+    return reading;
+}
+
+/* Count what a file has that is left out, and tell it. */
+static void count_left_out(RgTextState *s, const RgTextData *data) {
+    for (int k = 0; k < RG_TEXT_REASONS; k++)
+        s->left_out[k] += data->left_out[k].count;
+    char *report = rg_text_data_report(data);
+    if (report)
+        rg_notice_once("%s", report);
+    free(report);
+}
+
 static RgStatus read_file(RgTextState *s, const char *path, RgTextData **data, RgError *error) {
-    RgStatus status = rg_text_data_read(path, (RgTextFormat)s->options.format,
-                                        (RgTextPreference)s->options.preference,
-                                        s->options.line_limit, data, error);
+    RgTextReading reading = reading_of(&s->options);
+    RgStatus status = rg_text_data_read(path, &reading, data, error);
     if (status != RG_OK)
         return status == RG_E_RANGE ? rg_fail_in(error, status, "environment.line_limit") : status;
-    for (int k = 0; k < RG_TEXT_USELESS; k++)
-        s->useless[k] += (*data)->useless[k];
+    count_left_out(s, *data);
     if (s->options.prompt_limit == 0)
         return RG_OK;
     status = limit_prompts(s, *data, error);
@@ -159,8 +178,21 @@ static RgStatus read_folder(RgTextState *s, RgTextFiles *files, RgError *error) 
     return RG_OK;
 }
 
+/* These formats have names of their own. */
+static RgStatus check_columns(const RgTextOptions *o, RgError *error) {
+    RgTextReading reading = reading_of(o);
+    if (!rg_text_renames(&reading) ||
+        (reading.format != RG_TEXT_PKU && reading.format != RG_TEXT_ULTRAFEEDBACK))
+        return RG_OK;
+    return rg_fail(error, RG_E_USAGE,
+                   "environment.columns: the names of the format \"%s\" are fixed, expected no "
+                   "columns",
+                   rg_text_formats[reading.format]);
+}
+
 RgStatus rg_text_files_check(const RgTextOptions *o, RgError *error) {
     bool folder = o->data[0] != '\0', own = o->train[0] != '\0';
+    RG_TRY(check_columns(o, error));
     if (folder == own)
         return rg_fail(error, RG_E_USAGE,
                        "environment: expected either data, a folder, or train, a file");
