@@ -175,6 +175,7 @@ static void auxdpo_recipe(const void *options, RgRecipe *recipe) {
     const AuxdpoOptions *o = options;
     recipe->responses = recipe->preferences = RG_FROM_DATASET;
     recipe->beta = o->beta;
+    recipe->owns = true;
     recipe->couples = o->penalty > 0; /* it is of a mean over the batch */
 }
 

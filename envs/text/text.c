@@ -274,7 +274,7 @@ static RgStatus create(RgEnvironment *environment, const void *options, RgRandom
     environment->space = (RgPolicySpace){.vocabulary = rg_tokenizer_vocabulary(s->tokenizer)};
     environment->task = (RgTask){.prompts = s->prompts,
                                  .demonstrations = s->demonstrations,
-                                 .expected_pairs = pairs,
+                                 .expected_pairs = pairs > 0 ? pairs : RG_NO_PAIRS,
                                  .response_limit = s->options.response_limit,
                                  .tokens = environment->space.vocabulary,
                                  .end_token = rg_text_layout_end(s->layout),
@@ -414,7 +414,9 @@ static RgStatus check_prompts(const RgPolicy *policy, const RgSequences *prompts
     return RG_OK;
 }
 
-static RgStatus check_policy(const RgTextState *s, const RgPolicy *policy, RgError *error) {
+static RgStatus check_policy(const RgEnvironment *environment, const RgPolicy *policy,
+                             RgError *error) {
+    const RgTextState *s = environment->state;
     int64_t tokens = rg_tokenizer_vocabulary(s->tokenizer);
     int64_t known = policy->type->vocabulary ? policy->type->vocabulary(policy, true) : tokens;
     if (policy->type->logits)
@@ -436,7 +438,6 @@ static RgStatus check_policy(const RgTextState *s, const RgPolicy *policy, RgErr
 static RgStatus prepare(RgEnvironment *environment, RgPolicy *reference, RgRandom random,
                         RgError *error) {
     RgTextState *s = environment->state;
-    RG_TRY(check_policy(s, reference, error));
     rg_text_reference_clear(&s->of_reference);
     rg_pairs_destroy(s->pairs);
     s->pairs = rg_pairs_create();
@@ -463,6 +464,7 @@ const RgEnvironmentType rg_environment_text = {
     .primary_metric = "win_rate_base",
     .metrics = metrics,
     .create = create,
+    .check = check_policy,
     .prepare = prepare,
     .evaluate = rg_text_evaluate,
     .destroy = destroy,

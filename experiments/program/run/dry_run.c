@@ -6,6 +6,7 @@
 #include "core/results/store_lock.h"
 #include "core/utf8.h"
 #include "experiments/program/config/units.h"
+#include "experiments/program/run/compatibility.h"
 #include "experiments/program/run/recorded_inputs.h"
 
 #include <jansson.h>
@@ -214,6 +215,8 @@ RgStatus rg_dry_run(RgExperiment *experiment, const char *store, bool json, FILE
     if (access(store, F_OK) == 0)
         RG_TRY(rg_run_statuses_open(store, experiment->options.name, &statuses, error));
     RgStatus status = statuses.store ? report_inputs(experiment, statuses.store, error) : RG_OK;
+    if (status == RG_OK)
+        status = rg_check_compatibility(experiment, store, error);
     if (status != RG_OK) {
         rg_run_statuses_close(&statuses);
         return status;

@@ -11,6 +11,7 @@
 #include "core/results/parts.h"
 #include "core/results/rows.h"
 #include "core/results/weights.h"
+#include "experiments/program/run/compatibility.h"
 #include "experiments/program/run/forecast.h"
 #include "experiments/program/run/process_pool.h"
 #include "experiments/program/run/programs.h"
@@ -277,9 +278,15 @@ static RgStatus help_group(const RgExperiment *experiment, RgRanks *ranks) {
     return RG_OK;
 }
 
+/* What would end a trial is said before the first one begins. */
+static RgStatus check_trials(const RgExperiment *experiment, const char *path, RgError *error) {
+    RG_TRY(rg_check_programs(experiment, path, error));
+    return rg_check_compatibility(experiment, path, error);
+}
+
 static RgStatus run_ranks(const RgExperiment *experiment, const char *path, RgRanks *ranks,
                           const RgRunOptions *a, bool *complete, RgError *error) {
-    RgStatus status = ranks->rank == 0 ? rg_check_programs(experiment, path, error) : RG_OK;
+    RgStatus status = ranks->rank == 0 ? check_trials(experiment, path, error) : RG_OK;
     if (ranks->rank == 0 && status == RG_OK)
         status = gather(experiment, path, false, error);
     RG_TRY(rg_ranks_start(ranks, status, experiment->trial_count));
@@ -344,7 +351,7 @@ RgStatus rg_experiment_run(RgExperiment *experiment, RgRanks *ranks, const RgRun
     bool alone = !ranks || ranks->size == 1;
     RgStatus status = alone ? look_at_whole(experiment, path, a, error) : RG_OK;
     if (alone && status == RG_OK) /* after the keys of missing inputs are known */
-        status = rg_check_programs(experiment, path, error);
+        status = check_trials(experiment, path, error);
     if (!alone)
         status = run_ranks(experiment, path, ranks, a, complete, error);
     else if (status == RG_OK && a->share)

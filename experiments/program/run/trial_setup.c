@@ -28,18 +28,20 @@ static int64_t environment_seed(const RgTrialSpec *plan) {
     return plan->environment.seed >= 0 ? plan->environment.seed : plan->seed;
 }
 
+static RgStatus check_reference(const RgTrialSpec *plan, const RgPolicy *start, RgError *error) {
+    if (plan->policy.reference == RG_REFERENCE_START || start->type->logits)
+        return RG_OK;
+    return rg_fail(error, RG_E_USAGE,
+                   "policy.reference is \"uniform\", and the responses of a %s policy cannot be "
+                   "enumerated: expected \"start\"",
+                   start->type->about.name);
+}
+
 /* The uniform policy of the same shape: without weights all logits are 0. */
-static RgStatus make_uniform(const RgPolicy *start, RgPolicy **reference, RgError *error) {
-    if (!start->type->logits)
-        return rg_fail(
-            error, RG_E_USAGE,
-            "policy.reference is \"uniform\", and the responses of a %s policy cannot be "
-            "enumerated: expected \"start\"",
-            start->type->about.name);
+static void make_uniform(const RgPolicy *start, RgPolicy **reference) {
     *reference = rg_policy_clone(start, true);
     for (int v = 0; v < (*reference)->parameters->view_count; v++)
         rg_parameters_fill((*reference)->parameters, v, 0);
-    return RG_OK;
 }
 
 static RgStatus make_start(const RgTrialSpec *plan, const RgEnvironment *environment,
@@ -73,7 +75,9 @@ static RgStatus make_reference(RgTrialSetup *setup, const RgTrialSpec *plan, RgR
     if (plan->policy.reference == RG_REFERENCE_START)
         return make_start(plan, setup->environment, random, &setup->reference, error);
     RG_TRY(make_start(plan, setup->environment, random, &setup->start, error));
-    return make_uniform(setup->start, &setup->reference, error);
+    RG_TRY(check_reference(plan, setup->start, error));
+    make_uniform(setup->start, &setup->reference);
+    return RG_OK;
 }
 
 /* Everything that the environment hands out fits the policy: checked once, here. */
@@ -107,6 +111,12 @@ static RgStatus check_gradients(RgEnvironment *environment, const RgTrialSpec *p
                                     "evaluation.gradients = %ld: expected 0 with an external judge",
                                     (long)plan->evaluation.gradients),
                             error);
+}
+
+RgStatus rg_trial_setup_check(const RgTrialSpec *plan, RgEnvironment *environment,
+                              const RgPolicy *start, RgError *error) {
+    RG_TRY(check_gradients(environment, plan, error));
+    return check_reference(plan, start, error);
 }
 
 void rg_trial_setup_clear(RgTrialSetup *setup) {

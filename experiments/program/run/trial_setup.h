@@ -23,6 +23,10 @@ typedef struct RgTrialSetup {
 /* Makes the setup of a trial, reusing what is equal. The ranks of a process group do this together;
  * a rank whose program or data differ is refused. */
 RgStatus rg_trial_setup_make(RgTrialSetup *setup, const RgTrialSpec *plan, RgError *error);
+/* The checks of rg_trial_setup_make that need nothing made but these; of the policy only the type is
+ * looked at. */
+RgStatus rg_trial_setup_check(const RgTrialSpec *plan, RgEnvironment *environment,
+                              const RgPolicy *start, RgError *error);
 void rg_trial_setup_clear(RgTrialSetup *setup);
 /* The policy that training starts from; borrowed. */
 RgPolicy *rg_trial_setup_start(const RgTrialSetup *setup);
