@@ -7,8 +7,8 @@
 #include "core/notice.h"
 #include "core/results/weights.h"
 #include "experiments/program/run/recorded_inputs.h"
-#include "experiments/program/run/trial_setup.h"
 
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -18,7 +18,7 @@ enum { MOST_NUMBERS = 1 << 24 };
 
 /* The environment, and the policy made for it; NULL: none is made, or it cannot be. */
 typedef struct Pairing {
-    RgEnvironment *environment;
+    RgReadyEnvironment ready;
     RgPolicy *policy;
     bool whole;     /* the policy is not just a type */
     char *settings; /* that the policy was made from */
@@ -29,12 +29,6 @@ static void drop_policy(Pairing *p) {
     free(p->settings);
     p->policy = NULL;
     p->settings = NULL;
-}
-
-static void drop(Pairing *p) {
-    drop_policy(p);
-    rg_environment_destroy(p->environment);
-    *p = (Pairing){0};
 }
 
 /* The settings of the named groups, as JSON. */
@@ -56,11 +50,7 @@ static RgStatus pass_on(RgStatus status, const RgError *why, RgError *error) {
 
 static RgStatus make_environment(Pairing *p, const RgTrialSpec *plan, RgError *error) {
     RgError why = {0};
-    drop(p);
-    RgStatus status =
-        rg_environment_create(plan->environment.type, plan->resolved, "environment",
-                              rg_random_root((uint64_t)plan->seed), &p->environment, &why);
-    return pass_on(status, &why, error);
+    return pass_on(rg_ready_environment_make(&p->ready, plan, &why), &why, error);
 }
 
 /* Whether the policy is a transformer too large to create. */
@@ -73,8 +63,8 @@ static RgStatus look_at_size(const Pairing *p, const RgTrialSpec *plan, bool *la
     RgTransformerCost cost;
     RG_TRY(rg_options_read(rg_policy_transformer.about.options, plan->resolved, "policy", &options,
                            error));
-    RG_TRY(rg_transformer_cost(&options, p->environment->space.vocabulary, &plan->adapter, &cost,
-                               error));
+    RG_TRY(rg_transformer_cost(&options, p->ready.environment->space.vocabulary, &plan->adapter,
+                               &cost, error));
     *large = rg_transformer_cost_weights(&cost) > MOST_NUMBERS;
     return RG_OK;
 }
@@ -87,8 +77,8 @@ static RgStatus create_policy(Pairing *p, const RgTrialSpec *plan, RgError *erro
         return rg_policy_load(plan->policy.weights, &p->policy, error);
     RG_TRY(look_at_size(p, plan, &large, error));
     if (!large)
-        return rg_policy_create(plan->policy.type, plan->resolved, "policy", &p->environment->space,
-                                rg_random_root(0), &p->policy, error);
+        return rg_policy_create(plan->policy.type, plan->resolved, "policy",
+                                &p->ready.environment->space, rg_random_root(0), &p->policy, error);
     p->whole = false;
     p->policy = rg_policy_new(&rg_policy_transformer);
     return RG_OK;
@@ -104,8 +94,8 @@ static RgStatus make_policy(Pairing *p, const RgTrialSpec *plan, RgError *error)
     p->settings = settings;
     RgError why = {0};
     RgStatus status = pass_on(create_policy(p, plan, &why), &why, error);
-    if (status == RG_OK && p->policy && p->environment->space.simulator)
-        status = rg_policy_use_simulator(p->policy, p->environment->space.simulator, error);
+    if (status == RG_OK && p->policy && p->ready.environment->space.simulator)
+        status = rg_policy_use_simulator(p->policy, p->ready.environment->space.simulator, error);
     return status;
 }
 
@@ -125,14 +115,14 @@ static RgStatus check_trial(Pairing *p, const RgTrialSpec *plan, RgError *error)
     RG_TRY(make_policy(p, plan, error));
     if (!p->policy)
         return RG_OK;
-    RG_TRY(rg_trial_setup_check(plan, p->environment, p->policy, error));
+    RG_TRY(rg_trial_setup_check(plan, p->ready.environment, p->policy, error));
     if (p->whole)
-        RG_TRY(rg_environment_check(p->environment, p->policy, error));
+        RG_TRY(rg_environment_check(p->ready.environment, p->policy, error));
     RG_TRY(check_adapter(p, plan, error));
     if (!plan->algorithm->loss && !plan->algorithm->step)
         return RG_OK;
     return rg_trainer_check(plan->algorithm, plan->algorithm_options, &plan->training, p->policy,
-                            &p->environment->task, error);
+                            &p->ready.environment->task, error);
 }
 
 /* ---- all trials ---- */
@@ -146,15 +136,13 @@ typedef struct Survey {
     RgWait wait;
 } Survey;
 
-static RgStatus read_done(Survey *s, const char *path, RgError *error) {
-    s->done = rg_lookup_create();
-    if (access(path, F_OK) != 0)
-        return RG_OK;
+static void read_done(Survey *s, const char *path) {
     RgStore *store;
-    RG_TRY(rg_store_open(path, false, &store, error));
-    RgStatus status = rg_done_trials(store, s->experiment->options.name, s->done, error);
+    s->done = rg_lookup_create();
+    if (access(path, F_OK) != 0 || rg_store_open(path, false, &store, NULL) != RG_OK)
+        return;
+    rg_done_trials(store, s->experiment->options.name, s->done, NULL);
     rg_store_close(store);
-    return status;
 }
 
 /* Number the environments of the first trials of each kind, unless they are done. */
@@ -179,7 +167,8 @@ static void number_environments(Survey *s) {
     rg_lookup_destroy(environments);
 }
 
-static RgStatus check_environment(Survey *s, int64_t number, RgError *error) {
+static RgStatus check_environment(Survey *s, int64_t number, RgReadyEnvironment *ready,
+                                  RgError *error) {
     Pairing pairing = {0};
     RgStatus status = RG_OK;
     for (int64_t i = 0; i < s->experiment->trial_count && status == RG_OK; i++) {
@@ -188,31 +177,61 @@ static RgStatus check_environment(Survey *s, int64_t number, RgError *error) {
             continue;
         rg_wait_report(&s->wait, "%s: checking methods and environments before the first step",
                        s->experiment->options.name);
-        if (!pairing.environment)
+        if (!pairing.ready.environment)
             status = make_environment(&pairing, plan, error);
-        if (status == RG_OK && !pairing.environment)
+        if (status == RG_OK && !pairing.ready.environment)
             break;
         if (status == RG_OK)
             status = check_trial(&pairing, plan, error);
         if (status == RG_E_USAGE)
             status = rg_resolve_place(plan->resolved, status, error);
     }
-    drop(&pairing);
+    drop_policy(&pairing);
+    rg_ready_environment_clear(ready);
+    *ready = pairing.ready;
     return status;
 }
 
-RgStatus rg_check_compatibility(const RgExperiment *experiment, const char *path, RgError *error) {
+static RgStatus check_all(const RgExperiment *experiment, const char *path,
+                          RgReadyEnvironment *last, RgError *error) {
     Survey survey = {.experiment = experiment,
                      .kinds = rg_lookup_create(),
                      .number = rg_allocate(experiment->trial_count, sizeof *survey.number),
                      .wait = rg_wait_begin()};
-    RgStatus status = read_done(&survey, path, error);
-    if (status == RG_OK)
-        number_environments(&survey);
-    for (int64_t number = 0; number < survey.count && status == RG_OK; number++)
-        status = check_environment(&survey, number, error);
+    RgStatus status = RG_OK;
+    read_done(&survey, path);
+    number_environments(&survey);
+    for (int64_t number = survey.count - 1; number >= 0 && status == RG_OK; number--)
+        status = check_environment(&survey, number, last, error);
     rg_lookup_destroy(survey.done);
     rg_lookup_destroy(survey.kinds);
     free(survey.number);
     return status;
+}
+
+typedef struct Work {
+    const RgExperiment *experiment;
+    const char *path;
+    RgReadyEnvironment last;
+    RgError *error;
+    RgStatus status;
+} Work;
+
+static void *work(void *argument) {
+    Work *w = argument;
+    w->status = check_all(w->experiment, w->path, &w->last, w->error);
+    return NULL;
+}
+
+RgStatus rg_check_compatibility(const RgExperiment *experiment, const char *path,
+                                RgReadyEnvironment *ready, RgError *error) {
+    Work w = {.experiment = experiment, .path = path, .error = error};
+    pthread_t thread; /* its OpenMP threads end with it: processes may be forked later */
+    if (pthread_create(&thread, NULL, work, &w) == 0)
+        pthread_join(thread, NULL);
+    if (!ready || w.status != RG_OK)
+        rg_ready_environment_clear(&w.last);
+    if (ready)
+        *ready = w.last;
+    return w.status;
 }

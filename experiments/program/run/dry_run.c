@@ -216,7 +216,7 @@ RgStatus rg_dry_run(RgExperiment *experiment, const char *store, bool json, FILE
         RG_TRY(rg_run_statuses_open(store, experiment->options.name, &statuses, error));
     RgStatus status = statuses.store ? report_inputs(experiment, statuses.store, error) : RG_OK;
     if (status == RG_OK)
-        status = rg_check_compatibility(experiment, store, error);
+        status = rg_check_compatibility(experiment, store, NULL, error);
     if (status != RG_OK) {
         rg_run_statuses_close(&statuses);
         return status;

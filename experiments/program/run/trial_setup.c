@@ -12,21 +12,62 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* The resolved settings of environment and policy, and the seed that both are drawn from. */
-static char *setup_identity(const RgTrialSpec *plan, int64_t seed) {
+static int64_t environment_seed(const RgTrialSpec *plan) {
+    return plan->environment.seed >= 0 ? plan->environment.seed : plan->seed;
+}
+
+/* The resolved settings of the environment, and of the policy if `all`, and the seed that both are
+ * drawn from. */
+static char *identity_of(const RgTrialSpec *plan, bool all) {
     RgSettings *parts = rg_settings_create();
     rg_settings_copy_group(parts, "environment", plan->resolved, "environment");
-    rg_settings_copy_group(parts, "policy", plan->resolved, "policy");
+    if (all)
+        rg_settings_copy_group(parts, "policy", plan->resolved, "policy");
     char *json = rg_settings_to_json(parts);
-    char *identity = rg_string_format("%ld %s", (long)seed, json);
+    char *identity = rg_string_format("%lld %s", (long long)environment_seed(plan), json);
     rg_settings_destroy(parts);
     free(json);
     return identity;
 }
 
-static int64_t environment_seed(const RgTrialSpec *plan) {
-    return plan->environment.seed >= 0 ? plan->environment.seed : plan->seed;
+/* The stream that environment and reference are drawn from. */
+static RgRandom stage_of(const RgTrialSpec *plan) {
+    return rg_random_named(rg_random_root((uint64_t)environment_seed(plan)),
+                           "stage"); /* bits hang on it */
 }
+
+/* ---- the environment ---- */
+
+RgStatus rg_ready_environment_make(RgReadyEnvironment *ready, const RgTrialSpec *plan,
+                                   RgError *error) {
+    rg_ready_environment_clear(ready);
+    RG_TRY(rg_environment_create(plan->environment.type, plan->resolved, "environment",
+                                 rg_random_named(stage_of(plan), "environment"),
+                                 &ready->environment, error));
+    ready->identity = identity_of(plan, false);
+    return RG_OK;
+}
+
+void rg_ready_environment_clear(RgReadyEnvironment *ready) {
+    rg_environment_destroy(ready->environment);
+    free(ready->identity);
+    *ready = (RgReadyEnvironment){0};
+}
+
+/* The one that is ready, if it is that of the trial, or a new one. */
+static RgStatus take_environment(RgTrialSetup *setup, const RgTrialSpec *plan, RgError *error) {
+    char *identity = identity_of(plan, false);
+    RgStatus status = RG_OK;
+    if (!setup->ready.identity || strcmp(setup->ready.identity, identity) != 0)
+        status = rg_ready_environment_make(&setup->ready, plan, error);
+    free(identity);
+    setup->environment = setup->ready.environment;
+    setup->ready.environment = NULL;
+    rg_ready_environment_clear(&setup->ready);
+    return status;
+}
+
+/* ---- the policy ---- */
 
 static RgStatus check_reference(const RgTrialSpec *plan, const RgPolicy *start, RgError *error) {
     if (plan->policy.reference == RG_REFERENCE_START || start->type->logits)
@@ -124,13 +165,14 @@ void rg_trial_setup_clear(RgTrialSetup *setup) {
     rg_policy_destroy(setup->reference); /* before the start, which it may be a clone of */
     rg_policy_destroy(setup->start);
     free(setup->identity);
-    *setup = (RgTrialSetup){
-        .answers = setup->answers, .ahead = setup->ahead, .process_group = setup->process_group};
+    *setup = (RgTrialSetup){.ready = setup->ready,
+                            .answers = setup->answers,
+                            .ahead = setup->ahead,
+                            .process_group = setup->process_group};
 }
 
 RgStatus rg_trial_setup_make(RgTrialSetup *setup, const RgTrialSpec *plan, RgError *error) {
-    int64_t seed = environment_seed(plan);
-    char *identity = setup_identity(plan, seed);
+    char *identity = identity_of(plan, true);
     bool same = setup->identity && strcmp(setup->identity, identity) == 0;
     if (rg_process_group_all(setup->process_group, same)) {
         free(identity);
@@ -138,11 +180,8 @@ RgStatus rg_trial_setup_make(RgTrialSetup *setup, const RgTrialSpec *plan, RgErr
         return check_gradients(setup->environment, plan, error);
     }
     rg_trial_setup_clear(setup);
-    RgRandom random =
-        rg_random_named(rg_random_root((uint64_t)seed), "stage"); /* bits hang on it */
-    RgRandom environment = rg_random_named(random, "environment");
-    RgStatus status = rg_environment_create(plan->environment.type, plan->resolved, "environment",
-                                            environment, &setup->environment, error);
+    RgRandom random = stage_of(plan), environment = rg_random_named(random, "environment");
+    RgStatus status = take_environment(setup, plan, error);
     if (status == RG_OK)
         status = check_gradients(setup->environment, plan, error);
     if (status == RG_OK && (setup->answers || setup->ahead))

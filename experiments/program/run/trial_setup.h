@@ -6,13 +6,26 @@
 #include "core/results/judge_cache.h"
 #include "experiments/program/config/experiment.h"
 
+/* An environment that was made before the trials (run/compatibility.h). Start zeroed. */
+typedef struct RgReadyEnvironment {
+    RgEnvironment *environment; /* not prepared; NULL: none */
+    char *identity;             /* what it was made from */
+} RgReadyEnvironment;
+
+/* Makes the environment of a trial, as rg_trial_setup_make does, in the place of the one there. On
+ * error there is none. */
+RgStatus rg_ready_environment_make(RgReadyEnvironment *ready, const RgTrialSpec *plan,
+                                   RgError *error);
+void rg_ready_environment_clear(RgReadyEnvironment *ready);
+
 /* Environment and reference policy of a trial. They are kept for the next trial while their
  * settings are equal. Start zeroed. */
 typedef struct RgTrialSetup {
     char *identity; /* the settings that it was made from */
     RgEnvironment *environment;
     RgPolicy *reference;
-    RgPolicy *start;       /* what training starts from, if it is not the reference; else NULL */
+    RgPolicy *start;          /* what training starts from, if it is not the reference; else NULL */
+    RgReadyEnvironment ready; /* taken by the first setup that needs it, or cleared by that */
     RgJudgeCache *answers; /* of external judges, or NULL; borrowed, kept by rg_trial_setup_clear */
     bool ahead; /* made before processes are forked: only these may query external judges, so a
                    setup with such judges is refused; kept by rg_trial_setup_clear */
