@@ -265,6 +265,19 @@ for file in *.jsonl; do
     fi
     options=()
 done
+# A tokenizer is learned from any of the forms.
+regatta train-tokenizer -o plain.json -v 300 plain.jsonl || complain "$name: $(cat log)"
+for form in array explicit unpaired uf renamed; do
+    options=()
+    [[ $form == renamed ]] && options=(-m question -m good -m bad)
+    regatta train-tokenizer -o $form.json -v 300 "${options[@]}" $form.jsonl || complain "$name: $form: $(cat log)"
+    [[ -s $form.json ]] || complain "$name: no tokenizer from $form"
+done
+options=()
+cmp -s plain.json array.json || complain "$name: another tokenizer from an array"
+cmp -s plain.json renamed.json || complain "$name: another tokenizer from members of other names"
+regatta train-tokenizer -o x.json -v 300 plain-nul-unreadable.jsonl || complain "$name: $(cat log)"
+said "plain-nul-unreadable.jsonl: left out 1 of 301 lines (first: line 6: a NUL character at column "
 printf '{"prompt": "p", "chosen": "a"}\n{"prompt": "p", "chosen": "a", "rejected": " "}\n' >none.jsonl
 train none.jsonl && complain "$name: a file without a usable line"
 said 'none.jsonl: none of 2 lines is usable: 1 with a blank response (line 2: a response is blank), 1 that lack'

@@ -13,11 +13,12 @@
 typedef struct TokenizerArguments {
     int64_t vocabulary;
     const char *output;
-    const char **files;
-    int file_count;
+    const char **files, **members;
+    int file_count, member_count;
 } TokenizerArguments;
 
 typedef struct Texts {
+    const TokenizerArguments *arguments;
     char **text;
     int64_t count, capacity;
 } Texts;
@@ -39,6 +40,8 @@ static void add_members(Texts *texts, const json_t *object) {
                                          "response_0", "response_1",  "content"};
     for (size_t i = 0; i < sizeof fields / sizeof fields[0]; i++)
         add_texts(texts, json_object_get(object, fields[i]));
+    for (int i = 0; i < texts->arguments->member_count; i++)
+        add_texts(texts, json_object_get(object, texts->arguments->members[i]));
 }
 
 static void add_texts(Texts *texts, const json_t *value) {
@@ -94,7 +97,7 @@ static RgStatus train_tokenizer(void *arguments, RgError *error) {
     const TokenizerArguments *a = arguments;
     RgStatus status = RG_OK;
     RgTokenizer *tokenizer = NULL;
-    Texts texts = {0};
+    Texts texts = {.arguments = a};
     for (int i = 0; i < a->file_count && status == RG_OK; i++)
         status = read_texts(a->files[i], &texts, error);
     if (status == RG_OK)
@@ -119,6 +122,8 @@ static const RgArgument arguments[] = {
                        "number of ids (default: 1024)", .low = 258, .high = 1e6),
     RG_ARGUMENT_OPTION(TokenizerArguments, output, "output", 'o', "FILE", "tokenizer.json to write",
                        .expected = expected),
+    RG_ARGUMENT_REPEATED(TokenizerArguments, members, member_count, "member", 'm', "NAME",
+                         "learn from the member NAME of each line, too; may be repeated"),
     RG_ARGUMENT_END,
 };
 

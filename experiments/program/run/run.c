@@ -341,7 +341,7 @@ static RgStatus report_unequal_epochs(const RgExperiment *experiment, const char
     RgRunStatuses statuses = {0};
     RG_TRY(rg_run_statuses_open(path, experiment->options.name, &statuses, error));
     RgForecast *all =
-        rg_forecast(experiment, statuses.count > 0 ? &statuses.at[0] : NULL, false, NULL);
+        rg_forecast(experiment, statuses.count > 0 ? &statuses.at[0] : NULL, false, NULL, NULL);
     char *unequal = rg_forecast_unequal_epochs(all, experiment->trial_count);
     if (unequal)
         rg_notice("%s", unequal);

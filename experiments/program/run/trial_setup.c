@@ -44,23 +44,28 @@ RgStatus rg_ready_environment_make(RgReadyEnvironment *ready, const RgTrialSpec 
     RG_TRY(rg_environment_create(plan->environment.type, plan->resolved, "environment",
                                  rg_random_named(stage_of(plan), "environment"),
                                  &ready->environment, error));
-    ready->identity = identity_of(plan, false);
+    ready->plan = plan;
     return RG_OK;
 }
 
 void rg_ready_environment_clear(RgReadyEnvironment *ready) {
     rg_environment_destroy(ready->environment);
-    free(ready->identity);
     *ready = (RgReadyEnvironment){0};
+}
+
+static bool is_same_environment(const RgTrialSpec *a, const RgTrialSpec *b) {
+    char *left = identity_of(a, false), *right = identity_of(b, false);
+    bool same = strcmp(left, right) == 0;
+    free(left);
+    free(right);
+    return same;
 }
 
 /* The one that is ready, if it is that of the trial, or a new one. */
 static RgStatus take_environment(RgTrialSetup *setup, const RgTrialSpec *plan, RgError *error) {
-    char *identity = identity_of(plan, false);
     RgStatus status = RG_OK;
-    if (!setup->ready.identity || strcmp(setup->ready.identity, identity) != 0)
+    if (!setup->ready.environment || !is_same_environment(setup->ready.plan, plan))
         status = rg_ready_environment_make(&setup->ready, plan, error);
-    free(identity);
     setup->environment = setup->ready.environment;
     setup->ready.environment = NULL;
     rg_ready_environment_clear(&setup->ready);

@@ -9,7 +9,7 @@
 /* An environment that was made before the trials (run/compatibility.h). Start zeroed. */
 typedef struct RgReadyEnvironment {
     RgEnvironment *environment; /* not prepared; NULL: none */
-    char *identity;             /* what it was made from */
+    const RgTrialSpec *plan;    /* of the trial that it was made for; borrowed */
 } RgReadyEnvironment;
 
 /* Makes the environment of a trial, as rg_trial_setup_make does, in the place of the one there. On
