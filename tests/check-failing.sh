@@ -209,7 +209,6 @@ unusable = {
     "plain-empty": dict(first["plain"], rejected=""),
     "plain-blank-empty": dict(first["plain"], rejected=" \n"),
     "plain-null-empty": dict(first["plain"], rejected=None),
-    "plain-ties": dict(first["plain"], score_chosen=4, score_rejected=4.0),
     "uf-ties": {"instruction": "q", "completions": completions(("a", 8), ("b", 8))},
     "uf-unscored": {"instruction": "q", "completions": completions(("a", None), ("b", 8))},
     "pku-unscored": dict(first["pku"], better_response_id=None),
@@ -222,6 +221,9 @@ unusable = {
     "plain-malformed": '{"prompt": "p", "chosen": "x", "reje',
     "plain-misfit": '{"prompt": "p", "chosen": "x"}',
 }
+
+forms["scored"] = [dict(line, score_chosen=5, score_rejected=2) for line in plain]
+unusable["scored-ties"] = dict(plain[0], score_chosen=4, score_rejected=4.0)
 
 def as_bytes(row):
     text = row if isinstance(row, (str, bytes)) else json.dumps(row)
@@ -249,6 +251,7 @@ for file in *.jsonl; do
     reason=${file%.jsonl}
     reason=${reason##*-}
     [[ $file == renamed.jsonl ]] && options=(-s 'environment.columns={prompt="question"; chosen="good"; rejected="bad";}')
+    [[ $file == scored* ]] && options=(-s 'environment.columns={chosen_score="score_chosen"; rejected_score="score_rejected";}')
     train "$file" -s 'seeds=[1,2]' || complain "$name: $file: $(cat log)"
     if [[ $file == "$reason.jsonl" ]]; then
         [[ ! -s log ]] || complain "$name: $file: $(cat log)"

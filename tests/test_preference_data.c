@@ -218,10 +218,6 @@ Test(preference_data, lines_that_say_nothing_are_left_out_and_counted_by_reason)
     expect_left_out("3]\n", RG_TEXT_MALFORMED);
     expect_left_out("{\"prompt\": \"p\", \"chosen\": \"c\"}\n", RG_TEXT_MISFIT);
     expect_left_out(PLAIN("3", "\"r\""), RG_TEXT_MISFIT);
-    expect_left_out(PLAIN("\"c\"", "\"r\", \"score_chosen\": 2, \"score_rejected\": 2.0"),
-                    RG_TEXT_TIES);
-    expect_left_out(PLAIN("\"c\"", "\"r\", \"score_chosen\": null, \"score_rejected\": 2"),
-                    RG_TEXT_UNSCORED);
     expect_left_out("{\"instruction\": \"I\", \"completions\": [" COMPLETION(
                         "a", "null") ", " COMPLETION("b", "3.0") "]}\n",
                     RG_TEXT_UNSCORED);
@@ -288,20 +284,24 @@ Test(preference_data, elements_of_an_array_are_left_out_like_lines) {
 Test(preference_data, members_have_the_names_of_the_config) {
     RgTextReading reading = {.column = {[RG_TEXT_PROMPT] = "instruction",
                                         [RG_TEXT_CHOSEN] = "good",
-                                        [RG_TEXT_CHOSEN_SCORE] = "s"}};
+                                        [RG_TEXT_CHOSEN_SCORE] = "s",
+                                        [RG_TEXT_REJECTED_SCORE] = "score_rejected"}};
     RgTextData *d = NULL;
     static const char lines[] =
         "{\"instruction\": \"p\", \"good\": \"c\", \"rejected\": \"r\", "
         "\"score_rejected\": 3, \"s\": 4, \"completions\": 1}\n"
         "{\"instruction\": \"p\", \"good\": \"c\", \"rejected\": \"r\", "
         "\"score_rejected\": 3, \"s\": 3}\n"
+        "{\"instruction\": \"p\", \"good\": \"c\", \"rejected\": \"r\", "
+        "\"score_rejected\": 3, \"s\": null}\n"
         "{\"instruction\": [" MESSAGE("user", "p") "], \"good\": [" MESSAGE(
             "assistant", "c") "], \"rejected\": [" MESSAGE("assistant", "r") "]}\n";
     ASSERT_OK(rg_text_data_read(scratch_write("x.jsonl", lines), &reading, &d, &error));
     cr_assert_eq(d->count, 1);
     cr_expect_str_eq(d->lines[0].chosen, "c");
     cr_expect_eq(d->left_out[RG_TEXT_TIES].first, 2);
-    cr_expect_eq(d->left_out[RG_TEXT_MISFIT].first, 3, "the first line decides the format");
+    cr_expect_eq(d->left_out[RG_TEXT_UNSCORED].first, 3);
+    cr_expect_eq(d->left_out[RG_TEXT_MISFIT].first, 4, "the first line decides the format");
     rg_text_data_destroy(d);
     ASSERT_OK(rg_text_data_read(
         scratch_write("x.jsonl", lines),

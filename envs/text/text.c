@@ -50,10 +50,11 @@ static const RgOption options_table[] = {
                    "member with the response of an unpaired line"),
     RG_TEXT_COLUMN("label", RG_TEXT_LABEL, "label",
                    "member that is true if the response of an unpaired line is desirable"),
-    RG_TEXT_COLUMN("chosen_score", RG_TEXT_CHOSEN_SCORE, "score_chosen",
-                   "member with the preferred response's score, if a plain or chat line has one"),
-    RG_TEXT_COLUMN("rejected_score", RG_TEXT_REJECTED_SCORE, "score_rejected",
-                   "member with the other response's score, if a plain or chat line has one"),
+    RG_TEXT_COLUMN("chosen_score", RG_TEXT_CHOSEN_SCORE, "",
+                   "member with the preferred response's score of a plain or chat line; a tie with "
+                   "the other's is unusable; empty: scores are not looked at"),
+    RG_TEXT_COLUMN("rejected_score", RG_TEXT_REJECTED_SCORE, "",
+                   "member with the other response's score, to be given with chosen_score"),
     RG_OPTION_CHOICE(RgTextOptions, unusable, "skip", unusable_lines,
                      "what to do with a line that has nothing to learn from or cannot be read: "
                      "skip it, and count it by its reason; or stop, with file and line",

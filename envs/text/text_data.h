@@ -17,7 +17,7 @@
  *
  * Other members are ignored. A chat's "chosen" and "rejected" may omit the turns before the
  * response if the list "prompt" has them (TRL's explicit prompts). Plain lines and chats may have
- * scores of both responses. Unpaired lines become pairs: of one conversation, the first response
+ * scores of both responses, of which ties are left out. Unpaired lines become pairs: of one conversation, the first response
  * with either label that is left, and so on.
  *
  * A line that cannot be used is left out and counted by its reason. How texts become tokens is
@@ -50,7 +50,7 @@ typedef enum RgTextColumn {
     RG_TEXT_REJECTED,
     RG_TEXT_COMPLETION,
     RG_TEXT_LABEL,
-    RG_TEXT_CHOSEN_SCORE, /* optional, as is the next */
+    RG_TEXT_CHOSEN_SCORE, /* without names for both scores, plain lines and chats have none */
     RG_TEXT_REJECTED_SCORE,
     RG_TEXT_COLUMNS,
 } RgTextColumn;

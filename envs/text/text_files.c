@@ -178,9 +178,17 @@ static RgStatus read_folder(RgTextState *s, RgTextFiles *files, RgError *error) 
     return RG_OK;
 }
 
-/* These formats have names of their own. */
+/* Names are complete; two formats have names of their own. */
 static RgStatus check_columns(const RgTextOptions *o, RgError *error) {
     RgTextReading reading = reading_of(o);
+    for (int k = 0; k <= RG_TEXT_LABEL; k++)
+        if (reading.column[k][0] == '\0')
+            return rg_fail(error, RG_E_USAGE,
+                           "environment.columns: a name is empty, expected that of a member");
+    if (!reading.column[RG_TEXT_CHOSEN_SCORE][0] != !reading.column[RG_TEXT_REJECTED_SCORE][0])
+        return rg_fail(error, RG_E_USAGE,
+                       "environment.columns: one score has a name, expected chosen_score and "
+                       "rejected_score");
     if (!rg_text_renames(&reading) ||
         (reading.format != RG_TEXT_PKU && reading.format != RG_TEXT_ULTRAFEEDBACK))
         return RG_OK;

@@ -13,13 +13,10 @@ const char *const rg_text_formats[] = {"auto",          "plain", "hh",       "pk
 const char *const rg_text_preferences[] = {"better", "safer", NULL};
 
 static const char *const column_names[] = {
-    [RG_TEXT_PROMPT] = "prompt",
-    [RG_TEXT_CHOSEN] = "chosen",
-    [RG_TEXT_REJECTED] = "rejected",
-    [RG_TEXT_COMPLETION] = "completion",
-    [RG_TEXT_LABEL] = "label",
-    [RG_TEXT_CHOSEN_SCORE] = "score_chosen",
-    [RG_TEXT_REJECTED_SCORE] = "score_rejected",
+    [RG_TEXT_PROMPT] = "prompt",     [RG_TEXT_CHOSEN] = "chosen",
+    [RG_TEXT_REJECTED] = "rejected", [RG_TEXT_COMPLETION] = "completion",
+    [RG_TEXT_LABEL] = "label",       [RG_TEXT_CHOSEN_SCORE] = "", /* none */
+    [RG_TEXT_REJECTED_SCORE] = "",
 };
 
 static const char *name_of(const RgTextReading *reading, RgTextColumn column) {
@@ -123,21 +120,22 @@ static bool take_responses(RgTextReader *r, const char *chosen, const char *reje
     return true;
 }
 
-/* Scores of both responses, where a line has them: a tie prefers neither. */
+/* Scores of both responses, if they are wanted: a tie prefers neither. */
 static bool scores_differ(RgTextReader *r, const json_t *object) {
-    const json_t *score[] = {member(r, object, RG_TEXT_CHOSEN_SCORE),
-                             member(r, object, RG_TEXT_REJECTED_SCORE)};
-    if (!score[0] || !score[1])
-        return true;
+    double score[2] = {0, 1};
     for (int k = 0; k < 2; k++) {
-        const char *key = name_of(r->reading, RG_TEXT_CHOSEN_SCORE + (RgTextColumn)k);
-        if (json_is_null(score[k]))
+        const char *key = name_of(r->reading, k ? RG_TEXT_REJECTED_SCORE : RG_TEXT_CHOSEN_SCORE);
+        const json_t *value = json_object_get(object, key);
+        if (key[0] == '\0')
+            return true;
+        if (json_is_null(value))
             return rg_text_leave_out(r, RG_TEXT_UNSCORED, "\"%s\" is null", key);
-        if (!json_is_number(score[k]))
-            return wrong_member(r, key, score[k], "a number");
+        if (!json_is_number(value))
+            return wrong_member(r, key, value, "a number");
+        score[k] = json_number_value(value);
     }
-    return json_number_value(score[0]) != json_number_value(score[1]) ||
-           rg_text_leave_out(r, RG_TEXT_TIES, "both scores are %g", json_number_value(score[0]));
+    return score[0] != score[1] ||
+           rg_text_leave_out(r, RG_TEXT_TIES, "both scores are %g", score[0]);
 }
 
 /* ---- plain ---- */
