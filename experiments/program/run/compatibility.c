@@ -101,12 +101,19 @@ static RgStatus make_policy(Pairing *p, const RgTrialSpec *plan, RgError *error)
 
 /* ---- checking ---- */
 
-static RgStatus check_adapter(const Pairing *p, const RgTrialSpec *plan, RgError *error) {
+/* Against the policy that would be trained: with its adapter, if it has one. */
+static RgStatus check_method(Pairing *p, const RgTrialSpec *plan, RgError *error) {
     RgPolicy *adapted = NULL;
-    if (!p->whole || plan->adapter.rank == 0)
-        return RG_OK;
-    RgStatus status =
-        rg_policy_adapt(p->policy, &plan->adapter, rg_random_root(0), &adapted, error);
+    if (p->whole && plan->adapter.rank > 0)
+        RG_TRY(rg_policy_adapt(p->policy, &plan->adapter, rg_random_root(0), &adapted, error));
+    else
+        p->policy->adapter.rank =
+            plan->adapter.rank; /* a policy that is only a type has no more of it */
+    RgStatus status = RG_OK;
+    if (plan->algorithm->loss || plan->algorithm->step)
+        status =
+            rg_trainer_check(plan->algorithm, plan->algorithm_options, &plan->training,
+                             adapted ? adapted : p->policy, &p->ready.environment->task, error);
     rg_policy_destroy(adapted);
     return status;
 }
@@ -118,11 +125,7 @@ static RgStatus check_trial(Pairing *p, const RgTrialSpec *plan, RgError *error)
     RG_TRY(rg_trial_setup_check(plan, p->ready.environment, p->policy, error));
     if (p->whole)
         RG_TRY(rg_environment_check(p->ready.environment, p->policy, error));
-    RG_TRY(check_adapter(p, plan, error));
-    if (!plan->algorithm->loss && !plan->algorithm->step)
-        return RG_OK;
-    return rg_trainer_check(plan->algorithm, plan->algorithm_options, &plan->training, p->policy,
-                            &p->ready.environment->task, error);
+    return check_method(p, plan, error);
 }
 
 /* ---- all trials ---- */
