@@ -121,12 +121,13 @@ typedef struct RgRecipe {
                             offline data */
     double beta;      /* 0.1. β of the policy's own labels, and of implicit rewards in the log */
     bool rewards;     /* the judge has to give rewards: a judge that only compares is refused */
-    bool reference_free;      /* log π_ref is not computed, and counts as 0 */
-    bool couples;             /* the loss is not a mean of terms that depend on one prompt each (or
+    bool reference_free;    /* log π_ref is not computed, and counts as 0 */
+    bool couples;           /* the loss is not a mean of terms that depend on one prompt each (or
                                  one token of demonstrations): a batch cannot be split */
-    bool steps;               /* also log-probabilities of single steps (tokens, actions) */
-    bool features;            /* also the reference's features before each of these steps */
-    double reference_share;   /* of the reference in RG_FROM_MIXTURE */
+    bool owns;              /* trains parameters besides the policy's (rg_trainer_own): no shards */
+    bool steps;             /* also log-probabilities of single steps (tokens, actions) */
+    bool features;          /* also the reference's features before each of these steps */
+    double reference_share; /* of the reference in RG_FROM_MIXTURE */
     double third_temperature; /* −1: that of training. Sampling temperature of the third response */
     RgSharedTerms shared;
     bool other_margin;     /* the loss reads no log_ratio: terms that change it are refused */
@@ -371,6 +372,13 @@ typedef struct RgAlgorithm {
     /* Or a step of its own. `step` reports a diverged trial by rg_trainer_diverged; the trial then
      * ends. It returns an error only if the judge fails. */
     RgStatus (*step)(RgTrainer *trainer, const void *options, void *state, RgError *error);
+
+    /* Optional: refuse options that do not fit the task or the policy. Called before `create`, and
+     * before the first step of the first trial of a run. The task may be pending then
+     * (rg_task_has_pairs), and `policy` may have nothing but its type, unless that enumerates
+     * responses or acts in a simulator. */
+    RgStatus (*check)(const void *options, const RgTask *task, const RgPolicy *policy,
+                      RgError *error);
 
     /* Create the state, if there is one. A loss finds it in step->state; only `finish` changes
      * anything in it, except parameters that `create` gave to the trainer (rg_trainer_own). The

@@ -178,6 +178,7 @@ static void auxdpo_recipe(const void *options, RgRecipe *recipe) {
     recipe->responses = recipe->preferences = RG_FROM_DATASET;
     recipe->beta = o->beta;
     recipe->shared = o->shared;
+    recipe->owns = true;
     recipe->couples = o->penalty > 0; /* it is of a mean over the batch */
 }
 

@@ -160,25 +160,32 @@ static double mean_of(RgTrainer *trainer, const RgReward *reward, const Data *da
     return sum;
 }
 
-RgStatus rg_fitted_reward_create(RgTrainer *trainer, const RgFittedRewardOptions *o,
-                                 RgFittedReward *fitted, RgError *error) {
-    const RgTask *task = trainer->task;
-    int type = o->reward == RG_REWARD_FITTED_MLP ? RG_REWARD_MLP : RG_REWARD_LINEAR;
-    *fitted = (RgFittedReward){0};
-    if (!task->pairs || task->pairs->count == 0)
+static int reward_type(const RgFittedRewardOptions *o) {
+    return o->reward == RG_REWARD_FITTED_MLP ? RG_REWARD_MLP : RG_REWARD_LINEAR;
+}
+
+RgStatus rg_fitted_reward_check(const char *method, const RgFittedRewardOptions *o,
+                                const RgTask *task, RgError *error) {
+    if (o->reward == RG_REWARD_JUDGED)
+        return RG_OK;
+    if (!rg_task_has_pairs(task))
         return rg_fail(error, RG_E_USAGE,
                        "%s fits a reward to preference pairs, and the environment has none: "
                        "expected reward = \"judge\"",
-                       trainer->algorithm->about.name);
-    RG_TRY(rg_reward_create(type, o->reward_hidden, 0, trainer->reference, task,
-                            rg_random_named(trainer->random, "fitted reward"), &fitted->reward,
-                            error));
+                       method);
+    return rg_reward_check(reward_type(o), task, error);
+}
+
+void rg_fitted_reward_create(RgTrainer *trainer, const RgFittedRewardOptions *o,
+                             RgFittedReward *fitted) {
+    *fitted = (RgFittedReward){0};
+    rg_reward_create(reward_type(o), o->reward_hidden, 0, trainer->reference, trainer->task,
+                     rg_random_named(trainer->random, "fitted reward"), &fitted->reward);
     Data data = read_pairs(trainer, &fitted->reward);
     fit(trainer, o, &data, &fitted->reward);
     measure(trainer, &fitted->reward, &data, 0, data.pairs, &fitted->loss, &fitted->accuracy);
     fitted->mean = mean_of(trainer, &fitted->reward, &data);
     data_clear(&data);
-    return RG_OK;
 }
 
 void rg_fitted_reward_destroy(RgFittedReward *fitted) {

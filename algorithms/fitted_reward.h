@@ -36,10 +36,12 @@ typedef struct RgFittedReward {
     double accuracy; /* share of all pairs that it orders as labelled; equal rewards count half */
 } RgFittedReward;
 
-/* Fit to the pairs of trainer->task, in `create` of a method. RG_E_USAGE if there are none. The
- * caller destroys the reward, also after an error. */
-RgStatus rg_fitted_reward_create(RgTrainer *trainer, const RgFittedRewardOptions *options,
-                                 RgFittedReward *fitted, RgError *error);
+/* Check, before the reward is created, that the task has what it is fitted to; else RG_E_USAGE. */
+RgStatus rg_fitted_reward_check(const char *method, const RgFittedRewardOptions *options,
+                                const RgTask *task, RgError *error);
+/* Fit to the pairs of trainer->task, in `create` of a method. The caller destroys the reward. */
+void rg_fitted_reward_create(RgTrainer *trainer, const RgFittedRewardOptions *options,
+                             RgFittedReward *fitted);
 void rg_fitted_reward_destroy(RgFittedReward *fitted);
 
 /* r̂ of each sequence, shifted: value [sequences->count] out. `reference` is the trainer's. */

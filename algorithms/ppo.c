@@ -137,7 +137,14 @@ static RgParameters *create_value(RgTrainer *trainer, const PpoOptions *o) {
     return value;
 }
 
+static RgStatus ppo_check(const void *options, const RgTask *task, const RgPolicy *policy,
+                          RgError *error) {
+    (void)policy;
+    return rg_fitted_reward_check("ppo", &((const PpoOptions *)options)->fit, task, error);
+}
+
 static RgStatus ppo_create(RgTrainer *trainer, const void *options, void **state, RgError *error) {
+    (void)error;
     const PpoOptions *o = options;
     State *s = rg_allocate(1, sizeof *s);
     *state = s;
@@ -147,7 +154,9 @@ static RgStatus ppo_create(RgTrainer *trainer, const void *options, void **state
                  .beta = o->beta};
     if (o->unit == UNIT_TOKEN)
         s->value = create_value(trainer, o);
-    return s->fitted ? rg_fitted_reward_create(trainer, &o->fit, &s->reward, error) : RG_OK;
+    if (s->fitted)
+        rg_fitted_reward_create(trainer, &o->fit, &s->reward);
+    return RG_OK;
 }
 
 static void ppo_destroy(void *state) {
@@ -344,6 +353,7 @@ static void ppo_recipe(const void *options, RgRecipe *recipe) {
     recipe->beta = o->beta;
     recipe->group = 1;
     recipe->steps = recipe->features = o->unit == UNIT_TOKEN;
+    recipe->owns = o->unit == UNIT_TOKEN;
     recipe->couples = true; /* advantages are whitened over the batch */
     recipe->epochs = o->epochs;
 }
@@ -361,6 +371,7 @@ const RgAlgorithm rg_algorithm_ppo = {
     .loss = ppo_loss,
     .prepare = ppo_prepare,
     .finish = ppo_finish,
+    .check = ppo_check,
     .create = ppo_create,
     .destroy = ppo_destroy,
     .checkpoint = ppo_checkpoint,

@@ -169,8 +169,9 @@ static void fit_reward(RgTrainer *trainer, const double *shares, double decay, S
     free(fit.curvature);
 }
 
-static RgStatus check_sources(const RgTrainer *trainer, const RlhfOptions *o, RgError *error) {
-    const RgPolicy *policy = trainer->policy;
+static RgStatus rlhf_check(const void *options, const RgTask *task, const RgPolicy *policy,
+                           RgError *error) {
+    const RlhfOptions *o = options;
     if (!policy->type->logits)
         return rg_fail(
             error, RG_E_USAGE,
@@ -184,15 +185,15 @@ static RgStatus check_sources(const RgTrainer *trainer, const RlhfOptions *o, Rg
         return rg_fail(error, RG_E_USAGE,
                        "rlhf: there are more than %d pairs of responses, expected fewer",
                        RG_MOST_ENUMERATED_PAIRS);
-    if (!trainer->task->pairs || trainer->task->pairs->count == 0)
+    if (!rg_task_has_pairs(task))
         return rg_fail(error, RG_E_USAGE,
                        "rlhf needs preference pairs, and the environment has none");
     return RG_OK;
 }
 
 static RgStatus rlhf_create(RgTrainer *trainer, const void *options, void **state, RgError *error) {
+    (void)error;
     const RlhfOptions *o = options;
-    RG_TRY(check_sources(trainer, o, error));
     State *s = rg_allocate(1, sizeof *s);
     s->responses = rg_policy_responses(trainer->policy);
     s->reward = rg_allocate(rg_policy_contexts(trainer->policy) * s->responses, sizeof *s->reward);
@@ -253,6 +254,7 @@ const RgAlgorithm rg_algorithm_rlhf = {
               .options_size = sizeof(RlhfOptions)},
     .recipe = rlhf_recipe,
     .loss = rlhf_loss,
+    .check = rlhf_check,
     .create = rlhf_create,
     .destroy = rlhf_destroy,
 };

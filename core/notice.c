@@ -6,6 +6,7 @@
 
 #include <stdarg.h>
 #include <stdio.h>
+#include <string.h>
 
 static RgNoticeWrite *writer;
 static void *writer_context;
@@ -30,6 +31,23 @@ void rg_notice(const char *format, ...) {
     va_start(arguments, format);
     write_notice(format, arguments);
     va_end(arguments);
+}
+
+void rg_notice_once(const char *format, ...) {
+    static uint64_t given[64]; /* hashes; 0: none. When it is full, a line may come again */
+    static int count;
+    char line[1024];
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(line, sizeof line, format, arguments);
+    va_end(arguments);
+    uint64_t hash = rg_hash(RG_HASH_START, line, strlen(line));
+    int capacity = (int)(sizeof given / sizeof *given);
+    for (int i = 0; i < capacity; i++)
+        if (given[i] == hash)
+            return;
+    given[count++ % capacity] = hash;
+    rg_notice("%s", line);
 }
 
 RgWait rg_wait_begin(void) {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Notices to the user while the program runs, for example that it is waiting and for what.
  *
- * Threads: rg_notice_use is called while no other thread gives a notice. */
+ * Threads: any, except that rg_notice_use is called while no other thread gives a notice. */
 #ifndef RG_CORE_NOTICE_H
 #define RG_CORE_NOTICE_H
 
@@ -9,6 +9,10 @@
 
 /* One line, without a newline. */
 void rg_notice(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+/* The same, unless this process or the one that it was forked from has given this line before. One
+ * thread at a time. */
+void rg_notice_once(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 /* A notice about work that may take long, given once if it does:
  *

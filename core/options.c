@@ -432,11 +432,17 @@ static bool default_fits(const RgOption *option) {
     }
 }
 
+/* A name, or two or more joined by points: the last names an option of a group. */
 static bool is_key(const char *name) {
     static const char letters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ";
-    return name && name[0] && strchr(letters, name[0]) &&
-           name[1 + strspn(name + 1, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
-                                     "0123456789_-")] == '\0';
+    static const char all[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-";
+    while (name && name[0] && strchr(letters, name[0])) {
+        name += strspn(name, all);
+        if (name[0] != '.')
+            return name[0] == '\0';
+        name++;
+    }
+    return false;
 }
 
 /* `size` of the struct from where the option's offset begins. */

@@ -80,7 +80,7 @@ typedef enum RgAct {
 } RgAct;
 
 typedef struct RgOption {
-    const char *name;
+    const char *name; /* "limit", or with a point for an option of a group: "columns.prompt" */
     RgOptionKind kind;
     size_t offset;              /* of the member */
     const char *fallback;       /* default, as text; NULL: must be given */

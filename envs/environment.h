@@ -38,6 +38,9 @@ typedef struct RgEnvironmentType {
     /* Fill environment->space and the parts of environment->task that need no policy. */
     RgStatus (*create)(RgEnvironment *environment, const void *options, RgRandom random,
                        RgError *error);
+    /* Refuse a policy that does not fit; or NULL: all fit. Called before `prepare`, and before the
+     * first step of the first trial of a run. */
+    RgStatus (*check)(const RgEnvironment *environment, const RgPolicy *policy, RgError *error);
     /* Make the parts that need the reference policy (offline pairs sampled from it); or NULL. */
     RgStatus (*prepare)(RgEnvironment *environment, RgPolicy *reference, RgRandom random,
                         RgError *error);
@@ -72,6 +75,10 @@ struct RgEnvironment {
 
 RgStatus rg_environment_create(const char *kind, const RgSettings *settings, const char *path,
                                RgRandom random, RgEnvironment **environment, RgError *error);
+/* See RgEnvironmentType. */
+RgStatus rg_environment_check(const RgEnvironment *environment, const RgPolicy *policy,
+                              RgError *error);
+/* Checks the reference first. */
 RgStatus rg_environment_prepare(RgEnvironment *environment, RgPolicy *reference, RgRandom random,
                                 RgError *error);
 RgStatus rg_environment_evaluate(RgEnvironment *environment, const RgContender *contender,

@@ -42,15 +42,24 @@ RgStatus rg_environment_create(const char *kind, const RgSettings *settings, con
         rg_environment_destroy(new);
         return status;
     }
+    new->task.pending = type->prepare != NULL;
     *environment = new;
     return RG_OK;
 }
 
+RgStatus rg_environment_check(const RgEnvironment *environment, const RgPolicy *policy,
+                              RgError *error) {
+    const RgEnvironmentType *type = environment->type;
+    return type->check ? type->check(environment, policy, error) : RG_OK;
+}
+
 RgStatus rg_environment_prepare(RgEnvironment *environment, RgPolicy *reference, RgRandom random,
                                 RgError *error) {
-    if (!environment->type->prepare)
-        return RG_OK;
-    return environment->type->prepare(environment, reference, random, error);
+    const RgEnvironmentType *type = environment->type;
+    RG_TRY(rg_environment_check(environment, reference, error));
+    RG_TRY(type->prepare ? type->prepare(environment, reference, random, error) : RG_OK);
+    environment->task.pending = false;
+    return RG_OK;
 }
 
 RgStatus rg_environment_evaluate(RgEnvironment *environment, const RgContender *contender,

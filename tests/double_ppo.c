@@ -289,7 +289,6 @@ Test(losses, the_fitted_reward_is_the_maximum_of_the_likelihood) {
         .reward = RG_REWARD_FITTED_LINEAR, .reward_epochs = 3000, .reward_learning_rate = 0.01};
     Race race = race_begin("dpo", "", two, 0, SAMPLED);
     RgFittedReward fitted;
-    RgError error = {0};
     const RgPairs *pairs = race.environment->task.pairs;
     double wins[3][2] = {{0}}, loss = 0, value[6], mean = 0;
     RgSequences *all = rg_sequences_create();
@@ -300,8 +299,7 @@ Test(losses, the_fitted_reward_is_the_maximum_of_the_likelihood) {
     for (int32_t c = 0; c < 3; c++)
         for (int32_t r = 0; r < 2; r++)
             rg_sequences_append(all, &c, 1, &r, 1);
-    cr_assert_eq(rg_fitted_reward_create(race.trainer, &fit, &fitted, &error), RG_OK, "%s",
-                 error.text);
+    rg_fitted_reward_create(race.trainer, &fit, &fitted);
     rg_fitted_reward_values(&fitted, race.reference, all, value);
     for (int c = 0; c < 3; c++) {
         double n = wins[c][0] + wins[c][1], p = wins[c][1] / n;
@@ -328,14 +326,18 @@ Test(losses, the_fitted_reward_orders_the_pairs) {
     Race race = race_begin("dpo", "", "contexts=2 responses=4 pairs=300 label_temperature=0", 0, 8);
     RgFittedReward fitted;
     RgError error = {0};
-    cr_assert_eq(rg_fitted_reward_create(race.trainer, &fit, &fitted, &error), RG_OK, "%s",
-                 error.text);
+    rg_fitted_reward_create(race.trainer, &fit, &fitted);
     cr_expect_gt(fitted.accuracy, 0.95, "%g", fitted.accuracy);
     rg_fitted_reward_destroy(&fitted);
-    race.environment->task.pairs = NULL;
-    cr_expect_eq(rg_fitted_reward_create(race.trainer, &fit, &fitted, &error), RG_E_USAGE);
-    cr_expect(strstr(error.text, "dpo fits a reward to preference pairs"), "%s", error.text);
-    rg_fitted_reward_destroy(&fitted);
+    RgTask *task = &race.environment->task;
+    cr_expect_eq(rg_fitted_reward_check("ppo", &fit, task, &error), RG_OK);
+    task->pairs = NULL;
+    cr_expect_eq(rg_fitted_reward_check("ppo", &fit, task, &error), RG_E_USAGE);
+    cr_expect(strstr(error.text, "ppo fits a reward to preference pairs"), "%s", error.text);
+    task->pending = true;
+    cr_expect_eq(rg_fitted_reward_check("ppo", &fit, task, &error), RG_OK, "they may come");
+    task->expected_pairs = RG_NO_PAIRS;
+    cr_expect_eq(rg_fitted_reward_check("ppo", &fit, task, &error), RG_E_USAGE);
     race_end(&race);
 }
 

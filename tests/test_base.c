@@ -4,6 +4,7 @@
 #include "core/digest.h"
 #include "core/files.h"
 #include "core/new_file.h"
+#include "core/notice.h"
 #include "core/suggest.h"
 #include "tests/scratch.h"
 
@@ -464,4 +465,24 @@ Test(file, folder_in_the_way_refuses) {
     cr_assert_eq(rg_file_write(scratch("log"), "x", 1, &error), RG_E_FILE);
     cr_assert_not_null(strstr(error.text, "log: is a folder, expected a file"), "%s", error.text);
     cr_assert_eq(files_in(scratch_path), 1);
+}
+
+static int noticed;
+
+static void count_notice(void *context, const char *line) {
+    (void)context;
+    (void)line;
+    noticed++;
+}
+
+Test(base, a_notice_that_is_given_once_is_not_given_again) {
+    rg_notice_use(count_notice, NULL);
+    for (int i = 0; i < 3; i++)
+        rg_notice_once("%d lines", 7);
+    cr_expect_eq(noticed, 1);
+    rg_notice_once("%d lines", 8);
+    cr_expect_eq(noticed, 2);
+    rg_notice("%d lines", 7);
+    cr_expect_eq(noticed, 3);
+    rg_notice_use(NULL, NULL);
 }

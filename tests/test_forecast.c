@@ -71,7 +71,7 @@ static RgForecast *forecast_of(const RgExperiment *e, RgRunStatuses *statuses, b
     check(rg_run_statuses_open(scratch("test.db"), NULL, statuses, &error), &error);
     cr_assert_eq(statuses->count, 1);
     cr_assert(statuses->at[0].latest);
-    return rg_forecast(e, &statuses->at[0], written, NULL);
+    return rg_forecast(e, &statuses->at[0], written, NULL, NULL);
 }
 
 #define FIVE                                                                                       \
@@ -139,7 +139,7 @@ Test(forecast, what_is_left_is_told_by_the_pace_where_nothing_has_finished) {
     cr_assert_float_eq(rg_forecast_left(all, 5), 0.8 * 20 + 4 * 20, 1e-9, "4 s for a fifth");
     free(all);
     rg_run_statuses_close(&statuses);
-    all = rg_forecast(e, NULL, false, NULL);
+    all = rg_forecast(e, NULL, false, NULL, NULL);
     cr_assert(isnan(rg_forecast_left(all, 5)));
     free(all);
     rg_experiment_close(e);

@@ -344,3 +344,31 @@ Test(options, print_wraps_at_80_columns_and_says_it_all) {
               "      rule\n");
     free(text);
 }
+
+/* A point in a name is a group in the config. */
+Test(options, an_option_may_be_of_a_group) {
+    typedef struct Names {
+        const char *prompt;
+    } Names;
+    static const RgOption names[] = {{.name = "columns.prompt",
+                                      .kind = RG_KIND_STRING,
+                                      .offset = offsetof(Names, prompt),
+                                      .fallback = "prompt",
+                                      .help = "name"},
+                                     RG_OPTION_END};
+    static const RgOption bad[] = {
+        {.name = "columns.", .kind = RG_KIND_BOOLEAN, .fallback = "true", .help = "none"},
+        RG_OPTION_END};
+    cr_expect_null(rg_options_fault(names, sizeof(Names)));
+    char *fault = rg_options_fault(bad, sizeof(Names));
+    cr_expect_str_eq(fault, "option 0 has no valid name");
+    free(fault);
+    Names read;
+    RgSettings *settings = rg_settings_create();
+    cr_assert_eq(rg_options_read(names, settings, "data", &read, &error), RG_OK);
+    cr_expect_str_eq(read.prompt, "prompt");
+    rg_settings_set(settings, "data.columns.prompt", RG_SETTING_STRING, "question", "x.cfg", 3);
+    cr_assert_eq(rg_options_read(names, settings, "data", &read, &error), RG_OK);
+    cr_expect_str_eq(read.prompt, "question");
+    rg_settings_destroy(settings);
+}

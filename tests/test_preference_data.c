@@ -14,18 +14,23 @@ TestSuite(preference_data, .init = scratch_begin);
 
 static RgTextData *read_as(const char *content, RgTextFormat format, RgTextPreference preference) {
     RgTextData *data = NULL;
-    ASSERT_OK(rg_text_data_read(scratch_write("x.jsonl", content), format, preference, RG_LINE_MIB,
-                                &data, &error));
+    RgTextReading reading = {.format = format, .preference = preference};
+    ASSERT_OK(rg_text_data_read(scratch_write("x.jsonl", content), &reading, &data, &error));
     return data;
 }
 
-static void refuse(RgTextFormat format, const char *content, const char *expected) {
+/* Refused with `stop`, or because nothing is left. */
+static void refuse_as(const RgTextReading *reading, const char *content, const char *expected) {
     RgTextData *data;
     const char *path = scratch_write("bad.jsonl", content);
-    cr_expect_eq(rg_text_data_read(path, format, RG_TEXT_BETTER, RG_LINE_MIB, &data, &error),
-                 RG_E_FORMAT);
+    cr_expect_eq(rg_text_data_read(path, reading, &data, &error), RG_E_FORMAT);
     cr_expect_null(data);
-    cr_expect(strstr(error.text, expected), "%s\nlacks: %s", error.text, expected);
+    cr_expect(strncmp(error.text, path, strlen(path)) == 0 && strstr(error.text, expected),
+              "%s\nlacks: %s", error.text, expected);
+}
+
+static void refuse(RgTextFormat format, const char *content, const char *expected) {
+    refuse_as(&(RgTextReading){.format = format, .stop = true}, content, expected);
 }
 
 static void expect_turn(const RgTextLine *line, int64_t i, RgRole role, const char *text) {
@@ -48,8 +53,8 @@ Test(preference_data, hh_transcripts_part_at_the_last_answer) {
                 "{\"chosen\": \"" H "a" A "x\", \"rejected\": \"" H "b" A "x\"}\n",
                 RG_TEXT_AUTO, RG_TEXT_BETTER);
     cr_assert_eq(d->count, 1);
-    cr_expect_eq(d->useless[RG_TEXT_USELESS_EMPTY], 1);
-    cr_expect_eq(d->useless[RG_TEXT_USELESS_PARTED], 2);
+    cr_expect_eq(d->left_out[RG_TEXT_EMPTY].count, 1);
+    cr_expect_eq(d->left_out[RG_TEXT_PARTED].count, 2);
     cr_assert_eq(d->lines[0].turn_count, 3);
     expect_turn(&d->lines[0], 0, RG_USER, "Hi");
     expect_turn(&d->lines[0], 1, RG_ASSISTANT, "Hello.");
@@ -61,8 +66,9 @@ Test(preference_data, hh_transcripts_part_at_the_last_answer) {
     refuse(RG_TEXT_HH, "{\"chosen\": \"Hi\", \"rejected\": \"" H "a" A "b\"}",
            ":1: \"chosen\" begins with something else, expected \"\\n\\nHuman:\"");
     refuse(RG_TEXT_HH, "{\"chosen\": \"" H "a" A "b\"}", ":1: \"rejected\" is missing");
-    refuse(RG_TEXT_HH, "{\"chosen\": \"" H "a" A " \", \"rejected\": \"" H "a" A "b\"}",
-           "none of 1 lines has a pair to learn from: 1 have an empty response");
+    refuse_as(&(RgTextReading){.format = RG_TEXT_HH},
+              "{\"chosen\": \"" H "a" A " \", \"rejected\": \"" H "a" A "b\"}",
+              ": none of 1 lines is usable: 1 with a blank response (line 1: a response is blank)");
 }
 
 #define PKU(better, safer)                                                                         \
@@ -101,7 +107,7 @@ Test(preference_data, ultrafeedback_takes_the_best_and_the_worst) {
                                                                                       "7") "]}\n",
         RG_TEXT_AUTO, RG_TEXT_BETTER);
     cr_assert_eq(d->count, 1);
-    cr_expect_eq(d->useless[RG_TEXT_USELESS_TIES], 1);
+    cr_expect_eq(d->left_out[RG_TEXT_TIES].count, 1);
     cr_expect_str_eq(d->lines[0].chosen, "a");
     cr_expect_str_eq(d->lines[0].rejected, "z");
     expect_turn(&d->lines[0], 0, RG_USER, "I");
@@ -135,7 +141,7 @@ Test(preference_data, chats_are_lists_of_messages) {
                                                                                      "y") "]}\n",
                 RG_TEXT_AUTO, RG_TEXT_BETTER);
     cr_assert_eq(d->count, 1);
-    cr_expect_eq(d->useless[RG_TEXT_USELESS_PARTED], 1);
+    cr_expect_eq(d->left_out[RG_TEXT_PARTED].count, 1);
     expect_turn(&d->lines[0], 0, RG_SYSTEM, "s");
     expect_turn(&d->lines[0], 1, RG_USER, "u");
     cr_expect_str_eq(d->lines[0].chosen, "good");
@@ -155,10 +161,10 @@ Test(preference_data, chats_are_lists_of_messages) {
 Test(preference_data, hh_harmless_is_read_whole) {
     const char *path = shared_data("hh-harmless-test.jsonl.gz");
     RgTextData *d = NULL;
-    ASSERT_OK(rg_text_data_read(path, RG_TEXT_AUTO, RG_TEXT_BETTER, RG_LINE_MIB, &d, &error));
-    cr_expect_eq(d->count + d->useless[RG_TEXT_USELESS_EMPTY], 2312);
-    cr_expect_eq(d->useless[RG_TEXT_USELESS_EMPTY], 4);
-    cr_expect_eq(d->useless[RG_TEXT_USELESS_PARTED], 0);
+    ASSERT_OK(rg_text_data_read(path, &(RgTextReading){RG_TEXT_AUTO}, &d, &error));
+    cr_expect_eq(d->count + d->left_out[RG_TEXT_EMPTY].count, 2312);
+    cr_expect_eq(d->left_out[RG_TEXT_EMPTY].count, 4);
+    cr_expect_eq(d->left_out[RG_TEXT_PARTED].count, 0);
     for (int64_t i = 0; i < d->count; i++) {
         const RgTextLine *line = &d->lines[i];
         cr_expect_eq(line->turns[0].role, RG_USER);
@@ -176,7 +182,7 @@ Test(preference_data, hh_harmless_is_read_whole) {
 #define SOUND PLAIN("\"c\"", "\"r\"")
 
 /* One line that says nothing beside one that does. */
-static void expect_left_out(const char *line, RgTextUseless reason) {
+static void expect_left_out(const char *line, RgTextReason reason) {
     char *content = rg_string_format(
         "%s%s", line,
         line[0] == '{' && strstr(line, "completions")
@@ -190,30 +196,36 @@ static void expect_left_out(const char *line, RgTextUseless reason) {
             : SOUND);
     RgTextData *d = read_as(content, RG_TEXT_AUTO, RG_TEXT_BETTER);
     cr_expect_eq(d->count, 1, "%s", content);
-    cr_expect_eq(d->useless[reason], 1, "%s", content);
-    cr_expect_eq(rg_text_data_useless(d), 1, "%s", content);
+    cr_expect_eq(d->left_out[reason].count, 1, "%s", content);
+    cr_expect_eq(rg_text_data_left_out(d), 1, "%s", content);
     rg_text_data_destroy(d);
     free(content);
 }
 
 Test(preference_data, lines_that_say_nothing_are_left_out_and_counted_by_reason) {
-    expect_left_out(PLAIN("\"c\"", "\"\""), RG_TEXT_USELESS_EMPTY);
-    expect_left_out(PLAIN("\" \\n\"", "\"r\""), RG_TEXT_USELESS_EMPTY);
-    expect_left_out(PLAIN("\"c\"", "\"c\""), RG_TEXT_USELESS_SAME);
-    expect_left_out(PLAIN("\"x\\u0000y\"", "\"z\""), RG_TEXT_USELESS_UNREADABLE);
-    expect_left_out(PLAIN("\"x \\ud83d y\"", "\"z\""), RG_TEXT_USELESS_UNREADABLE);
-    expect_left_out(PLAIN("\"x\", \"chosen\": \"q\"", "\"z\""), RG_TEXT_USELESS_UNREADABLE);
+    expect_left_out(PLAIN("\"c\"", "\"\""), RG_TEXT_EMPTY);
+    expect_left_out(PLAIN("\" \\n\"", "\"r\""), RG_TEXT_EMPTY);
+    expect_left_out(PLAIN("\"c\"", "\"c\""), RG_TEXT_SAME);
+    expect_left_out(PLAIN("\"x\\u0000y\"", "\"z\""), RG_TEXT_UNREADABLE);
+    expect_left_out(PLAIN("\"x \\ud83d y\"", "\"z\""), RG_TEXT_UNREADABLE);
+    expect_left_out(PLAIN("\"x \xff y\"", "\"z\""), RG_TEXT_UNREADABLE);
+    expect_left_out(PLAIN("\"x\", \"chosen\": \"q\"", "\"z\""), RG_TEXT_DUPLICATE);
+    expect_left_out(PLAIN("\"c\"", "null"), RG_TEXT_EMPTY);
+    expect_left_out("{\"prompt\": \"p\", \"chosen\": \"c\", \"reje\n", RG_TEXT_MALFORMED);
+    expect_left_out("3]\n", RG_TEXT_MALFORMED);
+    expect_left_out("{\"prompt\": \"p\", \"chosen\": \"c\"}\n", RG_TEXT_MISFIT);
+    expect_left_out(PLAIN("3", "\"r\""), RG_TEXT_MISFIT);
     expect_left_out("{\"instruction\": \"I\", \"completions\": [" COMPLETION(
                         "a", "null") ", " COMPLETION("b", "3.0") "]}\n",
-                    RG_TEXT_USELESS_UNSCORED);
+                    RG_TEXT_UNSCORED);
     expect_left_out("{\"instruction\": \"I\", \"completions\": [" COMPLETION(
                         "a", "4.0") ", " COMPLETION("a", "3.0") "]}\n",
-                    RG_TEXT_USELESS_SAME);
+                    RG_TEXT_SAME);
     expect_left_out(
         "{\"chosen\": [" MESSAGE("user", "u") ", " MESSAGE(
             "assistant", "x") "], \"rejected\": [" MESSAGE("user", "u") ", " MESSAGE("assistant",
                                                                                      "x") "]}\n",
-        RG_TEXT_USELESS_SAME);
+        RG_TEXT_SAME);
 }
 
 static void expect_two_lines(const char *content) {
@@ -237,8 +249,109 @@ Test(preference_data, a_byte_order_mark_and_one_array_and_explicit_prompts_are_r
     expect_two_lines("[\n  " SOUND ",\n" SOUND "]\n");
     expect_two_lines(twice);
     free(twice);
-    refuse(RG_TEXT_AUTO, "[" SOUND ",\n 1]", ":2: the line is a number, expected an object");
-    refuse(RG_TEXT_AUTO, "[" SOUND, "invalid JSON");
+    refuse(RG_TEXT_AUTO, "[" SOUND ",\n 1]",
+           ": element 2: the line is a number, expected an object");
+    refuse(RG_TEXT_AUTO, "[" SOUND, ": the array ends in its element 1, expected a \"]\"");
+    refuse(RG_TEXT_AUTO, "[" SOUND "] 1", ": there is text after the array's \"]\"");
+    refuse(RG_TEXT_AUTO, "[]", ": no elements, expected at least one");
+}
+
+/* An array's elements are left out one by one, whatever is in them. */
+Test(preference_data, elements_of_an_array_are_left_out_like_lines) {
+    RgTextData *d = read_as("[" PLAIN("\"x\\u0000\"", "\"r\"") ", " PLAIN(
+                                "\"a ] b, \\\" c\"", "\"r\"") ", {\"prompt\": }, 3, , " SOUND "]",
+                            RG_TEXT_AUTO, RG_TEXT_BETTER);
+    cr_assert_eq(d->count, 2);
+    cr_expect_str_eq(d->lines[0].chosen, "a ] b, \" c");
+    cr_expect_eq(d->lines[1].number, 6);
+    cr_expect_eq(d->read, 6);
+    cr_expect_eq(d->left_out[RG_TEXT_UNREADABLE].count, 1);
+    cr_expect_eq(d->left_out[RG_TEXT_MALFORMED].count, 3);
+    cr_expect_eq(d->left_out[RG_TEXT_MALFORMED].first, 3);
+    char *report = rg_text_data_report(d);
+    cr_expect(strstr(report, ": left out 4 of 6 elements as unusable: 1 with text that cannot be "
+                             "stored (element 1), 3 that are not JSON objects (first: element 3)"),
+              "%s", report);
+    free(report);
+    rg_text_data_destroy(d);
+}
+
+/* ---- names of members ---- */
+
+Test(preference_data, members_have_the_names_of_the_config) {
+    RgTextReading reading = {.column = {[RG_TEXT_PROMPT] = "instruction",
+                                        [RG_TEXT_CHOSEN] = "good",
+                                        [RG_TEXT_CHOSEN_SCORE] = "s",
+                                        [RG_TEXT_REJECTED_SCORE] = "score_rejected"}};
+    RgTextData *d = NULL;
+    static const char lines[] =
+        "{\"instruction\": \"p\", \"good\": \"c\", \"rejected\": \"r\", "
+        "\"score_rejected\": 3, \"s\": 4, \"completions\": 1}\n"
+        "{\"instruction\": \"p\", \"good\": \"c\", \"rejected\": \"r\", "
+        "\"score_rejected\": 3, \"s\": 3}\n"
+        "{\"instruction\": \"p\", \"good\": \"c\", \"rejected\": \"r\", "
+        "\"score_rejected\": 3, \"s\": null}\n"
+        "{\"instruction\": [" MESSAGE("user", "p") "], \"good\": [" MESSAGE(
+            "assistant", "c") "], \"rejected\": [" MESSAGE("assistant", "r") "]}\n";
+    ASSERT_OK(rg_text_data_read(scratch_write("x.jsonl", lines), &reading, &d, &error));
+    cr_assert_eq(d->count, 1);
+    cr_expect_str_eq(d->lines[0].chosen, "c");
+    cr_expect_eq(d->left_out[RG_TEXT_TIES].first, 2);
+    cr_expect_eq(d->left_out[RG_TEXT_UNSCORED].first, 3);
+    cr_expect_eq(d->left_out[RG_TEXT_MISFIT].first, 4, "the first line decides the format");
+    rg_text_data_destroy(d);
+    ASSERT_OK(rg_text_data_read(
+        scratch_write("x.jsonl", lines),
+        &(RgTextReading){.format = RG_TEXT_CHAT,
+                         .column = {[RG_TEXT_PROMPT] = "instruction", [RG_TEXT_CHOSEN] = "good"}},
+        &d, &error));
+    cr_assert_eq(d->count, 1);
+    expect_turn(&d->lines[0], 0, RG_USER, "p");
+    cr_expect_str_eq(d->lines[0].chosen, "c");
+    rg_text_data_destroy(d);
+    reading.stop = true;
+    refuse_as(&reading, SOUND, ":1: \"instruction\" is missing");
+}
+
+/* ---- single responses ---- */
+
+#define SINGLE(prompt, text, label)                                                                \
+    "{\"prompt\": " prompt ", \"completion\": " text ", \"label\": " label "}\n"
+
+Test(preference_data, single_responses_become_pairs_of_their_prompt) {
+    RgTextData *d = read_as(
+        SINGLE("\"p\"", "\"good\"", "true") SINGLE("\"q\"", "\"lonely\"", "false")
+            SINGLE("\"p\"", "\"better\"", "1") SINGLE("\"p\"", "\"bad\"", "false")
+                SINGLE("\"p\"", "\"worse\"", "0") SINGLE("\"p\"", "\"third\"", "false")
+                    SINGLE("[" MESSAGE("user", "p") "]", "[" MESSAGE("assistant", "yes") "]",
+                           "true") SINGLE("\"r\"", "\"x\"", "true")
+                        SINGLE("\"r\"", "\"x\"", "false") SINGLE("\"p\"", "\"y\"", "null")
+                            SINGLE("\"p\"", "\" \"", "true") SINGLE("\"p\"", "\"y\"", "2"),
+        RG_TEXT_AUTO, RG_TEXT_BETTER);
+    static const struct {
+        int number;
+        const char *chosen, *rejected;
+    } expected[] = {{4, "good", "bad"}, {5, "better", "worse"}, {7, "yes", "third"}};
+    cr_assert_eq(d->count, 3);
+    for (int i = 0; i < 3; i++) {
+        cr_expect_eq(d->lines[i].number, expected[i].number);
+        cr_expect_eq(d->lines[i].turn_count, 1);
+        expect_turn(&d->lines[i], 0, RG_USER, "p");
+        cr_expect_str_eq(d->lines[i].chosen, expected[i].chosen);
+        cr_expect_str_eq(d->lines[i].rejected, expected[i].rejected);
+    }
+    cr_expect_eq(d->left_out[RG_TEXT_UNMATCHED].count, 1);
+    cr_expect_eq(d->left_out[RG_TEXT_UNMATCHED].first, 2);
+    cr_expect_eq(d->left_out[RG_TEXT_SAME].count, 2, "both lines");
+    cr_expect_eq(d->left_out[RG_TEXT_UNSCORED].count, 1);
+    cr_expect_eq(d->left_out[RG_TEXT_EMPTY].count, 1);
+    cr_expect_eq(d->left_out[RG_TEXT_MISFIT].count, 1);
+    cr_expect_eq(d->read - rg_text_data_left_out(d), 2 * d->count);
+    rg_text_data_destroy(d);
+    refuse_as(&(RgTextReading){0},
+              SINGLE("\"p\"", "\"a\"", "true") SINGLE("\"q\"", "\"b\"", "false"),
+              ": none of 2 lines is usable: 2 without a response of the other label to the same "
+              "prompt (first: line 1");
 }
 
 /* 3 MiB of one letter, as a file and compressed, when a line may have 2. */
@@ -255,7 +368,7 @@ Test(preference_data, a_line_over_the_limit_is_refused_by_its_number) {
             gzwrite(file, letters, 1 << 20);
         gzclose(file);
         free(letters);
-        cr_expect_eq(rg_text_data_read(path, RG_TEXT_AUTO, RG_TEXT_BETTER, 2, &d, &error),
+        cr_expect_eq(rg_text_data_read(path, &(RgTextReading){.line_limit = 2}, &d, &error),
                      RG_E_RANGE);
         cr_expect(strstr(error.text, ":2: the line is longer than 2 MiB"), "%s", error.text);
     }

@@ -43,8 +43,7 @@ static void write_lines(const char *name, uint64_t first, int count) {
 
 static void write_tokenizer(void) {
     RgTextData *data = NULL;
-    ASSERT_OK(
-        rg_text_data_read(scratch("data/base.jsonl"), RG_TEXT_AUTO, 0, RG_LINE_MIB, &data, &error));
+    ASSERT_OK(rg_text_data_read(scratch("data/base.jsonl"), &(RgTextReading){0}, &data, &error));
     const char *texts[TRAIN_LINES];
     for (int i = 0; i < TRAIN_LINES; i++)
         texts[i] = i % 2 ? data->lines[i].chosen : data->lines[i].rejected;
@@ -168,8 +167,8 @@ static void assert_same(const RgEvaluation *a, const RgEvaluation *b) {
 static void refuse_lines(const char *content, const char *expected) {
     RgTextData *data = (RgTextData *)&error;
     const char *path = scratch_write("bad.jsonl", content);
-    cr_assert_eq(rg_text_data_read(path, RG_TEXT_PLAIN, 0, RG_LINE_MIB, &data, &error), RG_E_FORMAT,
-                 "%s", content);
+    RgTextReading reading = {.format = RG_TEXT_PLAIN, .stop = true};
+    cr_assert_eq(rg_text_data_read(path, &reading, &data, &error), RG_E_FORMAT, "%s", content);
     cr_assert_null(data);
     cr_assert_eq(strncmp(error.text, path, strlen(path)), 0, "%s", error.text);
     cr_assert(strstr(error.text, expected), "%s\nlacks: %s", error.text, expected);
@@ -177,15 +176,15 @@ static void refuse_lines(const char *content, const char *expected) {
 
 #define GOOD "{\"prompt\": \"p\", \"chosen\": \"c\", \"rejected\": \"r\"}\n"
 
-Test(text, bad_lines_are_refused_with_file_and_line) {
-    refuse_lines(GOOD "{\"prompt\": \"p\", \n", ":2: invalid JSON");
-    refuse_lines(GOOD GOOD "{} x\n", ":3: invalid JSON");
+Test(text, bad_lines_are_refused_with_file_and_line_if_they_stop) {
+    refuse_lines(GOOD "{\"prompt\": \"p\", \n", ":2: no valid JSON at column");
+    refuse_lines(GOOD GOOD "{} x\n", ":3: no valid JSON at column");
     refuse_lines("\n" GOOD "[1]\n", ":3: the line is an array, expected an object");
     refuse_lines("{\"prompt\": \"p\", \"chosen\": \"c\"}", ":1: \"rejected\" is missing");
     refuse_lines(GOOD "{\"prompt\": 3, \"chosen\": \"c\", \"rejected\": \"r\"}",
                  ":2: \"prompt\" is a number, expected a string");
     refuse_lines("{\"prompt\": \"\", \"chosen\": \"\", \"rejected\": \"r\"}",
-                 "none of 1 lines has a pair to learn from: 1 have an empty response");
+                 ":1: a response is blank");
     refuse_lines("", ": no lines");
     refuse_lines("\n \r\n", ": no lines");
 }
@@ -195,7 +194,7 @@ Test(text, lines_are_read_as_written) {
     ASSERT_OK(rg_text_data_read(
         scratch_write("good.jsonl", "\n" GOOD "{\"rejected\": \"R\\n\\\"é\\\"\", \"more\": [1], "
                                     "\"chosen\": \"C\", \"prompt\": \"\"}"),
-        RG_TEXT_AUTO, 0, RG_LINE_MIB, &data, &error));
+        &(RgTextReading){0}, &data, &error));
     cr_assert_eq(data->count, 2);
     cr_assert_eq(data->lines[0].number, 2);
     cr_assert_eq(data->lines[1].number, 3);
@@ -262,7 +261,7 @@ Test(text, one_file_is_enough) {
     World w = world_of(WITH("data", "", "train", path, "pairs", "dataset", "test_share", "0.2",
                             "judge_share", "0.5", "pair_count", "1000"));
     int64_t train = w.state->train->count, test = w.state->test_prompts->count, count = 0;
-    cr_expect_eq(w.state->useless[RG_TEXT_USELESS_EMPTY], 1);
+    cr_expect_eq(w.state->left_out[RG_TEXT_EMPTY], 1);
     cr_expect_float_eq(test, 0.2 * OWN_LINES, 4 * sqrt(0.16 * OWN_LINES));
     cr_expect_float_eq(train, 0.4 * OWN_LINES, 4 * sqrt(0.24 * OWN_LINES));
     cr_expect_eq(w.task->pairs->count, train);
@@ -274,7 +273,7 @@ Test(text, one_file_is_enough) {
             cr_assert_neq(hash[i], hash[k], "a prompt is in two parts");
     cr_expect_gt(w.state->judge_quality.accuracy, 0.95);
     RgEvaluation *evaluation = evaluate(&w, w.reference, 1);
-    cr_expect_eq(rg_evaluation_find(evaluation, "useless_lines"), 1);
+    cr_expect_eq(rg_evaluation_find(evaluation, "unusable_lines"), 1);
     cr_expect_eq(rg_evaluation_find(evaluation, "dropped_prompts"), 0);
     rg_evaluation_destroy(evaluation);
     end_world(&w);
@@ -338,13 +337,18 @@ Test(text, lines_that_the_template_refuses_are_counted) {
     w = world_of(WITH("data", "", "train", path, "chat_template_file", file));
     cr_expect_gt(kings, 0);
     cr_expect_eq(w.state->train->count, all - kings);
-    cr_expect_geq(w.state->useless[RG_TEXT_USELESS_REFUSED], kings);
+    cr_expect_geq(w.state->left_out[RG_TEXT_REFUSED], kings);
     end_world(&w);
     scratch_write("chat_template.jinja", "{% if messages[0].content != 'a' %}"
                                          "{{ raise_exception('No') }}{% endif %}"
                                          "{% for m in messages %}{{ m.content }}{% endfor %}");
     refuse_setting(WITH("data", "", "train", path, "chat_template_file", file),
-                   ":1: this and every other line is refused: ");
+                   "that the chat template refuses (first: line 1: ");
+    const char *two =
+        scratch_write("two.jsonl", "{\"prompt\": \"a\", \"chosen\": \"c\", \"rejected\": \"d\"}\n"
+                                   "{\"prompt\": \"b\", \"chosen\": \"c\", \"rejected\": \"d\"}\n");
+    refuse_setting(WITH("data", "", "train", two, "chat_template_file", file, "unusable", "stop"),
+                   "two.jsonl:2: ");
     refuse_setting(WITH("chat_template", "qwen", "chat_template_file", file),
                    "takes the place of chat_template, which is \"qwen\"");
     free(file);
@@ -488,8 +492,7 @@ Test(text, task_judges_the_texts_that_the_tokens_spell) {
     double reward[2 * TEST_LINES];
     ASSERT_OK(w.task->judge(w.task->environment, w.state->test_pairs, reward, &error));
     RgTextData *data = NULL;
-    ASSERT_OK(
-        rg_text_data_read(scratch("data/test.jsonl"), RG_TEXT_AUTO, 0, RG_LINE_MIB, &data, &error));
+    ASSERT_OK(rg_text_data_read(scratch("data/test.jsonl"), &(RgTextReading){0}, &data, &error));
     double right = 0;
     for (int i = 0; i < TEST_LINES; i++) {
         const RgTextLine *line = &data->lines[i];

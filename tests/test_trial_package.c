@@ -159,6 +159,16 @@ Test(trial_package, rounding_is_told_from_another_result) {
     cr_assert(strstr(told, ", and is Abacus here"), "%s", told);
     free(told);
 
+    change(results, "UPDATE trials SET provenance = json_object('built_with', "
+                    "'GCC 3, PCRE2 9.1, utf8proc 9.2')");
+    cr_assert_eq(verdict_of(&package, results, &told), RG_RERUN_ROUNDING, "%s", told);
+    cr_expect(strstr(told, "why ids of tokens may differ: PCRE2 was "), "%s", told);
+    cr_expect(strstr(told, ", and is 9.1 here\n"), "%s", told);
+    cr_expect(strstr(told, "why ids of tokens may differ: utf8proc was "), "%s", told);
+    cr_expect(strstr(told, "why bits may differ: OpenBLAS was "), "%s", told);
+    cr_expect(strstr(told, ", and is absent here\n"), "%s", told);
+    free(told);
+
     char *weights =
         rg_string_format("%s/%s.safetensors", scratch("rerun"), package.experiment->trials[0].key);
     damage(weights, 4); /* the lowest bit of the last number */

@@ -471,34 +471,68 @@ static void parl_destroy(void *state) {
     free(parl);
 }
 
-static const RgParlLevels *levels_for(const RgParl *parl) {
-    if (parl->trainer->task->bilevel)
+static const RgParlLevels *levels_for(const RgParlOptions *o, const RgTask *task) {
+    if (task->bilevel)
         return &rg_parl_bilevel;
-    if (parl->options->advantage != RG_PARL_EPISODE)
+    if (o->advantage != RG_PARL_EPISODE)
         return &rg_parl_visits;
-    if (parl->options->expectation == RG_PARL_SAMPLED)
+    if (o->expectation == RG_PARL_SAMPLED)
         return &rg_parl_sampled;
-    return parl->trainer->task->mdp ? &rg_parl_mdp : &rg_parl_enumerated;
+    return task->mdp ? &rg_parl_mdp : &rg_parl_enumerated;
 }
 
-/* The closed form of the optimum sets the logits of a table. */
-static RgStatus check_solution(RgParl *parl, RgError *error) {
-    const RgParlOptions *o = parl->options;
-    bool closed = estimator_of(parl)->by_closed_form && o->expectation == RG_PARL_EXACT;
-    if ((o->lower != RG_PARL_SOLVED && !closed) || parl->trainer->task->bilevel)
+/* Whether the closed form of the optimum is taken, which sets the logits of a table. */
+static bool is_solved(const RgParlOptions *o, const RgTask *task) {
+    bool closed =
+        ((const RgEstimator *)o->estimator.type)->by_closed_form && o->expectation == RG_PARL_EXACT;
+    return !task->bilevel && (o->lower == RG_PARL_SOLVED || closed);
+}
+
+static RgStatus check_solution(const RgParlOptions *o, const RgTask *task, const RgPolicy *policy,
+                               RgError *error) {
+    if (!is_solved(o, task))
         return RG_OK; /* the levels have checked the policy */
     const char *option =
         o->lower == RG_PARL_SOLVED ? "lower = \"solved\"" : "estimator = \"boltzmann\"";
-    if (parl->trainer->task->mdp)
-        return rg_parl_check_table(parl, option, error);
-    RG_TRY(rg_parl_enumerate(parl, error));
-    const RgParameters *policy = parl->trainer->policy->parameters;
-    if (policy->view_count != 1 || policy->views[0].rank != 2)
+    if (task->mdp)
+        return rg_parl_check_table(o, task, policy, option, error);
+    RG_TRY(rg_parl_check_enumerable(task, policy, error));
+    const RgParameters *p = policy->parameters;
+    if (p->view_count != 1 || p->views[0].rank != 2)
         return rg_fail(error, RG_E_USAGE,
                        "parl: %s needs a policy that can represent any distribution (policy.type = "
                        "\"tabular\"), not a %s policy",
-                       option, parl->trainer->policy->type->about.name);
+                       option, policy->type->about.name);
     return RG_OK;
+}
+
+static RgStatus parl_check(const void *options, const RgTask *task, const RgPolicy *policy,
+                           RgError *error) {
+    const RgParlOptions *o = options;
+    if (o->pretrain > 0 && !rg_task_has_pairs(task))
+        return rg_fail(error, RG_E_USAGE,
+                       "parl: pretrain needs offline pairs, and the environment has none");
+    if (o->pretrain > 0 && task->mdp && task->mdp->dynamics)
+        return rg_fail(
+            error, RG_E_USAGE,
+            "parl: pretrain fits a reward to pairs, and here the upper level's parameters "
+            "are those of transitions, too: expected pretrain = 0");
+    if (o->advantage != RG_PARL_EPISODE && o->expectation != RG_PARL_SAMPLED)
+        return rg_fail(error, RG_E_USAGE,
+                       "parl: advantage is an option of expectation = \"sampled\", and expectation "
+                       "is \"exact\"");
+    if (o->contexts != RG_PARL_ALL && o->advantage == RG_PARL_EPISODE)
+        return rg_fail(error, RG_E_USAGE,
+                       "parl: contexts = \"one\" is an option of advantage = \"visits\" or "
+                       "\"halves\", and advantage is \"episode\"");
+    bool implicit = strcmp(o->estimator.type->name, "none") != 0;
+    if (o->upper == RG_PARL_FIXED && (o->pretrain == 0 || implicit))
+        return rg_fail(error, RG_E_USAGE,
+                       "parl: upper = \"none\" keeps the reward of pretrain: expected pretrain of "
+                       "at least 1 and estimator = \"none\"");
+    RG_TRY(rg_reward_check(o->reward, task, error));
+    RG_TRY(levels_for(o, task)->check(o, task, policy, error));
+    return check_solution(o, task, policy, error);
 }
 
 static RgOptimizer *reward_optimizer(const RgParlOptions *o, int64_t count) {
@@ -512,33 +546,13 @@ static RgOptimizer *reward_optimizer(const RgParlOptions *o, int64_t count) {
 static RgStatus set_up(RgParl *parl, RgError *error) {
     RgTrainer *trainer = parl->trainer;
     const RgParlOptions *o = parl->options;
-    if (o->pretrain > 0 && (!trainer->task->pairs || trainer->task->pairs->count == 0))
-        return rg_fail(error, RG_E_USAGE,
-                       "parl: pretrain needs offline pairs, and the environment has none");
-    if (o->pretrain > 0 && trainer->task->mdp && trainer->task->mdp->dynamics)
-        return rg_fail(
-            error, RG_E_USAGE,
-            "parl: pretrain fits a reward to pairs, and here the upper level's parameters "
-            "are those of transitions, too: expected pretrain = 0");
-    if (o->advantage != RG_PARL_EPISODE && o->expectation != RG_PARL_SAMPLED)
-        return rg_fail(error, RG_E_USAGE,
-                       "parl: advantage is an option of expectation = \"sampled\", and expectation "
-                       "is \"exact\"");
-    if (o->contexts != RG_PARL_ALL && o->advantage == RG_PARL_EPISODE)
-        return rg_fail(error, RG_E_USAGE,
-                       "parl: contexts = \"one\" is an option of advantage = \"visits\" or "
-                       "\"halves\", and advantage is \"episode\"");
-    bool implicit = strcmp(estimator_of(parl)->about.name, "none") != 0;
-    if (o->upper == RG_PARL_FIXED && (o->pretrain == 0 || implicit))
-        return rg_fail(error, RG_E_USAGE,
-                       "parl: upper = \"none\" keeps the reward of pretrain: expected pretrain of "
-                       "at least 1 and estimator = \"none\"");
-    RG_TRY(rg_reward_create(o->reward, o->reward_hidden, o->reward_deviation, trainer->reference,
-                            trainer->task, rg_random_named(trainer->random, "reward"),
-                            &parl->reward, error));
-    parl->levels = levels_for(parl);
-    RG_TRY(parl->levels->create(parl, error));
-    RG_TRY(check_solution(parl, error));
+    rg_reward_create(o->reward, o->reward_hidden, o->reward_deviation, trainer->reference,
+                     trainer->task, rg_random_named(trainer->random, "reward"), &parl->reward);
+    parl->levels = levels_for(o, trainer->task);
+    if (parl->levels->create)
+        RG_TRY(parl->levels->create(parl, error));
+    if (is_solved(o, trainer->task) && !trainer->task->mdp)
+        RG_TRY(rg_parl_enumerate(parl, error));
     parl->best_utility = rg_parl_best_utility(parl);
     int64_t features = parl->reward.parameters->count;
     size_t bytes = (size_t)features * sizeof(RgReal);
@@ -587,6 +601,7 @@ const RgAlgorithm rg_algorithm_parl = {
               .options = parl_options,
               .options_size = sizeof(RgParlOptions)},
     .recipe = parl_recipe,
+    .check = parl_check,
     .create = parl_create,
     .step = parl_step,
     .destroy = parl_destroy,

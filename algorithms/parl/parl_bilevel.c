@@ -37,8 +37,8 @@ bool rg_parl_solve_bilevel(RgParl *parl) {
                                 parl->trainer->policy, parl->options->beta);
 }
 
-static RgStatus create(RgParl *parl, RgError *error) {
-    const RgParlOptions *o = parl->options;
+static RgStatus check(const RgParlOptions *o, const RgTask *task, const RgPolicy *policy,
+                      RgError *error) {
     if (o->expectation != RG_PARL_EXACT || o->upper != RG_PARL_UTILITY ||
         o->regularizer != RG_PARL_ENTROPY || o->reward != RG_REWARD_LINEAR || o->pretrain > 0)
         return rg_fail(error, RG_E_USAGE,
@@ -46,11 +46,11 @@ static RgStatus create(RgParl *parl, RgError *error) {
                        "parameters are those of the process: expected expectation = \"exact\", "
                        "upper = \"utility\", regularizer = \"entropy\", reward = \"linear\" and "
                        "pretrain = 0");
-    return task_of(parl)->check(task_of(parl), parl->trainer->policy, error);
+    return task->bilevel->check(task->bilevel, policy, error);
 }
 
 const RgParlLevels rg_parl_bilevel = {
-    .create = create,
+    .check = check,
     .value = value,
     .objective = objective,
     .closed_form = closed_form,

@@ -101,22 +101,26 @@ bool rg_parl_solve_enumerated(RgParl *parl) {
     return true;
 }
 
-RgStatus rg_parl_enumerate(RgParl *parl, RgError *error) {
-    RgTrainer *trainer = parl->trainer;
-    RgPolicy *policy = trainer->policy;
+RgStatus rg_parl_check_enumerable(const RgTask *task, const RgPolicy *policy, RgError *error) {
     if (!policy->type->logits)
         return rg_fail(error, RG_E_USAGE,
                        "parl: expectation = \"exact\" and lower = \"solved\" need a policy that "
                        "can be enumerated, not %s",
                        policy->type->about.name);
-    if (parl->enumeration)
-        return RG_OK;
-    if (trainer->task->prompts && trainer->task->prompts->count < rg_policy_contexts(policy))
+    if (task->prompts && task->prompts->count < rg_policy_contexts(policy))
         return rg_fail(
             error, RG_E_USAGE,
             "parl: expectation = \"exact\" and lower = \"solved\" take all contexts, and "
             "only %lld of %lld are training prompts: expected \"sampled\"",
-            (long long)trainer->task->prompts->count, (long long)rg_policy_contexts(policy));
+            (long long)task->prompts->count, (long long)rg_policy_contexts(policy));
+    return RG_OK;
+}
+
+RgStatus rg_parl_enumerate(RgParl *parl, RgError *error) {
+    RgTrainer *trainer = parl->trainer;
+    RgPolicy *policy = trainer->policy;
+    if (parl->enumeration)
+        return RG_OK;
     bool recorded = rg_tape_record(trainer->tape, false);
     const RgTensor *logits = policy->type->logits(policy, trainer->tape, policy->parameters);
     Enumerated *e = rg_allocate(1, sizeof *e);
@@ -146,6 +150,12 @@ void rg_parl_enumeration_destroy(Enumerated *enumeration) {
     free(enumeration);
 }
 
+static RgStatus check(const RgParlOptions *options, const RgTask *task, const RgPolicy *policy,
+                      RgError *error) {
+    (void)options;
+    return rg_parl_check_enumerable(task, policy, error);
+}
+
 static RgStatus create(RgParl *parl, RgError *error) {
     RG_TRY(rg_parl_enumerate(parl, error));
     parl->trainer->meter.judge_queries +=
@@ -154,6 +164,7 @@ static RgStatus create(RgParl *parl, RgError *error) {
 }
 
 const RgParlLevels rg_parl_enumerated = {
+    .check = check,
     .create = create,
     .value = value,
     .objective = objective,

@@ -11,8 +11,11 @@ typedef struct RgParl RgParl;
 
 /* A way to compute the expectations in V and G. All functions use the current values of θ, ν. */
 typedef struct RgParlLevels {
-    RgStatus (*create)(RgParl *parl, RgError *error);
-    void (*destroy)(RgParl *parl); /* NULL: nothing to free */
+    /* Refuse options that do not fit the task or the policy; see RgAlgorithm. */
+    RgStatus (*check)(const RgParlOptions *options, const RgTask *task, const RgPolicy *policy,
+                      RgError *error);
+    RgStatus (*create)(RgParl *parl, RgError *error); /* NULL: nothing to make */
+    void (*destroy)(RgParl *parl);                    /* NULL: nothing to free */
     /* Sample what the functions below are expectations over: for the lower step `inner` of a
      * round, or for its hypergradient; NULL if nothing is sampled. The second fails if the judge
      * fails. */
@@ -43,8 +46,11 @@ double rg_parl_best_utility(RgParl *parl);
 struct RgParlEnumeration;
 RgStatus rg_parl_enumerate(RgParl *parl, RgError *error);
 void rg_parl_enumeration_destroy(struct RgParlEnumeration *enumeration);
-/* Check that the policy is a table [states, actions] of the MDP; else RG_E_USAGE. */
-RgStatus rg_parl_check_table(const RgParl *parl, const char *option, RgError *error);
+/* Check that the policy's responses can be enumerated, or that it is a table [states, actions] of the
+ * MDP; else RG_E_USAGE. */
+RgStatus rg_parl_check_enumerable(const RgTask *task, const RgPolicy *policy, RgError *error);
+RgStatus rg_parl_check_table(const RgParlOptions *options, const RgTask *task,
+                             const RgPolicy *policy, const char *option, RgError *error);
 
 /* PARL's state. */
 struct RgParl {

@@ -95,24 +95,25 @@ double rg_parl_best_utility(RgParl *parl) {
     return best;
 }
 
-RgStatus rg_parl_check_table(const RgParl *parl, const char *option, RgError *error) {
-    const RgPolicy *policy = parl->trainer->policy;
-    const RgMdp *mdp = mdp_of(parl);
+RgStatus rg_parl_check_table(const RgParlOptions *options, const RgTask *task,
+                             const RgPolicy *policy, const char *option, RgError *error) {
+    const RgMdp *mdp = task->mdp;
     if (policy->parameters->view_count != 1 ||
         policy->parameters->count != mdp->states * mdp->actions)
         return rg_fail(error, RG_E_USAGE,
                        "parl: in a known MDP, %s needs a table of logits over states and actions "
                        "(policy.type = \"markov\"), not a %s policy",
                        option, policy->type->about.name);
-    if (parl->reward.type != RG_REWARD_LINEAR)
+    if (options->reward != RG_REWARD_LINEAR)
         return rg_fail(error, RG_E_USAGE, "parl: in a known MDP, %s needs reward = \"linear\"",
                        option);
     return RG_OK;
 }
 
-static RgStatus create(RgParl *parl, RgError *error) {
-    RG_TRY(rg_parl_check_table(parl, "expectation = \"exact\"", error));
-    if (parl->options->upper == RG_PARL_PREFERENCES)
+static RgStatus check(const RgParlOptions *options, const RgTask *task, const RgPolicy *policy,
+                      RgError *error) {
+    RG_TRY(rg_parl_check_table(options, task, policy, "expectation = \"exact\"", error));
+    if (options->upper == RG_PARL_PREFERENCES)
         return rg_fail(error, RG_E_USAGE,
                        "parl: in a known MDP, upper = \"preferences\" is an expectation over pairs "
                        "of episodes, and there are too many: expected upper = \"utility\" or "
@@ -121,7 +122,7 @@ static RgStatus create(RgParl *parl, RgError *error) {
 }
 
 const RgParlLevels rg_parl_mdp = {
-    .create = create,
+    .check = check,
     .value = value,
     .objective = objective,
     .closed_form = closed_form,

@@ -389,15 +389,22 @@ static RgStatus draw_upper(RgParl *parl, int64_t round, RgError *error) {
 
 /* ---- life ---- */
 
-static RgStatus create(RgParl *parl, RgError *error) {
-    if (parl->trainer->task->mdp && parl->trainer->task->mdp->dynamics)
+static RgStatus check(const RgParlOptions *o, const RgTask *task, const RgPolicy *policy,
+                      RgError *error) {
+    (void)policy;
+    if (task->mdp && task->mdp->dynamics)
         return rg_fail(error, RG_E_USAGE,
                        "parl: the transitions depend on the upper level's parameters, and episodes "
                        "are drawn without them: expected expectation = \"exact\"");
-    if (parl->trainer->task->mdp && parl->reward.type != RG_REWARD_LINEAR &&
-        ((const RgEstimator *)parl->options->estimator.type)->by_closed_form)
+    if (task->mdp && o->reward != RG_REWARD_LINEAR &&
+        ((const RgEstimator *)o->estimator.type)->by_closed_form)
         return rg_fail(error, RG_E_USAGE,
                        "parl: in a known MDP, the closed form needs reward = \"linear\"");
+    return RG_OK;
+}
+
+static RgStatus create(RgParl *parl, RgError *error) {
+    (void)error;
     parl->samples = rg_allocate(1, sizeof(Sampled));
     return RG_OK;
 }
@@ -413,6 +420,7 @@ static void destroy(RgParl *parl) {
 }
 
 const RgParlLevels rg_parl_sampled = {
+    .check = check,
     .create = create,
     .destroy = destroy,
     .draw_lower = draw_lower,

@@ -64,9 +64,9 @@ static void visits_free(Visits *v) {
     free(v->of_state);
 }
 
-static RgStatus create(RgParl *parl, RgError *error) {
-    const RgParlOptions *o = parl->options;
-    const RgMdp *mdp = mdp_of(parl);
+static RgStatus check(const RgParlOptions *o, const RgTask *task, const RgPolicy *policy,
+                      RgError *error) {
+    const RgMdp *mdp = task->mdp;
     const char *name = o->advantage == RG_PARL_VISITS ? "visits" : "halves";
     if (!mdp || !mdp->utility || mdp->dynamics)
         return rg_fail(error, RG_E_USAGE,
@@ -80,11 +80,15 @@ static RgStatus create(RgParl *parl, RgError *error) {
                        "parl: advantage = \"%s\" is of the closed form: expected estimator = "
                        "\"boltzmann\", lower = \"solved\" and upper = \"utility\" with it",
                        name);
-    RG_TRY(rg_parl_check_table(parl, "advantage", error));
+    return rg_parl_check_table(o, task, policy, "advantage", error);
+}
+
+static RgStatus create(RgParl *parl, RgError *error) {
+    (void)error;
     Sampled *s = rg_allocate(1, sizeof *s);
-    s->parts = o->advantage == RG_PARL_HALVES ? 2 : 1;
+    s->parts = parl->options->advantage == RG_PARL_HALVES ? 2 : 1;
     for (int k = 0; k < s->parts; k++)
-        s->part[k] = visits_create(mdp);
+        s->part[k] = visits_create(mdp_of(parl));
     parl->samples = s;
     return RG_OK;
 }
@@ -264,6 +268,7 @@ static void closed_form(RgParl *parl, const RgReal *upper_gradient, RgReal *w) {
 }
 
 const RgParlLevels rg_parl_visits = {
+    .check = check,
     .create = create,
     .destroy = destroy,
     .draw_upper = draw_upper,

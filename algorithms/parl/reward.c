@@ -44,13 +44,18 @@ static void initialise(RgReward *reward, double deviation, RgRandom random) {
     }
 }
 
-RgStatus rg_reward_create(int type, int64_t hidden, double deviation, const RgPolicy *reference,
-                          const RgTask *task, RgRandom random, RgReward *reward, RgError *error) {
-    const RgMdp *mdp = task->mdp && task->mdp->design ? task->mdp : NULL;
-    if (type == RG_REWARD_MLP && (mdp || task->bilevel))
+RgStatus rg_reward_check(int type, const RgTask *task, RgError *error) {
+    bool defined = task->bilevel || (task->mdp && task->mdp->design);
+    if (type == RG_REWARD_MLP && defined)
         return rg_fail(
             error, RG_E_USAGE,
             "reward: the environment defines the reward's parameters, expected \"linear\"");
+    return RG_OK;
+}
+
+void rg_reward_create(int type, int64_t hidden, double deviation, const RgPolicy *reference,
+                      const RgTask *task, RgRandom random, RgReward *reward) {
+    const RgMdp *mdp = task->mdp && task->mdp->design ? task->mdp : NULL;
     const RgPolicyType *kind = reference->type;
     bool by_step = type == RG_REWARD_MLP && kind->step_features;
     *reward = (RgReward){.parameters = rg_parameters_create(),
@@ -64,7 +69,6 @@ RgStatus rg_reward_create(int type, int64_t hidden, double deviation, const RgPo
                          .known = task->bilevel};
     declare(reward, hidden);
     initialise(reward, deviation, random);
-    return RG_OK;
 }
 
 void rg_reward_destroy(RgReward *reward) {

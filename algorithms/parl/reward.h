@@ -32,9 +32,11 @@ typedef struct RgReward {
 
 /* Create a reward over the features of `reference` for the responses of `task`; `hidden` is the
  * width of an mlp. Values start at zero, except the inner layer of an mlp and a design's, which
- * are normal with standard deviation `deviation`. RG_E_USAGE for an mlp in a task that defines ν. */
-RgStatus rg_reward_create(int type, int64_t hidden, double deviation, const RgPolicy *reference,
-                          const RgTask *task, RgRandom random, RgReward *reward, RgError *error);
+ * are normal with standard deviation `deviation`. The task has passed the check. */
+void rg_reward_create(int type, int64_t hidden, double deviation, const RgPolicy *reference,
+                      const RgTask *task, RgRandom random, RgReward *reward);
+/* Refuse an mlp in a task that defines ν: RG_E_USAGE. */
+RgStatus rg_reward_check(int type, const RgTask *task, RgError *error);
 void rg_reward_destroy(RgReward *reward);
 
 /* The inputs of the reward for a batch of sequences; freed by rg_reward_input_free. */

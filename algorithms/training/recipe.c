@@ -61,7 +61,9 @@ static int64_t count_of(const RgSequences *sequences) {
 }
 
 static int64_t pairs_of(const RgTask *task) {
-    return task->pairs ? task->pairs->count : task->expected_pairs;
+    return task->pairs                           ? task->pairs->count
+           : task->expected_pairs == RG_NO_PAIRS ? 0
+                                                 : task->expected_pairs;
 }
 
 int64_t rg_recipe_elements(const RgRecipe *r, const RgTask *task, const char **of) {
@@ -177,8 +179,9 @@ static bool empty(const RgSequences *sequences) {
     return !sequences || sequences->count == 0;
 }
 
-static bool has_pairs(const RgTask *task) {
-    return task->pairs && task->pairs->count > 0;
+/* Demonstrations may be taken from pairs later. */
+static bool lacks_demonstrations(const RgTask *task) {
+    return empty(task->demonstrations) && !(task->pending && rg_task_has_pairs(task));
 }
 
 static RgStatus check_data(const char *name, const RgRecipe *r, const RgTask *task,
@@ -186,11 +189,11 @@ static RgStatus check_data(const char *name, const RgRecipe *r, const RgTask *ta
     bool pairs = rg_recipe_takes_pairs(r), opponents = r->opponents != RG_FROM_NOWHERE;
     bool dataset = r->responses == RG_FROM_DATASET;
     const char *lacking = NULL;
-    if (pairs && (r->on_policy < 1 || (dataset && !opponents)) && !has_pairs(task))
+    if (pairs && (r->on_policy < 1 || (dataset && !opponents)) && !rg_task_has_pairs(task))
         lacking = "preference pairs";
     else if (r->responses == RG_FROM_POLICY && empty(task->prompts))
         lacking = "training prompts";
-    else if (dataset && (!pairs || opponents) && empty(task->demonstrations))
+    else if (dataset && (!pairs || opponents) && lacks_demonstrations(task))
         lacking = "demonstrations";
     if (lacking)
         return rg_fail(error, RG_E_USAGE, "%s needs %s, and the environment has none", name,
@@ -219,7 +222,7 @@ static RgStatus check_judge(const RgAlgorithm *a, const RgRecipe *r, const RgTas
         return rg_fail(error, RG_E_USAGE,
                        "%s needs every group ranked, and the judge leaves some unlabelled",
                        a->about.name);
-    if (!a->step && !has_pairs(task))
+    if (!a->step && !rg_task_has_pairs(task))
         return rg_fail(error, RG_E_USAGE,
                        "%s needs preference pairs to replace those that the judge leaves "
                        "unlabelled, and the environment has none",

@@ -78,6 +78,14 @@ static RgStatus check_parts(const RgAlgorithm *algorithm, const RgRecipe *recipe
     return RG_OK;
 }
 
+static RgStatus refuse_shards(const RgAlgorithm *algorithm, const RgTrainingOptions *training,
+                              RgError *error) {
+    return rg_fail(error, RG_E_USAGE,
+                   "training.shards is %ld, and %s trains parameters of its own besides the "
+                   "policy: expected 1",
+                   (long)training->shards, algorithm->about.name);
+}
+
 RgStatus rg_training_check(const RgAlgorithm *algorithm, const RgRecipe *recipe,
                            const RgTrainingOptions *training, RgError *error) {
     if (recipe->third == RG_FROM_OTHERS && training->batch < 2)
@@ -88,6 +96,8 @@ RgStatus rg_training_check(const RgAlgorithm *algorithm, const RgRecipe *recipe,
     RG_TRY(rg_pair_sampler_check(algorithm, recipe, training, error));
     if (training->shards > 1)
         RG_TRY(check_parts(algorithm, recipe, "shards", 1, error));
+    if (training->shards > 1 && recipe->owns)
+        return refuse_shards(algorithm, training, error);
     if (training->shards > training->batch)
         return rg_fail(error, RG_E_USAGE,
                        "training.shards is %ld, but a batch has only %ld to split: expected no "
@@ -128,25 +138,24 @@ static RgStatus create_state(RgTrainer *trainer, RgError *error) {
     trainer->meter.seconds += rg_clock_seconds() - start;
     trainer->meter.flops += trainer->flops;
     if (status == RG_OK && trainer->own.parameters && trainer->training.shards > 1)
-        return rg_fail(error, RG_E_USAGE,
-                       "training.shards is %ld, and %s trains parameters of its own besides the "
-                       "policy: expected 1",
-                       (long)trainer->training.shards, a->about.name);
+        return refuse_shards(a, &trainer->training, error); /* the recipe does not say it */
     return status;
 }
 
-static RgStatus check_all(const RgAlgorithm *algorithm, const RgRecipe *recipe,
+RgStatus rg_trainer_check(const RgAlgorithm *algorithm, const void *options,
                           const RgTrainingOptions *training, const RgPolicy *policy,
                           const RgTask *task, RgError *error) {
+    RgRecipe recipe = rg_recipe_of(algorithm, options);
     RG_TRY(rg_algorithm_check(algorithm, error));
     if (algorithm->loss)
-        RG_TRY(rg_recipe_check(algorithm, recipe, error));
-    RG_TRY(rg_recipe_check_sources(algorithm, recipe, task, policy, error));
-    RG_TRY(rg_pair_sampler_check_sources(algorithm, recipe, task, policy, error));
-    RG_TRY(rg_shared_terms_check(algorithm, recipe, policy->adapter.rank > 0, error));
+        RG_TRY(rg_recipe_check(algorithm, &recipe, error));
+    RG_TRY(rg_recipe_check_sources(algorithm, &recipe, task, policy, error));
+    RG_TRY(rg_pair_sampler_check_sources(algorithm, &recipe, task, policy, error));
+    RG_TRY(rg_shared_terms_check(algorithm, &recipe, policy->adapter.rank > 0, error));
     if (training->expectation != RG_SAMPLED_EXPECTATION)
-        RG_TRY(rg_expectation_check(algorithm, recipe, training, task, policy, error));
-    return rg_training_check(algorithm, recipe, training, error);
+        RG_TRY(rg_expectation_check(algorithm, &recipe, training, task, policy, error));
+    RG_TRY(rg_training_check(algorithm, &recipe, training, error));
+    return algorithm->check ? algorithm->check(options, task, policy, error) : RG_OK;
 }
 
 /* Create copies that follow the policy with a delay. */
@@ -166,13 +175,12 @@ RgStatus rg_trainer_create(const RgAlgorithm *algorithm, const void *options,
                            int64_t total_steps, RgRandom random, RgTrainer **trainer,
                            RgError *error) {
     *trainer = NULL;
-    RgRecipe recipe = rg_recipe_of(algorithm, options);
-    RG_TRY(check_all(algorithm, &recipe, training, policy, task, error));
+    RG_TRY(rg_trainer_check(algorithm, options, training, policy, task, error));
 
     RgTrainer *new = rg_allocate(1, sizeof *new);
     new->algorithm = algorithm;
     new->options = options;
-    new->recipe = recipe;
+    new->recipe = rg_recipe_of(algorithm, options);
     new->training = *training;
     if (new->training.shards < 1)
         new->training.shards = 1;

@@ -108,6 +108,12 @@ struct RgTrainer {
     RgOutcome outcome;                                  /* of the last step */
 };
 
+/* Check that method, options, policy and task fit together, as rg_trainer_create does. The task may be
+ * pending, and the policy as in RgAlgorithm.check: so it can be called before anything is made. */
+RgStatus rg_trainer_check(const RgAlgorithm *algorithm, const void *options,
+                          const RgTrainingOptions *training, const RgPolicy *policy,
+                          const RgTask *task, RgError *error);
+
 /* `options`, `policy`, `reference` and `task` are borrowed. The caller destroys the trainer. */
 RgStatus rg_trainer_create(const RgAlgorithm *algorithm, const void *options,
                            const RgTrainingOptions *training, RgPolicy *policy, RgPolicy *reference,

@@ -5,6 +5,11 @@
 #include <math.h>
 #include <stdlib.h>
 
+bool rg_task_has_pairs(const RgTask *task) {
+    return task->pairs ? task->pairs->count > 0
+                       : task->pending && task->expected_pairs != RG_NO_PAIRS;
+}
+
 double rg_preference_probability(const RgTask *task, double a, double b) {
     double p = a > b ? 1 : a < b ? 0 : 0.5;
     if (task->label_temperature > 0)

@@ -14,6 +14,9 @@
 #include "core/task/simulator.h"
 #include "core/tensor/random.h"
 
+/* As expected_pairs: there will be none, nor demonstrations taken from them. */
+enum { RG_NO_PAIRS = -1 };
+
 typedef struct RgTask {
     const RgSequences *prompts; /* training prompts, with empty responses */
     const RgPairs *pairs;       /* offline preference data */
@@ -23,7 +26,10 @@ typedef struct RgTask {
     const double *pair_shares;
     const RgSequences *demonstrations; /* for supervised training */
     int64_t expected_pairs;            /* upper bound of the pairs to be prepared; 0: unknown */
-    int64_t response_limit;            /* maximum tokens of a sampled response */
+    /* The environment has not been prepared: pairs, and demonstrations taken from them, may be
+     * missing yet. */
+    bool pending;
+    int64_t response_limit; /* maximum tokens of a sampled response */
     int64_t tokens; /* token ids allowed in responses, 0 … tokens − 1; 0: all of the policy's */
     int32_t end_token;            /* ends a response; −1: none */
     RgStopTokens stop;            /* further tokens that end sampled responses */
@@ -56,6 +62,9 @@ typedef struct RgTask {
      * rewards and labels; only rank 0 queries the judge. */
     RgProcessGroup *process_group;
 } RgTask;
+
+/* Whether there are offline pairs; while the task is pending, whether there may be. */
+bool rg_task_has_pairs(const RgTask *task);
 
 /* The judge's rewards, for a task that has a judge: reward [sequences->count]. */
 RgStatus rg_task_judge(const RgTask *task, const RgSequences *sequences, double *reward,

@@ -365,11 +365,15 @@ static void find_shares(State *s, const RgTask *task, const double *reference) {
     }
 }
 
+static RgStatus check(const RgEnvironment *environment, const RgPolicy *policy, RgError *error) {
+    const Options *o = &((const State *)environment->state)->options;
+    return rg_enumerated_check_policy("bandit", o->contexts, o->responses, policy, error);
+}
+
 static RgStatus prepare(RgEnvironment *environment, RgPolicy *reference, RgRandom random,
                         RgError *error) {
     State *s = environment->state;
     const Options *o = &s->options;
-    RG_TRY(rg_enumerated_check_policy("bandit", o->contexts, o->responses, reference, error));
     destroy_data(s);
     s->pairs = rg_pairs_create();
     double *table = rg_allocate(o->contexts * o->responses, sizeof *table);
@@ -565,6 +569,7 @@ const RgEnvironmentType rg_environment_bandit = {
     .primary_metric = "reward",
     .metrics = metrics,
     .create = create,
+    .check = check,
     .prepare = prepare,
     .evaluate = evaluate,
     .destroy = destroy,

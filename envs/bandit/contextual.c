@@ -301,11 +301,15 @@ static RgPairs *with_gap(const State *s, const RgPairs *all) {
     return kept;
 }
 
+static RgStatus check(const RgEnvironment *environment, const RgPolicy *policy, RgError *error) {
+    const State *s = environment->state;
+    return rg_enumerated_check_policy("contextual-bandit", s->contexts, s->options.responses,
+                                      policy, error);
+}
+
 static RgStatus prepare(RgEnvironment *environment, RgPolicy *reference, RgRandom random,
                         RgError *error) {
     State *s = environment->state;
-    RG_TRY(rg_enumerated_check_policy("contextual-bandit", s->contexts, s->options.responses,
-                                      reference, error));
     destroy_data(s);
     RgPairs *all = rg_pairs_create();
     RgStatus status = draw_groups(s, &environment->task, reference, random, all, error);
@@ -431,6 +435,7 @@ const RgEnvironmentType rg_environment_contextual_bandit = {
     .primary_metric = "reward",
     .metrics = metrics,
     .create = create,
+    .check = check,
     .prepare = prepare,
     .evaluate = evaluate,
     .destroy = destroy,

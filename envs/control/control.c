@@ -259,11 +259,15 @@ static void destroy(RgEnvironment *environment) {
 
 /* ---- offline data ---- */
 
+static RgStatus check(const RgEnvironment *environment, const RgPolicy *policy, RgError *error) {
+    const RgControlState *s = environment->state;
+    return rg_episodes_check_policy(policy, &s->simulator, "control", error);
+}
+
 static RgStatus prepare(RgEnvironment *environment, RgPolicy *reference, RgRandom random,
                         RgError *error) {
     RgControlState *s = environment->state;
     RgTask *task = &environment->task;
-    RG_TRY(rg_episodes_check_policy(reference, &s->simulator, "control", error));
     destroy_data(s);
     s->pairs = rg_pairs_create();
     if (!rg_teacher_is_bradley_terry(&s->teacher))
@@ -294,6 +298,7 @@ const RgEnvironmentType rg_environment_control = {
     .primary_metric = "return",
     .metrics = metrics,
     .create = create,
+    .check = check,
     .prepare = prepare,
     .evaluate = rg_control_evaluate,
     .destroy = destroy,

@@ -276,11 +276,15 @@ static void append_pair(State *s, int64_t i, const double *reference, RgRandom r
                               rg_random_at(random, (uint64_t)i));
 }
 
+static RgStatus check(const RgEnvironment *environment, const RgPolicy *policy, RgError *error) {
+    const Options *o = &((const State *)environment->state)->options;
+    return rg_enumerated_check_policy("game", o->contexts, o->responses, policy, error);
+}
+
 static RgStatus prepare(RgEnvironment *environment, RgPolicy *reference, RgRandom random,
                         RgError *error) {
     State *s = environment->state;
     const Options *o = &s->options;
-    RG_TRY(rg_enumerated_check_policy("game", o->contexts, o->responses, reference, error));
     destroy_data(s);
     s->pairs = rg_pairs_create();
     s->equilibrium = rg_allocate(cell_count(o), sizeof *s->equilibrium);
@@ -369,6 +373,7 @@ const RgEnvironmentType rg_environment_game = {
     .primary_metric = "win_rate_worst",
     .metrics = metrics,
     .create = create,
+    .check = check,
     .prepare = prepare,
     .evaluate = evaluate,
     .destroy = destroy,

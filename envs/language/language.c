@@ -337,17 +337,20 @@ static RgSequences *sample_grammar(const State *s, RgRandom random) {
     return out;
 }
 
-static RgStatus prepare(RgEnvironment *environment, RgPolicy *reference, RgRandom random,
-                        RgError *error) {
-    State *s = environment->state;
-    if (reference->type->logits || reference->type->words_per_token ||
-        !reference->type->vocabulary ||
-        reference->type->vocabulary(reference, true) != s->language->words)
+static RgStatus check(const RgEnvironment *environment, const RgPolicy *policy, RgError *error) {
+    const State *s = environment->state;
+    if (policy->type->logits || policy->type->words_per_token || !policy->type->vocabulary ||
+        policy->type->vocabulary(policy, true) != s->language->words)
         return rg_fail(error, RG_E_USAGE,
                        "the language has %lld words, and the %s policy is none over as many "
                        "tokens: expected a bigram or transformer policy made for it",
-                       (long long)s->language->words, reference->type->about.name);
-    RG_TRY(rg_policy_check(reference, s->sentences, "sentences of the language", error));
+                       (long long)s->language->words, policy->type->about.name);
+    return rg_policy_check(policy, s->sentences, "sentences of the language", error);
+}
+
+static RgStatus prepare(RgEnvironment *environment, RgPolicy *reference, RgRandom random,
+                        RgError *error) {
+    State *s = environment->state;
     destroy_data(s);
     RG_TRY(make_pairs(s, &environment->task, reference, random, error));
     s->demonstrations = s->options.demonstrations == DEMONSTRATIONS_GRAMMAR
@@ -537,6 +540,7 @@ const RgEnvironmentType rg_environment_language = {
     .primary_metric = "reward",
     .metrics = metrics,
     .create = create,
+    .check = check,
     .prepare = prepare,
     .evaluate = evaluate,
     .destroy = destroy,

@@ -203,12 +203,16 @@ static void destroy(RgEnvironment *environment) {
     free(s);
 }
 
+static RgStatus check(const RgEnvironment *environment, const RgPolicy *policy, RgError *error) {
+    const State *s = environment->state;
+    return rg_episodes_check_policy(policy, &s->simulator, "lqr", error);
+}
+
 static RgStatus prepare(RgEnvironment *environment, RgPolicy *reference, RgRandom random,
                         RgError *error) {
     State *s = environment->state;
     RgTask *task = &environment->task;
     int64_t skipped;
-    RG_TRY(rg_episodes_check_policy(reference, &s->simulator, "lqr", error));
     destroy_data(s);
     s->pairs = rg_pairs_create();
     RG_TRY(rg_episodes_draw_pairs(task, reference, s->options.pairs, random, s->pairs, &skipped,
@@ -272,6 +276,7 @@ const RgEnvironmentType rg_environment_lqr = {
     .primary_metric = "return",
     .metrics = metrics,
     .create = create,
+    .check = check,
     .prepare = prepare,
     .evaluate = evaluate,
     .destroy = destroy,

@@ -195,12 +195,16 @@ static void destroy(RgEnvironment *environment) {
     free(s);
 }
 
+static RgStatus check(const RgEnvironment *environment, const RgPolicy *policy, RgError *error) {
+    const RgMdpState *s = environment->state;
+    return rg_episodes_check_policy(policy, &s->simulator, "mdp", error);
+}
+
 static RgStatus prepare(RgEnvironment *environment, RgPolicy *reference, RgRandom random,
                         RgError *error) {
     RgMdpState *s = environment->state;
     RgTask *task = &environment->task;
     int64_t skipped;
-    RG_TRY(rg_episodes_check_policy(reference, &s->simulator, "mdp", error));
     destroy_data(s);
     s->pairs = rg_pairs_create();
     RG_TRY(rg_episodes_draw_pairs(task, reference, s->options.pairs, random, s->pairs, &skipped,
@@ -226,6 +230,7 @@ const RgEnvironmentType rg_environment_mdp = {
     .primary_metric = "return",
     .metrics = metrics,
     .create = create,
+    .check = check,
     .prepare = prepare,
     .evaluate = rg_mdp_evaluate,
     .destroy = destroy,

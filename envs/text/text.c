@@ -4,6 +4,7 @@
 #include "envs/text/text.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 enum { PAIRS_SAMPLED, PAIRS_DATASET };
 static const char *const pair_sources[] = {"sampled", "dataset", NULL};
@@ -14,6 +15,16 @@ enum { TEST_PAIRS = 200 }; /* test lines within the limit with scored written re
 static const char *const data_files[] = {"base.jsonl*",  "judge.jsonl*", "judge-independent.jsonl*",
                                          "train.jsonl*", "test.jsonl*",  NULL};
 
+static const char *const unusable_lines[] = {"skip", "stop", NULL};
+
+/* The name of a member, in a group of names. */
+#define RG_TEXT_COLUMN(name_, column_, fallback_, help_)                                           \
+    {                                                                                              \
+        .name = "columns." name_, .kind = RG_KIND_STRING,                                          \
+        .offset = offsetof(RgTextOptions, column) + (column_) * sizeof(const char *),              \
+        .fallback = (fallback_), .later = true, .help = (help_)                                    \
+    }
+
 static const RgOption options_table[] = {
     RG_OPTION_FOLDER(RgTextOptions, data, "", data_files,
                      "folder with base.jsonl, judge.jsonl, judge-independent.jsonl, train.jsonl "
@@ -23,10 +34,31 @@ static const RgOption options_table[] = {
                    "share of it trains the judges and is never seen by a policy"),
     RG_OPTION_PATH(RgTextOptions, test, "",
                    "file of the same kind to evaluate on; empty: a share of the lines of train"),
-    RG_OPTION_CHOICE(RgTextOptions, format, "auto", rg_text_formats,
-                     "format of the files: plain prompt, chosen, rejected; hh, Anthropic's "
-                     "transcripts; pku, PKU-SafeRLHF; ultrafeedback, four completions with scores; "
-                     "chat, lists of messages; auto, detected from the first line"),
+    RG_OPTION_CHOICE(
+        RgTextOptions, format, "auto", rg_text_formats,
+        "format of the files: plain prompt, chosen, rejected; hh, Anthropic's "
+        "transcripts; pku, PKU-SafeRLHF; ultrafeedback, four completions with scores; "
+        "chat, lists of messages; unpaired, single completions with a label, of which pairs "
+        "are made; auto, detected from the first line that fits one"),
+    RG_TEXT_COLUMN("prompt", RG_TEXT_PROMPT, "prompt",
+                   "member with the prompt of a plain, chat or unpaired line"),
+    RG_TEXT_COLUMN("chosen", RG_TEXT_CHOSEN, "chosen",
+                   "member with the preferred response of a plain, hh or chat line"),
+    RG_TEXT_COLUMN("rejected", RG_TEXT_REJECTED, "rejected",
+                   "member with the other response of a plain, hh or chat line"),
+    RG_TEXT_COLUMN("completion", RG_TEXT_COMPLETION, "completion",
+                   "member with the response of an unpaired line"),
+    RG_TEXT_COLUMN("label", RG_TEXT_LABEL, "label",
+                   "member that is true if the response of an unpaired line is desirable"),
+    RG_TEXT_COLUMN("chosen_score", RG_TEXT_CHOSEN_SCORE, "",
+                   "member with the preferred response's score of a plain or chat line; a tie with "
+                   "the other's is unusable; empty: scores are not looked at"),
+    RG_TEXT_COLUMN("rejected_score", RG_TEXT_REJECTED_SCORE, "",
+                   "member with the other response's score, to be given with chosen_score"),
+    RG_OPTION_CHOICE(RgTextOptions, unusable, "skip", unusable_lines,
+                     "what to do with a line that has nothing to learn from or cannot be read: "
+                     "skip it, and count it by its reason; or stop, with file and line",
+                     .later = true, .execution_only = true),
     {.name = "line_limit",
      .kind = RG_KIND_INTEGER,
      .offset = offsetof(RgTextOptions, line_limit),
@@ -243,6 +275,7 @@ static RgStatus create(RgEnvironment *environment, const void *options, RgRandom
         RG_TRY(read_corpus(s, error));
     s->options.data = s->options.train = s->options.test = s->options.tokenizer = NULL;
     s->options.chat_template_file = NULL;
+    memset(s->options.column, 0, sizeof s->options.column);
     s->options.judge = s->options.independent_judge = (RgOptionPart){0};
     s->options.stop.count = 0;
 
@@ -253,7 +286,7 @@ static RgStatus create(RgEnvironment *environment, const void *options, RgRandom
     environment->space = (RgPolicySpace){.vocabulary = rg_tokenizer_vocabulary(s->tokenizer)};
     environment->task = (RgTask){.prompts = s->prompts,
                                  .demonstrations = s->demonstrations,
-                                 .expected_pairs = pairs,
+                                 .expected_pairs = pairs > 0 ? pairs : RG_NO_PAIRS,
                                  .response_limit = s->options.response_limit,
                                  .tokens = environment->space.vocabulary,
                                  .end_token = rg_text_layout_end(s->layout),
@@ -393,7 +426,9 @@ static RgStatus check_prompts(const RgPolicy *policy, const RgSequences *prompts
     return RG_OK;
 }
 
-static RgStatus check_policy(const RgTextState *s, const RgPolicy *policy, RgError *error) {
+static RgStatus check_policy(const RgEnvironment *environment, const RgPolicy *policy,
+                             RgError *error) {
+    const RgTextState *s = environment->state;
     int64_t tokens = rg_tokenizer_vocabulary(s->tokenizer);
     int64_t known = policy->type->vocabulary ? policy->type->vocabulary(policy, true) : tokens;
     if (policy->type->logits)
@@ -415,7 +450,6 @@ static RgStatus check_policy(const RgTextState *s, const RgPolicy *policy, RgErr
 static RgStatus prepare(RgEnvironment *environment, RgPolicy *reference, RgRandom random,
                         RgError *error) {
     RgTextState *s = environment->state;
-    RG_TRY(check_policy(s, reference, error));
     rg_text_reference_clear(&s->of_reference);
     rg_pairs_destroy(s->pairs);
     s->pairs = rg_pairs_create();
@@ -442,6 +476,7 @@ const RgEnvironmentType rg_environment_text = {
     .primary_metric = "win_rate_base",
     .metrics = metrics,
     .create = create,
+    .check = check_policy,
     .prepare = prepare,
     .evaluate = rg_text_evaluate,
     .destroy = destroy,

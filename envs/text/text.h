@@ -15,6 +15,9 @@
 
 extern const RgEnvironmentType rg_environment_text;
 
+/* An unusable line is left out, or ends the program. */
+enum { RG_TEXT_UNUSABLE_SKIP, RG_TEXT_UNUSABLE_STOP };
+
 /* Texts for supervised training; see the option. */
 enum { RG_TEXT_DEMONSTRATIONS_CHOSEN, RG_TEXT_DEMONSTRATIONS_CORPUS, RG_TEXT_DEMONSTRATIONS_WHOLE };
 
@@ -22,6 +25,8 @@ typedef struct RgTextOptions {
     const char *data, *train, *test, *tokenizer, *chat_template_file; /* valid in create only */
     int64_t line_limit;                                               /* MiB */
     int format, preference;
+    const char *column[RG_TEXT_COLUMNS]; /* names of members; valid in create only */
+    int unusable;                        /* what an unusable line leads to */
     double judge_share, test_share;
     RgOptionPart judge, independent_judge; /* valid in create only */
     int chat_template;
@@ -76,7 +81,7 @@ typedef struct RgTextState {
     RgPairs *pairs;           /* of the last prepare */
     int64_t dropped_pairs;    /* of the data set, with a response over the limit */
     int64_t unlabelled_pairs; /* sampled ones that the judge left unlabelled */
-    int64_t useless[RG_TEXT_USELESS], dropped_prompts, truncated_prompts; /* of all files */
+    int64_t left_out[RG_TEXT_REASONS], dropped_prompts, truncated_prompts; /* of all files */
 
     RgSequences *test_prompts;
     RgSequences *test_pairs; /* chosen and rejected of the first lines, alternating */

@@ -230,16 +230,16 @@ static void quality(const RgJudgeQuality *q, const char *whose, RgEvaluation *ev
 }
 
 /* Counts of all unusable lines, and of those with each reason that occurs. */
-static void useless_lines(const RgTextState *s, RgEvaluation *evaluation) {
+static void unusable_lines(const RgTextState *s, RgEvaluation *evaluation) {
     int64_t all = 0;
-    for (int k = 0; k < RG_TEXT_USELESS; k++)
-        all += s->useless[k];
-    rg_evaluation_metric(evaluation, "useless_lines", (double)all);
-    for (int k = 0; k < RG_TEXT_USELESS; k++) {
+    for (int k = 0; k < RG_TEXT_REASONS; k++)
+        all += s->left_out[k];
+    rg_evaluation_metric(evaluation, "unusable_lines", (double)all);
+    for (int k = 0; k < RG_TEXT_REASONS; k++) {
         char name[32];
-        snprintf(name, sizeof name, "useless_%s", rg_text_useless[k]);
-        if (s->useless[k] > 0)
-            rg_evaluation_metric(evaluation, name, (double)s->useless[k]);
+        snprintf(name, sizeof name, "unusable_%s", rg_text_reasons[k]);
+        if (s->left_out[k] > 0)
+            rg_evaluation_metric(evaluation, name, (double)s->left_out[k]);
     }
 }
 
@@ -265,7 +265,7 @@ static RgStatus measure(RgTextState *s, const RgTextSamples *own, const RgConten
     quality(&s->independent_quality, "independent_judge", evaluation);
     rg_evaluation_metric(evaluation, "dropped_pairs", (double)s->dropped_pairs);
     rg_evaluation_metric(evaluation, "unlabelled_pairs", (double)s->unlabelled_pairs);
-    useless_lines(s, evaluation);
+    unusable_lines(s, evaluation);
     rg_evaluation_metric(evaluation, "dropped_prompts", (double)s->dropped_prompts);
     rg_evaluation_metric(evaluation, "truncated_prompts", (double)s->truncated_prompts);
     return RG_OK;

@@ -2,11 +2,12 @@
 /* The files of the text environment: a folder of files, or the user's own file split into parts.
  * text_data.c reads lines. */
 #include "core/files.h"
-#include "core/notice.h"
 #include "envs/text/text.h"
 
 #include "core/digest.h"
+#include "core/notice.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -37,6 +38,16 @@ static RgStatus limit_prompts(RgTextState *s, RgTextData *data, RgError *error) 
                    (long long)s->options.prompt_limit);
 }
 
+static RgTextReading reading_of(const RgTextOptions *o) {
+    RgTextReading reading = {.format = (RgTextFormat)o->format,
+                             .preference = (RgTextPreference)o->preference,
+                             .stop = o->unusable == RG_TEXT_UNUSABLE_STOP,
+                             .line_limit = o->line_limit};
+    for (int k = 0; k < RG_TEXT_COLUMNS; k++)
+        reading.column[k] = o->column[k];
+    return reading;
+}
+
 /* Lines that the chat template refuses, and why it refused the first. */
 typedef struct Refusals {
     const RgTextLayout *layout;
@@ -57,35 +68,43 @@ static bool refused(const RgTextLine *line, const void *context) {
 }
 
 static RgStatus leave_out_refused(RgTextState *s, RgTextData *data, RgError *error) {
-    int number = 0;
+    RgTextLeftOut *out = &data->left_out[RG_TEXT_REFUSED];
     RgError reason = {0};
     if (!rg_text_layout_may_refuse(s->layout))
         return RG_OK;
-    RgTextData *left = rg_text_data_take(data, refused, &(Refusals){s->layout, &reason, &number});
-    s->useless[RG_TEXT_USELESS_REFUSED] += left->count;
-    int64_t count = left->count;
+    RgTextData *left =
+        rg_text_data_take(data, refused, &(Refusals){s->layout, &reason, &out->first});
+    out->count = left->count;
     rg_text_data_destroy(left);
-    if (count > 0 && data->count > 0)
-        rg_notice(
-            "%s: the chat template refuses %lld of %lld lines, which are left out; line %d: %s",
-            data->path, (long long)count, (long long)(count + data->count), number, reason.text);
-    if (data->count > 0)
-        return RG_OK;
-    return rg_fail(error, RG_E_FORMAT, "%s:%d: this and every other line is refused: %s",
-                   data->path, number, reason.text);
+    snprintf(out->why, sizeof out->why, "%.*s", (int)sizeof out->why - 1, reason.text);
+    if (out->count > 0 && s->options.unusable == RG_TEXT_UNUSABLE_STOP)
+        return rg_fail(error, RG_E_FORMAT, "%s:%s%d: %s", data->path,
+                       strcmp(data->unit, "element") == 0 ? " element " : "", out->first,
+                       reason.text);
+    return data->count > 0 ? RG_OK : rg_text_data_refuse(data, error);
+}
+
+/* Count what a file has that is left out, and tell it. */
+static void count_left_out(RgTextState *s, const RgTextData *data) {
+    for (int k = 0; k < RG_TEXT_REASONS; k++)
+        s->left_out[k] += data->left_out[k].count;
+    char *report = rg_text_data_report(data);
+    if (report)
+        rg_notice_once("%s", report);
+    free(report);
 }
 
 static RgStatus read_file(RgTextState *s, const char *path, RgTextData **data, RgError *error) {
-    RgStatus status = rg_text_data_read(path, (RgTextFormat)s->options.format,
-                                        (RgTextPreference)s->options.preference,
-                                        s->options.line_limit, data, error);
+    RgTextReading reading = reading_of(&s->options);
+    RgStatus status = rg_text_data_read(path, &reading, data, error);
     if (status != RG_OK)
         return status == RG_E_RANGE ? rg_fail_in(error, status, "environment.line_limit") : status;
-    for (int k = 0; k < RG_TEXT_USELESS; k++)
-        s->useless[k] += (*data)->useless[k];
     status = leave_out_refused(s, *data, error);
-    if (status == RG_OK && s->options.prompt_limit > 0)
-        status = limit_prompts(s, *data, error);
+    if (status == RG_OK) {
+        count_left_out(s, *data);
+        if (s->options.prompt_limit > 0)
+            status = limit_prompts(s, *data, error);
+    }
     if (status != RG_OK) {
         rg_text_data_destroy(*data);
         *data = NULL;
@@ -198,8 +217,29 @@ static RgStatus read_folder(RgTextState *s, RgTextFiles *files, RgError *error) 
     return RG_OK;
 }
 
+/* Names are complete; two formats have names of their own. */
+static RgStatus check_columns(const RgTextOptions *o, RgError *error) {
+    RgTextReading reading = reading_of(o);
+    for (int k = 0; k <= RG_TEXT_LABEL; k++)
+        if (reading.column[k][0] == '\0')
+            return rg_fail(error, RG_E_USAGE,
+                           "environment.columns: a name is empty, expected that of a member");
+    if (!reading.column[RG_TEXT_CHOSEN_SCORE][0] != !reading.column[RG_TEXT_REJECTED_SCORE][0])
+        return rg_fail(error, RG_E_USAGE,
+                       "environment.columns: one score has a name, expected chosen_score and "
+                       "rejected_score");
+    if (!rg_text_renames(&reading) ||
+        (reading.format != RG_TEXT_PKU && reading.format != RG_TEXT_ULTRAFEEDBACK))
+        return RG_OK;
+    return rg_fail(error, RG_E_USAGE,
+                   "environment.columns: the names of the format \"%s\" are fixed, expected no "
+                   "columns",
+                   rg_text_formats[reading.format]);
+}
+
 RgStatus rg_text_files_check(const RgTextOptions *o, RgError *error) {
     bool folder = o->data[0] != '\0', own = o->train[0] != '\0';
+    RG_TRY(check_columns(o, error));
     if (folder == own)
         return rg_fail(error, RG_E_USAGE,
                        "environment: expected either data, a folder, or train, a file");

@@ -142,7 +142,7 @@ static RgStatus print_experiment(const RgRunStatuses *statuses, const RgRunStatu
                                           RG_STATE_FAILED};
 
     int64_t by_state[RG_STATES] = {0}, count = experiment->trial_count, known = 0;
-    RgForecast *all = rg_forecast(experiment, run_status, written, NULL);
+    RgForecast *all = rg_forecast(experiment, run_status, written, NULL, NULL);
     for (int64_t i = 0; i < count; i++) {
         by_state[all[i].state]++;
         known += all[i].entry != NULL;

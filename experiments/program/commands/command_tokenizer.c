@@ -1,21 +1,24 @@
 /* SPDX-License-Identifier: MIT */
 /* regatta train-tokenizer: learns a byte-level BPE vocabulary from lines of JSON. */
 #include "core/files.h"
+#include "core/notice.h"
+#include "core/text/json_lines.h"
 #include "core/text/lines.h"
 #include "core/text/tokenizer.h"
 #include "experiments/program/commands/command.h"
 
-#include <jansson.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 typedef struct TokenizerArguments {
     int64_t vocabulary;
     const char *output;
-    const char **files;
-    int file_count;
+    const char **files, **members;
+    int file_count, member_count;
 } TokenizerArguments;
 
 typedef struct Texts {
+    const TokenizerArguments *arguments;
     char **text;
     int64_t count, capacity;
 } Texts;
@@ -28,30 +31,65 @@ static void add_text(Texts *texts, const char *text) {
     texts->text[texts->count++] = rg_string_copy(text);
 }
 
-static RgStatus read_texts(const char *path, Texts *texts, RgError *error) {
-    static const char *const fields[] = {"prompt", "chosen", "rejected", "response", "text"};
-    RgLines *lines;
-    RG_TRY(rg_lines_open(path, &lines, error));
-    const char *line;
-    size_t size;
-    RgStatus status = rg_lines_next(lines, &line, &size, error);
-    while (status == RG_OK && line) {
-        json_error_t fault;
-        json_t *object = json_loadb(line, size, 0, &fault);
-        if (!json_is_object(object))
-            status = rg_fail(error, RG_E_FORMAT, "%s:%lld: expected a JSON object: %s", path,
-                             (long long)rg_lines_number(lines),
-                             object ? "found another value" : fault.text);
-        for (size_t i = 0; object && i < sizeof fields / sizeof fields[0]; i++) {
-            const char *text = json_string_value(json_object_get(object, fields[i]));
-            if (text)
-                add_text(texts, text);
+static void add_texts(Texts *texts, const json_t *value);
+
+/* The texts of those members that may be one, hold messages, or hold completions. */
+static void add_members(Texts *texts, const json_t *object) {
+    static const char *const fields[] = {"prompt",     "chosen",      "rejected",   "response",
+                                         "text",       "instruction", "completion", "completions",
+                                         "response_0", "response_1",  "content"};
+    for (size_t i = 0; i < sizeof fields / sizeof fields[0]; i++)
+        add_texts(texts, json_object_get(object, fields[i]));
+    for (int i = 0; i < texts->arguments->member_count; i++)
+        add_texts(texts, json_object_get(object, texts->arguments->members[i]));
+}
+
+static void add_texts(Texts *texts, const json_t *value) {
+    if (json_is_string(value))
+        add_text(texts, json_string_value(value));
+    for (size_t i = 0; i < json_array_size(value); i++)
+        add_texts(texts, json_array_get(value, i));
+    if (json_is_object(value))
+        add_members(texts, value);
+}
+
+/* A line without sound JSON is left out. */
+static RgStatus read_lines(RgJsonLines *lines, const char *path, Texts *texts, RgError *error) {
+    const RgJsonLine *line;
+    int64_t count = 0, left_out = 0;
+    int first = 0;
+    char why[RG_JSON_WHY] = "";
+    for (;;) {
+        RG_TRY(rg_json_lines_next(lines, &line, error));
+        if (!line)
+            break;
+        count++;
+        if (json_is_object(line->value)) {
+            add_members(texts, line->value);
+        } else if (left_out++ == 0) {
+            first = line->number;
+            snprintf(why, sizeof why, "%s", line->value ? "not an object" : line->why);
         }
-        json_decref(object);
-        if (status == RG_OK)
-            status = rg_lines_next(lines, &line, &size, error);
     }
-    rg_lines_close(lines);
+    if (left_out == 0)
+        return RG_OK;
+    char *text = rg_string_format("left out %lld of %lld %ss (first: %s %d: %s)",
+                                  (long long)left_out, (long long)count, rg_json_lines_unit(lines),
+                                  rg_json_lines_unit(lines), first, why);
+    RgStatus status = RG_OK;
+    if (left_out == count)
+        status = rg_fail(error, RG_E_FORMAT, "%s: %s, expected JSON objects", path, text);
+    else
+        rg_notice("%s: %s", path, text);
+    free(text);
+    return status;
+}
+
+static RgStatus read_texts(const char *path, Texts *texts, RgError *error) {
+    RgJsonLines *lines;
+    RG_TRY(rg_json_lines_open(path, RG_LINE_MIB, &lines, error));
+    RgStatus status = read_lines(lines, path, texts, error);
+    rg_json_lines_close(lines);
     return status;
 }
 
@@ -59,7 +97,7 @@ static RgStatus train_tokenizer(void *arguments, RgError *error) {
     const TokenizerArguments *a = arguments;
     RgStatus status = RG_OK;
     RgTokenizer *tokenizer = NULL;
-    Texts texts = {0};
+    Texts texts = {.arguments = a};
     for (int i = 0; i < a->file_count && status == RG_OK; i++)
         status = read_texts(a->files[i], &texts, error);
     if (status == RG_OK)
@@ -84,6 +122,8 @@ static const RgArgument arguments[] = {
                        "number of ids (default: 1024)", .low = 258, .high = 1e6),
     RG_ARGUMENT_OPTION(TokenizerArguments, output, "output", 'o', "FILE", "tokenizer.json to write",
                        .expected = expected),
+    RG_ARGUMENT_REPEATED(TokenizerArguments, members, member_count, "member", 'm', "NAME",
+                         "learn from the member NAME of each line, too; may be repeated"),
     RG_ARGUMENT_END,
 };
 
@@ -92,9 +132,14 @@ const RgCommand rg_command_train_tokenizer = {
     .summary = "learn a byte-level BPE vocabulary",
     .usage = "FILE.jsonl...",
     .purpose = "Learn a byte-level BPE vocabulary.",
-    .details = "The vocabulary is learned from the texts prompt, chosen, rejected, response and "
-               "text of every line. Files may be compressed by gzip or zstd. The result is unique: "
-               "equal files give an equal tokenizer.json, in Hugging Face's format.",
+    .details =
+        "The vocabulary is learned from the texts of every line: members text, prompt, chosen, "
+        "rejected, instruction, response, response_0, response_1, completion and "
+        "completions, be they strings or lists of messages. Files are JSON lines or one JSON "
+        "array, and may "
+        "be compressed by gzip or zstd. Lines that are not JSON objects are left out, and "
+        "counted. The result is unique: "
+        "equal files give an equal tokenizer.json, in Hugging Face's format.",
     .arguments = arguments,
     .size = sizeof(TokenizerArguments),
     .defaults = &(const TokenizerArguments){.vocabulary = 1024},

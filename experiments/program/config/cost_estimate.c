@@ -20,12 +20,25 @@ void rg_cost_estimator_clear(RgCostEstimator *planner) {
     *planner = (RgCostEstimator){0};
 }
 
-/* Creates the environment with the data that need no policy, and measures the process's memory. */
-static RgStatus set_environment(RgCostEstimator *planner, const RgTrialSpec *plan, RgError *error) {
+static char *identity_of(const RgTrialSpec *plan) {
     RgSettings *part = rg_settings_create();
     rg_settings_copy_group(part, "environment", plan->resolved, "environment");
     char *identity = rg_settings_to_json(part);
     rg_settings_destroy(part);
+    return identity;
+}
+
+void rg_cost_estimator_take(RgCostEstimator *planner, const RgTrialSpec *plan,
+                            RgEnvironment *environment) {
+    rg_cost_estimator_clear(planner);
+    planner->environment = environment;
+    planner->identity = identity_of(plan);
+    planner->program = rg_memory_in_use();
+}
+
+/* Creates the environment with the data that need no policy, and measures the process's memory. */
+static RgStatus set_environment(RgCostEstimator *planner, const RgTrialSpec *plan, RgError *error) {
+    char *identity = identity_of(plan);
     if (planner->identity && strcmp(planner->identity, identity) == 0) {
         free(identity);
         return RG_OK;

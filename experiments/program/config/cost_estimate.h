@@ -49,6 +49,9 @@ typedef struct RgCostEstimator {
 
 RgStatus rg_cost_estimate_trial(RgCostEstimator *planner, const RgTrialSpec *plan,
                                 RgTrialCost *cost, RgError *error);
+/* Takes ownership of an environment that was made for a trial, so that it is not made again. */
+void rg_cost_estimator_take(RgCostEstimator *planner, const RgTrialSpec *plan,
+                            RgEnvironment *environment);
 void rg_cost_estimator_clear(RgCostEstimator *planner);
 
 /* Total FLOPs of a step; 0: not estimated. */

@@ -138,6 +138,47 @@ static void print_weights(const WeightsDifference *w, FILE *out) {
         fprintf(out, "weights: largest relative difference %.3g, in %s\n", w->largest, w->tensor);
 }
 
+static void print_difference(const char *what, const char *name, const char *there,
+                             const char *here, FILE *out) {
+    fprintf(out, "why %s may differ: %s was %s, and is %s here\n", what, name, there, here);
+}
+
+/* The libraries that decide which ids a text has: patterns and normal forms follow their Unicode. */
+static bool decides_ids(const char *name) {
+    return strcmp(name, "PCRE2") == 0 || strcmp(name, "utf8proc") == 0;
+}
+
+/* The version of `name` in "NAME VERSION, NAME VERSION, …"; "absent" if it is not there. The caller
+ * frees it. */
+static char *version_in(const char *built_with, const char *name) {
+    size_t length = strlen(name);
+    for (const char *item = built_with; item; item = strstr(item, ", ")) {
+        item += item == built_with ? 0 : 2;
+        if (strncmp(item, name, length) == 0 && item[length] == ' ')
+            return rg_string_format("%.*s", (int)strcspn(item + length + 1, ","),
+                                    item + length + 1);
+    }
+    return rg_string_copy("absent");
+}
+
+/* Compiler and libraries, each with its version: those that differ. */
+static bool print_versions(const char *there, const char *here, FILE *out) {
+    bool differ = false;
+    for (const char *item = there; item; item = strstr(item, ", ")) {
+        item += item == there ? 0 : 2;
+        char *name = rg_string_format("%.*s", (int)strcspn(item, " ,"), item);
+        char *left = version_in(there, name), *right = version_in(here, name);
+        if (strcmp(left, right) != 0) {
+            print_difference(decides_ids(name) ? "ids of tokens" : "bits", name, left, right, out);
+            differ = true;
+        }
+        free(name);
+        free(left);
+        free(right);
+    }
+    return differ;
+}
+
 /* Possible reasons: program, libraries, kernels, a budget in seconds. */
 static void print_reasons(const RgTrialPackage *package, const Pair *pair, FILE *out) {
     static const char *const keys[] = {"version", "commit", "built_with", "blas_core"};
@@ -149,7 +190,9 @@ static void print_reasons(const RgTrialPackage *package, const Pair *pair, FILE 
         const char *right = json_string_value(json_object_get(here, keys[i]));
         if (!left || !right || strcmp(left, right) == 0 || rg_label_fault(left))
             continue;
-        fprintf(out, "why bits may differ: %s was %s, and is %s here\n", keys[i], left, right);
+        bool parts = strcmp(keys[i], "built_with") == 0;
+        if (!parts || !print_versions(left, right, out)) /* they may be in another order */
+            print_difference("bits", keys[i], left, right, out);
         differ = true;
     }
     if (package->experiment->trials[0].budget.seconds > 0) {

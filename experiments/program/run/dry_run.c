@@ -6,6 +6,7 @@
 #include "core/results/store_lock.h"
 #include "core/utf8.h"
 #include "experiments/program/config/units.h"
+#include "experiments/program/run/compatibility.h"
 #include "experiments/program/run/recorded_inputs.h"
 
 #include <jansson.h>
@@ -211,9 +212,12 @@ RgStatus rg_dry_run(RgExperiment *experiment, const char *store, bool json, FILE
     char holder[128];
     RgRunStatuses statuses = {0};
     RgError unplanned = {0};
+    RgReadyEnvironment ready = {0};
     if (access(store, F_OK) == 0)
         RG_TRY(rg_run_statuses_open(store, experiment->options.name, &statuses, error));
     RgStatus status = statuses.store ? report_inputs(experiment, statuses.store, error) : RG_OK;
+    if (status == RG_OK)
+        status = rg_check_compatibility(experiment, store, &ready, error);
     if (status != RG_OK) {
         rg_run_statuses_close(&statuses);
         return status;
@@ -221,7 +225,8 @@ RgStatus rg_dry_run(RgExperiment *experiment, const char *store, bool json, FILE
     const RgRunStatus *run_status = statuses.count > 0 ? &statuses.at[0] : NULL;
     bool written = run_status && run_status->latest && rg_store_writer(store, holder);
     char *missing = statuses.store ? rg_missing_inputs(experiment) : NULL; /* already reported */
-    RgForecast *all = rg_forecast(experiment, run_status, written, missing ? NULL : &unplanned);
+    RgForecast *all =
+        rg_forecast(experiment, run_status, written, &ready, missing ? NULL : &unplanned);
     (json ? write_json : write_table)(all, experiment->trial_count, &unplanned, out);
     char *unequal = rg_forecast_unequal_epochs(all, experiment->trial_count);
     if (unequal)
@@ -229,6 +234,7 @@ RgStatus rg_dry_run(RgExperiment *experiment, const char *store, bool json, FILE
     free(unequal);
     free(all);
     free(missing);
+    rg_ready_environment_clear(&ready);
     rg_run_statuses_close(&statuses);
     return RG_OK;
 }

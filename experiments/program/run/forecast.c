@@ -163,10 +163,14 @@ static void fill_without_training(RgForecast *f) {
 }
 
 RgForecast *rg_forecast(const RgExperiment *experiment, const RgRunStatus *run_status, bool written,
-                        RgError *unplanned) {
+                        RgReadyEnvironment *ready, RgError *unplanned) {
     int64_t count = experiment->trial_count;
     RgForecast *all = rg_allocate(count, sizeof *all);
     RgCostEstimator planner = {0};
+    if (ready && ready->environment) {
+        rg_cost_estimator_take(&planner, ready->plan, ready->environment);
+        *ready = (RgReadyEnvironment){0};
+    }
     for (int64_t i = 0; i < count; i++)
         all[i] = begin(&experiment->trials[i], run_status, written);
     Others same = gather_others(all, count, true), near = gather_others(all, count, false);

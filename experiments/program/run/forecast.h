@@ -7,6 +7,7 @@
 
 #include "analysis/store/run_status.h"
 #include "experiments/program/config/cost_estimate.h"
+#include "experiments/program/run/trial_setup.h"
 
 typedef enum RgTrialState {
     RG_STATE_FINISHED,
@@ -42,9 +43,10 @@ typedef struct RgForecast {
 /* One forecast for each trial, in order. The caller frees the array. `run_status` is that of the
  * experiment, or NULL; `written`: a process is writing the store. `unplanned`, initially empty,
  * receives the reason if trials cannot be planned (such as missing data). With NULL nothing is
- * planned, which saves the time. One thread at a time. */
+ * planned, which saves the time. `ready`, or NULL: an environment that plans may take. One thread at
+ * a time. */
 RgForecast *rg_forecast(const RgExperiment *experiment, const RgRunStatus *run_status, bool written,
-                        RgError *unplanned);
+                        RgReadyEnvironment *ready, RgError *unplanned);
 
 /* Two methods of the same budget.epochs, swept values and seed of which one spends more than twice
  * the compute of the other: a sentence with both; malloc'd, NULL if there are none. FLOPs are

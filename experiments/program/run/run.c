@@ -11,6 +11,7 @@
 #include "core/results/parts.h"
 #include "core/results/rows.h"
 #include "core/results/weights.h"
+#include "experiments/program/run/compatibility.h"
 #include "experiments/program/run/forecast.h"
 #include "experiments/program/run/process_pool.h"
 #include "experiments/program/run/programs.h"
@@ -22,8 +23,9 @@
 
 /* Where trials are recorded: in the whole store, or in a partial store. */
 typedef struct Place {
-    RgRanks *ranks; /* that share the trials; NULL: none */
-    RgPart *part;   /* of this rank */
+    RgRanks *ranks;            /* that share the trials; NULL: none */
+    RgReadyEnvironment *ready; /* that the first trial may take; NULL: none */
+    RgPart *part;              /* of this rank */
     const bool *skip;
 } Place;
 
@@ -99,6 +101,10 @@ static RgStatus run_trials(const RgExperiment *experiment, RgStore *store, const
                       .events = a->events,
                       .checkpoint_seconds = a->checkpoint_seconds,
                       .progress = &progress};
+    if (place->ready) {
+        run.setup.ready = *place->ready;
+        *place->ready = (RgReadyEnvironment){0};
+    }
     RgStatus status = rg_folder_make(folder, error);
     if (status == RG_OK && a->events) /* before anything runs */
         status = rg_folders_make_above(a->events, error);
@@ -118,6 +124,7 @@ static RgStatus run_trials(const RgExperiment *experiment, RgStore *store, const
     rg_progress_end(&progress);
     rg_plugin_set_crash_note(NULL);
     rg_trial_setup_clear(&run.setup);
+    rg_ready_environment_clear(&run.setup.ready);
     rg_judge_cache_close(run.setup.answers);
     rg_reference_cache_close(run.cache);
     free(folder);
@@ -204,12 +211,12 @@ static RgStatus open_whole(const char *path, RgStore **store, RgError *error) {
 }
 
 static RgStatus run_whole(const RgExperiment *experiment, const char *path, const RgRunOptions *a,
-                          RgError *error) {
+                          RgReadyEnvironment *ready, RgError *error) {
     RgStore *store;
     RG_TRY(open_whole(path, &store, error));
     RgStatus status = rg_report_changed_inputs(experiment, store, error);
     if (status == RG_OK)
-        status = run_trials(experiment, store, &(Place){0}, a, error);
+        status = run_trials(experiment, store, &(Place){.ready = ready}, a, error);
     if (status == RG_OK)
         status = report_weights(experiment, store, error);
     rg_store_close(store);
@@ -277,9 +284,16 @@ static RgStatus help_group(const RgExperiment *experiment, RgRanks *ranks) {
     return RG_OK;
 }
 
+/* What would end a trial is said before the first one begins. */
+static RgStatus check_trials(const RgExperiment *experiment, const char *path,
+                             RgReadyEnvironment *ready, RgError *error) {
+    RG_TRY(rg_check_programs(experiment, path, error));
+    return rg_check_compatibility(experiment, path, ready, error);
+}
+
 static RgStatus run_ranks(const RgExperiment *experiment, const char *path, RgRanks *ranks,
                           const RgRunOptions *a, bool *complete, RgError *error) {
-    RgStatus status = ranks->rank == 0 ? rg_check_programs(experiment, path, error) : RG_OK;
+    RgStatus status = ranks->rank == 0 ? check_trials(experiment, path, NULL, error) : RG_OK;
     if (ranks->rank == 0 && status == RG_OK)
         status = gather(experiment, path, false, error);
     RG_TRY(rg_ranks_start(ranks, status, experiment->trial_count));
@@ -327,7 +341,7 @@ static RgStatus report_unequal_epochs(const RgExperiment *experiment, const char
     RgRunStatuses statuses = {0};
     RG_TRY(rg_run_statuses_open(path, experiment->options.name, &statuses, error));
     RgForecast *all =
-        rg_forecast(experiment, statuses.count > 0 ? &statuses.at[0] : NULL, false, NULL);
+        rg_forecast(experiment, statuses.count > 0 ? &statuses.at[0] : NULL, false, NULL, NULL);
     char *unequal = rg_forecast_unequal_epochs(all, experiment->trial_count);
     if (unequal)
         rg_notice("%s", unequal);
@@ -342,17 +356,19 @@ RgStatus rg_experiment_run(RgExperiment *experiment, RgRanks *ranks, const RgRun
     RG_ASSERT(!experiment->restored);
     char *path = rg_experiment_store_path(experiment, a->results);
     bool alone = !ranks || ranks->size == 1;
+    RgReadyEnvironment ready = {0};
     RgStatus status = alone ? look_at_whole(experiment, path, a, error) : RG_OK;
     if (alone && status == RG_OK) /* after the keys of missing inputs are known */
-        status = rg_check_programs(experiment, path, error);
+        status = check_trials(experiment, path, &ready, error);
     if (!alone)
         status = run_ranks(experiment, path, ranks, a, complete, error);
     else if (status == RG_OK && a->share)
         status = run_share(experiment, path, a, error);
     else if (status == RG_OK)
-        status = run_whole(experiment, path, a, error);
+        status = run_whole(experiment, path, a, &ready, error);
     if (status == RG_OK && !a->share && (alone || (ranks->rank == 0 && *complete)))
         status = report_unequal_epochs(experiment, path, error);
+    rg_ready_environment_clear(&ready);
     free(path);
     return status;
 }

@@ -12,34 +12,82 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* The resolved settings of environment and policy, and the seed that both are drawn from. */
-static char *setup_identity(const RgTrialSpec *plan, int64_t seed) {
+static int64_t environment_seed(const RgTrialSpec *plan) {
+    return plan->environment.seed >= 0 ? plan->environment.seed : plan->seed;
+}
+
+/* The resolved settings of the environment, and of the policy if `all`, and the seed that both are
+ * drawn from. */
+static char *identity_of(const RgTrialSpec *plan, bool all) {
     RgSettings *parts = rg_settings_create();
     rg_settings_copy_group(parts, "environment", plan->resolved, "environment");
-    rg_settings_copy_group(parts, "policy", plan->resolved, "policy");
+    if (all)
+        rg_settings_copy_group(parts, "policy", plan->resolved, "policy");
     char *json = rg_settings_to_json(parts);
-    char *identity = rg_string_format("%ld %s", (long)seed, json);
+    char *identity = rg_string_format("%lld %s", (long long)environment_seed(plan), json);
     rg_settings_destroy(parts);
     free(json);
     return identity;
 }
 
-static int64_t environment_seed(const RgTrialSpec *plan) {
-    return plan->environment.seed >= 0 ? plan->environment.seed : plan->seed;
+/* The stream that environment and reference are drawn from. */
+static RgRandom stage_of(const RgTrialSpec *plan) {
+    return rg_random_named(rg_random_root((uint64_t)environment_seed(plan)),
+                           "stage"); /* bits hang on it */
+}
+
+/* ---- the environment ---- */
+
+RgStatus rg_ready_environment_make(RgReadyEnvironment *ready, const RgTrialSpec *plan,
+                                   RgError *error) {
+    rg_ready_environment_clear(ready);
+    RG_TRY(rg_environment_create(plan->environment.type, plan->resolved, "environment",
+                                 rg_random_named(stage_of(plan), "environment"),
+                                 &ready->environment, error));
+    ready->plan = plan;
+    return RG_OK;
+}
+
+void rg_ready_environment_clear(RgReadyEnvironment *ready) {
+    rg_environment_destroy(ready->environment);
+    *ready = (RgReadyEnvironment){0};
+}
+
+static bool is_same_environment(const RgTrialSpec *a, const RgTrialSpec *b) {
+    char *left = identity_of(a, false), *right = identity_of(b, false);
+    bool same = strcmp(left, right) == 0;
+    free(left);
+    free(right);
+    return same;
+}
+
+/* The one that is ready, if it is that of the trial, or a new one. */
+static RgStatus take_environment(RgTrialSetup *setup, const RgTrialSpec *plan, RgError *error) {
+    RgStatus status = RG_OK;
+    if (!setup->ready.environment || !is_same_environment(setup->ready.plan, plan))
+        status = rg_ready_environment_make(&setup->ready, plan, error);
+    setup->environment = setup->ready.environment;
+    setup->ready.environment = NULL;
+    rg_ready_environment_clear(&setup->ready);
+    return status;
+}
+
+/* ---- the policy ---- */
+
+static RgStatus check_reference(const RgTrialSpec *plan, const RgPolicy *start, RgError *error) {
+    if (plan->policy.reference == RG_REFERENCE_START || start->type->logits)
+        return RG_OK;
+    return rg_fail(error, RG_E_USAGE,
+                   "policy.reference is \"uniform\", and the responses of a %s policy cannot be "
+                   "enumerated: expected \"start\"",
+                   start->type->about.name);
 }
 
 /* The uniform policy of the same shape: without weights all logits are 0. */
-static RgStatus make_uniform(const RgPolicy *start, RgPolicy **reference, RgError *error) {
-    if (!start->type->logits)
-        return rg_fail(
-            error, RG_E_USAGE,
-            "policy.reference is \"uniform\", and the responses of a %s policy cannot be "
-            "enumerated: expected \"start\"",
-            start->type->about.name);
+static void make_uniform(const RgPolicy *start, RgPolicy **reference) {
     *reference = rg_policy_clone(start, true);
     for (int v = 0; v < (*reference)->parameters->view_count; v++)
         rg_parameters_fill((*reference)->parameters, v, 0);
-    return RG_OK;
 }
 
 static RgStatus make_start(const RgTrialSpec *plan, const RgEnvironment *environment,
@@ -73,7 +121,9 @@ static RgStatus make_reference(RgTrialSetup *setup, const RgTrialSpec *plan, RgR
     if (plan->policy.reference == RG_REFERENCE_START)
         return make_start(plan, setup->environment, random, &setup->reference, error);
     RG_TRY(make_start(plan, setup->environment, random, &setup->start, error));
-    return make_uniform(setup->start, &setup->reference, error);
+    RG_TRY(check_reference(plan, setup->start, error));
+    make_uniform(setup->start, &setup->reference);
+    return RG_OK;
 }
 
 /* Everything that the environment hands out fits the policy: checked once, here. */
@@ -109,18 +159,25 @@ static RgStatus check_gradients(RgEnvironment *environment, const RgTrialSpec *p
                             error);
 }
 
+RgStatus rg_trial_setup_check(const RgTrialSpec *plan, RgEnvironment *environment,
+                              const RgPolicy *start, RgError *error) {
+    RG_TRY(check_gradients(environment, plan, error));
+    return check_reference(plan, start, error);
+}
+
 void rg_trial_setup_clear(RgTrialSetup *setup) {
     rg_environment_destroy(setup->environment);
     rg_policy_destroy(setup->reference); /* before the start, which it may be a clone of */
     rg_policy_destroy(setup->start);
     free(setup->identity);
-    *setup = (RgTrialSetup){
-        .answers = setup->answers, .ahead = setup->ahead, .process_group = setup->process_group};
+    *setup = (RgTrialSetup){.ready = setup->ready,
+                            .answers = setup->answers,
+                            .ahead = setup->ahead,
+                            .process_group = setup->process_group};
 }
 
 RgStatus rg_trial_setup_make(RgTrialSetup *setup, const RgTrialSpec *plan, RgError *error) {
-    int64_t seed = environment_seed(plan);
-    char *identity = setup_identity(plan, seed);
+    char *identity = identity_of(plan, true);
     bool same = setup->identity && strcmp(setup->identity, identity) == 0;
     if (rg_process_group_all(setup->process_group, same)) {
         free(identity);
@@ -128,11 +185,8 @@ RgStatus rg_trial_setup_make(RgTrialSetup *setup, const RgTrialSpec *plan, RgErr
         return check_gradients(setup->environment, plan, error);
     }
     rg_trial_setup_clear(setup);
-    RgRandom random =
-        rg_random_named(rg_random_root((uint64_t)seed), "stage"); /* bits hang on it */
-    RgRandom environment = rg_random_named(random, "environment");
-    RgStatus status = rg_environment_create(plan->environment.type, plan->resolved, "environment",
-                                            environment, &setup->environment, error);
+    RgRandom random = stage_of(plan), environment = rg_random_named(random, "environment");
+    RgStatus status = take_environment(setup, plan, error);
     if (status == RG_OK)
         status = check_gradients(setup->environment, plan, error);
     if (status == RG_OK && (setup->answers || setup->ahead))

@@ -6,13 +6,26 @@
 #include "core/results/judge_cache.h"
 #include "experiments/program/config/experiment.h"
 
+/* An environment that was made before the trials (run/compatibility.h). Start zeroed. */
+typedef struct RgReadyEnvironment {
+    RgEnvironment *environment; /* not prepared; NULL: none */
+    const RgTrialSpec *plan;    /* of the trial that it was made for; borrowed */
+} RgReadyEnvironment;
+
+/* Makes the environment of a trial, as rg_trial_setup_make does, in the place of the one there. On
+ * error there is none. */
+RgStatus rg_ready_environment_make(RgReadyEnvironment *ready, const RgTrialSpec *plan,
+                                   RgError *error);
+void rg_ready_environment_clear(RgReadyEnvironment *ready);
+
 /* Environment and reference policy of a trial. They are kept for the next trial while their
  * settings are equal. Start zeroed. */
 typedef struct RgTrialSetup {
     char *identity; /* the settings that it was made from */
     RgEnvironment *environment;
     RgPolicy *reference;
-    RgPolicy *start;       /* what training starts from, if it is not the reference; else NULL */
+    RgPolicy *start;          /* what training starts from, if it is not the reference; else NULL */
+    RgReadyEnvironment ready; /* taken by the first setup that needs it, or cleared by that */
     RgJudgeCache *answers; /* of external judges, or NULL; borrowed, kept by rg_trial_setup_clear */
     bool ahead; /* made before processes are forked: only these may query external judges, so a
                    setup with such judges is refused; kept by rg_trial_setup_clear */
@@ -23,6 +36,10 @@ typedef struct RgTrialSetup {
 /* Makes the setup of a trial, reusing what is equal. The ranks of a process group do this together;
  * a rank whose program or data differ is refused. */
 RgStatus rg_trial_setup_make(RgTrialSetup *setup, const RgTrialSpec *plan, RgError *error);
+/* The checks of rg_trial_setup_make that need nothing made but these; of the policy only the type is
+ * looked at. */
+RgStatus rg_trial_setup_check(const RgTrialSpec *plan, RgEnvironment *environment,
+                              const RgPolicy *start, RgError *error);
 void rg_trial_setup_clear(RgTrialSetup *setup);
 /* The policy that training starts from; borrowed. */
 RgPolicy *rg_trial_setup_start(const RgTrialSetup *setup);
