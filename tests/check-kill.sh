@@ -145,11 +145,12 @@ policy: { type = "transformer"; weights = ""; width = 32; layers = 2; heads = 2;
 optimizer: { learning_rate = 0.01; };
 budget: { steps = 12; };
 evaluation: { every = 2; };
+sweep = ( );
 END
 check text 5 text.cfg -s 'seeds=[1]' -s algorithms.1.training.micro_batch=12 \
     -s algorithms.1.policy.adapter.rank=4 -s algorithms.1.policy.adapter.dropout=0.1 \
-    -s algorithms.6.pretrain=4 -s algorithms.6.budget.steps=4 -s algorithms.6.evaluation.every=1 \
-    -s algorithms.6.policy.adapter.rank=4
+    -s algorithms.7.pretrain=4 -s algorithms.7.budget.steps=4 -s algorithms.7.evaluation.every=1 \
+    -s algorithms.7.policy.adapter.rank=4
 
 # Signals, full disks, flipped bits and lost stores: each once. `make check-faults` draws more of them.
 bash "$source/tests/check-faults.sh" 0 1 || [[ $? -eq 77 ]] || fail "a fault"
