@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* config.json of a Hugging Face checkpoint, as options of the transformer policy. Included by
- * hugging_face.c only. */
+ * hugging_face.c and peft_save.c only. */
 #ifndef RG_CORE_MODELS_HUGGING_FACE_CONFIG_H
 #define RG_CORE_MODELS_HUGGING_FACE_CONFIG_H
 

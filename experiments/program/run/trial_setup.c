@@ -2,6 +2,7 @@
 /* The setup of a trial: its environment, its reference policy, the offline pairs. */
 #include "experiments/program/run/trial_setup.h"
 
+#include "core/models/peft.h"
 #include "core/results/weights.h"
 #include "core/tensor/blas.h"
 #include "core/tensor/threads.h"
@@ -68,11 +69,39 @@ static RgStatus make_start(const RgTrialSpec *plan, const RgEnvironment *environ
     return RG_OK;
 }
 
+/* The adapter that a trial trains, on its start. */
+static RgStatus make_adapter(const RgTrialSpec *plan, RgPolicy *start, RgPolicy **policy,
+                             RgError *error) {
+    RgRandom random = rg_random_named(rg_random_root((uint64_t)plan->seed), "adapter");
+    RG_TRY(rg_policy_adapt(start, &plan->adapter, random, policy, error));
+    if (!plan->adapter.weights[0])
+        return RG_OK;
+    RgStatus status = rg_peft_load(*policy, plan->adapter.weights, error);
+    if (status == RG_OK)
+        return RG_OK;
+    rg_policy_destroy(*policy);
+    *policy = NULL;
+    return status;
+}
+
+/* The start with the adapter that training continues. */
+static RgStatus make_adapted(const RgTrialSpec *plan, RgPolicy *start, RgPolicy **reference,
+                             RgError *error) {
+    RgPolicy *adapted;
+    RG_TRY(make_adapter(plan, start, &adapted, error));
+    *reference = rg_policy_merged(adapted);
+    rg_policy_destroy(adapted);
+    return RG_OK;
+}
+
 static RgStatus make_reference(RgTrialSetup *setup, const RgTrialSpec *plan, RgRandom random,
                                RgError *error) {
-    if (plan->policy.reference == RG_REFERENCE_START)
+    bool continues = plan->adapter.rank > 0 && plan->adapter.weights[0];
+    if (plan->policy.reference == RG_REFERENCE_START && !continues)
         return make_start(plan, setup->environment, random, &setup->reference, error);
     RG_TRY(make_start(plan, setup->environment, random, &setup->start, error));
+    if (plan->policy.reference == RG_REFERENCE_START)
+        return make_adapted(plan, setup->start, &setup->reference, error);
     return make_uniform(setup->start, &setup->reference, error);
 }
 
@@ -171,9 +200,8 @@ RgPolicy *rg_trial_setup_start(const RgTrialSetup *setup) {
 
 RgStatus rg_trial_setup_policy(const RgTrialSetup *setup, const RgTrialSpec *plan,
                                RgPolicy **policy, RgError *error) {
-    RgRandom random = rg_random_named(rg_random_root((uint64_t)plan->seed), "adapter");
     if (plan->adapter.rank > 0)
-        RG_TRY(rg_policy_adapt(rg_trial_setup_start(setup), &plan->adapter, random, policy, error));
+        RG_TRY(make_adapter(plan, rg_trial_setup_start(setup), policy, error));
     else
         *policy = rg_policy_clone(rg_trial_setup_start(setup), false);
     (*policy)->recompute = plan->policy.recompute;
