@@ -78,6 +78,67 @@ adapter() {
 adapter Llama "query, value, down" 4
 adapter Phi3 "query, key, value" 12
 
+# ---- tokens that begin and end a text ----
+
+# The trial's tokenizer is exported with the names of its ends, and reads back to the same ids.
+for file in config.json generation_config.json tokenizer.json tokenizer_config.json model.safetensors; do
+    [[ -s Llama-whole/$file ]] || complain "no $file"
+done
+cmp -s tokenizer.json Llama-whole/tokenizer.json || complain "another tokenizer.json"
+python3 - Llama-whole <<'END' || complain "ends"
+import json, sys
+read = lambda name: json.load(open(f"{sys.argv[1]}/{name}"))
+vocabulary = {t["content"]: t["id"] for t in read("tokenizer.json")["added_tokens"]}
+names = read("tokenizer_config.json")
+for file in read("config.json"), read("generation_config.json"):
+    assert file["bos_token_id"] == vocabulary[names["bos_token"]] == vocabulary["<|begin|>"], file
+    assert file["eos_token_id"] == vocabulary[names["eos_token"]] == vocabulary["<|end|>"], file
+END
+
+# A folder's list of ends is kept, and what lies beside its tokenizer comes along.
+cp -r Llama listed
+cp tokenizer.json listed
+end=$(sed -n 's/.*"eos_token_id": *\([0-9]*\).*/\1/p' Llama-whole/config.json)
+echo "{\"bos_token_id\": 0, \"eos_token_id\": [$end, 97, 98]}" >listed/generation_config.json
+echo '{"bos_token": "<|begin|>", "eos_token": "<|end|>", "chat_template": "x"}' >listed/tokenizer_config.json
+echo '{"eos_token": "<|end|>"}' >listed/special_tokens_map.json
+echo '{{ messages }}' >listed/chat_template.jinja
+"$program" export --policy listed exported 2>err || complain "$(cat err)"
+for file in tokenizer.json tokenizer_config.json special_tokens_map.json chat_template.jinja; do
+    cmp -s "listed/$file" "exported/$file" || complain "another $file"
+done
+for file in config.json generation_config.json; do
+    tr -d ' \n' <"exported/$file" | grep -q "\"eos_token_id\":\[$end,97,98\]" || complain "$file: $(cat "exported/$file")"
+done
+scores listed >listed.scores
+scores exported | cmp -s - listed.scores || complain "an exported policy scores otherwise"
+
+# Each of the listed tokens ends a response, as --stop-id does; without the list they do not.
+sampled() { "$program" sample -t tokenizer.json -m "Is 3 even?" -n 40 --limit 40 --seed 3 "$@"; }
+sampled -p exported >ends.jsonl || complain "no samples"
+sampled -p Llama --stop-id 97 --stop-id 98 | cmp -s - ends.jsonl || complain "a list is not --stop-id"
+sampled -p Llama | cmp -s - ends.jsonl && complain "a list of ends changes nothing"
+lengths() { "$program" table "$1" -m length -f csv | awk -F, 'END { print $7 }'; }
+train plain Llama base || complain "$(cat err)"
+train ends exported base || complain "$(cat err)"
+train stops Llama base -s 'environment.stop=[97, 98]' || complain "$(cat err)"
+[[ $(lengths ends.db) == "$(lengths stops.db)" && $(lengths ends.db) != "$(lengths plain.db)" ]] ||
+    complain "lengths: $(lengths plain.db), $(lengths ends.db), $(lengths stops.db)"
+echo '{"eos_token_id": [1, "a"]}' >exported/generation_config.json
+train wrong exported base && complain "an end that is no id"
+grep -q 'exported/generation_config.json: eos_token_id: expected the id of a token' err || complain "$(cat err)"
+sampled -p exported 2>err && complain "an end that is no id"
+grep -q 'generation_config.json: eos_token_id: expected' err || complain "$(cat err)"
+
+data=${RG_SHARED_DATA:-$source/../shared/data}
+if [[ -f $data/stories260K.bin && -f $data/tok512.bin ]]; then
+    "$program" export -p "$data/stories260K.bin" -t "$data/tok512.bin" stories 2>err || complain "$(cat err)"
+    grep -q 'tok512.bin: not a tokenizer.json' err || complain "a llama2.c vocabulary: $(cat err)"
+    [[ ! -e stories/tokenizer.json && -s stories/generation_config.json ]] || complain "$(ls stories)"
+fi
+
+# ---- what is refused ----
+
 # refuse PATTERN OPTION...
 refuse() {
     local pattern=$1

@@ -9,6 +9,7 @@
 #ifndef RG_CORE_MODELS_HUGGING_FACE_H
 #define RG_CORE_MODELS_HUGGING_FACE_H
 
+#include "core/models/generation_config.h"
 #include "core/policy/policy.h"
 
 /* Loads the policy of a folder, with weights of any floating-point type. Errors: RG_E_FILE,
@@ -20,5 +21,8 @@ RgStatus rg_hugging_face_load(const char *folder, RgPolicy **policy, RgError *er
  * model.safetensors (F32). The architecture is the first of those above that has the policy's
  * options. RG_E_USAGE if none of them has. */
 RgStatus rg_hugging_face_save(const RgPolicy *policy, const char *folder, RgError *error);
+/* The same with the tokens that begin and end a text, in config.json and generation_config.json. */
+RgStatus rg_hugging_face_save_with(const RgPolicy *policy, const RgModelEnds *ends,
+                                   const char *folder, RgError *error);
 
 #endif

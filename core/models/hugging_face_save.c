@@ -92,7 +92,7 @@ static void describe_window(const RgHuggingFaceArchitecture *a, const RgTransfor
 }
 
 static RgStatus write_config(const RgPolicy *policy, const RgHuggingFaceArchitecture *a,
-                             const char *folder, RgError *error) {
+                             const RgModelEnds *ends, const char *folder, RgError *error) {
     const RgTransformerOptions *o = rg_transformer_options(policy);
     json_t *root = json_object();
     describe_sizes(a, o, root);
@@ -111,6 +111,7 @@ static RgStatus write_config(const RgPolicy *policy, const RgHuggingFaceArchitec
     json_object_set_new(root, "model_type", json_string(a->kind));
     json_object_set_new(root, "vocab_size", json_integer(rg_transformer_vocabulary(policy)));
     json_object_set_new(root, "torch_dtype", json_string("float32"));
+    rg_model_ends_describe(ends, root);
     char *text = json_dumps(root, JSON_INDENT(2) | JSON_SORT_KEYS | JSON_REAL_PRECISION(17));
     char *path = rg_string_format("%s/config.json", folder);
     RgStatus status = rg_file_write(path, text, strlen(text), error);
@@ -178,7 +179,8 @@ static RgStatus write_weights(const RgPolicy *policy, const RgHuggingFaceArchite
     return status;
 }
 
-RgStatus rg_hugging_face_save(const RgPolicy *policy, const char *folder, RgError *error) {
+RgStatus rg_hugging_face_save_with(const RgPolicy *policy, const RgModelEnds *ends,
+                                   const char *folder, RgError *error) {
     if (policy->type != &rg_policy_transformer)
         return rg_fail(error, RG_E_USAGE, "a %s policy cannot be saved in Hugging Face's layout",
                        policy->type->about.name);
@@ -194,5 +196,12 @@ RgStatus rg_hugging_face_save(const RgPolicy *policy, const char *folder, RgErro
     RgStatus status = write_weights(merged ? merged : policy, architecture, folder, error);
     rg_policy_destroy(merged);
     RG_TRY(status);
-    return write_config(policy, architecture, folder, error);
+    RG_TRY(write_config(policy, architecture, ends, folder, error));
+    return ends->begin >= 0 || ends->count > 0 ? rg_generation_config_write(ends, folder, error)
+                                               : RG_OK;
+}
+
+RgStatus rg_hugging_face_save(const RgPolicy *policy, const char *folder, RgError *error) {
+    const RgModelEnds none = {.begin = -1};
+    return rg_hugging_face_save_with(policy, &none, folder, error);
 }

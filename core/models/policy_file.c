@@ -161,8 +161,8 @@ static RgStatus load_safetensors(const RgSafetensors *file, const char *path, Rg
     return RG_OK;
 }
 
-const char *const rg_policy_files[] = {"config.json", "model.safetensors.index.json",
-                                       "*.safetensors", NULL};
+const char *const rg_policy_files[] = {"config.json", "generation_config.json",
+                                       "model.safetensors.index.json", "*.safetensors", NULL};
 
 static bool is_folder(const char *path) {
     struct stat about;

@@ -39,7 +39,7 @@ static RgStatus draw_samples(const RgTextState *s, const RgTask *task, const RgC
                            .response_limit = s->options.response_limit,
                            .tokens = rg_tokenizer_vocabulary(s->tokenizer),
                            .end_token = rg_text_layout_end(s->layout),
-                           .stop = s->stop,
+                           .stop = task->stop,
                            .difference = &samples->difference};
     RG_TRY(rg_contender_sample(contender, task, s->test_prompts, &sampling, random,
                                samples->sequences, samples->logprob, error));

@@ -3,12 +3,16 @@
 #include "analysis/store/choice.h"
 #include "core/models/hugging_face.h"
 #include "core/models/peft.h"
+#include "core/new_file.h"
+#include "core/notice.h"
 #include "core/results/weights.h"
 #include "core/settings.h"
 #include "core/text/tokenizer.h"
 #include "experiments/program/commands/command.h"
 
+#include <jansson.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 typedef struct ExportArguments {
@@ -23,25 +27,38 @@ typedef struct ExportArguments {
 /* What is exported, and where it comes from. */
 typedef struct Source {
     char *weights;    /* the file or folder */
-    char *base;       /* the folder that training started from; NULL: not one */
+    char *base;       /* the folder that training started from, or the folder; NULL: none */
+    char *tokenizer;  /* its file; NULL: not known */
     RgPolicy *policy; /* with its adapter, if it was trained with one, in the weights */
 } Source;
 
+/* A file in a folder, malloc'd; NULL if it is not there. */
+static char *file_in(const char *folder, const char *name) {
+    char *path = rg_string_format("%s/%s", folder, name);
+    if (access(path, F_OK) == 0)
+        return path;
+    free(path);
+    return NULL;
+}
+
 /* The folder, if it is one of a model. */
 static char *model_folder(const char *path) {
-    char *config = rg_string_format("%s/config.json", path);
-    bool there = path[0] && access(config, F_OK) == 0;
+    char *config = path[0] ? file_in(path, "config.json") : NULL;
+    bool there = config != NULL;
     free(config);
     return there ? rg_string_copy(path) : NULL;
 }
 
-/* The folder that a trial's config names as policy.weights. */
-static RgStatus find_base(const RgTrialRow *row, char **base, RgError *error) {
+/* What a trial's config names as policy.weights and environment.tokenizer, where it is still there. */
+static RgStatus find_origin(const RgTrialRow *row, Source *source, RgError *error) {
     RgSettings *settings = rg_settings_create();
     RgStatus status = rg_settings_from_json(row->config, settings, error);
     const RgSetting *weights = rg_settings_find(settings, "policy.weights");
+    const RgSetting *tokenizer = rg_settings_find(settings, "environment.tokenizer");
     if (status == RG_OK && weights)
-        *base = model_folder(weights->text);
+        source->base = model_folder(weights->text);
+    if (status == RG_OK && tokenizer && access(tokenizer->text, F_OK) == 0)
+        source->tokenizer = rg_string_copy(tokenizer->text);
     rg_settings_destroy(settings);
     return status;
 }
@@ -66,7 +83,7 @@ static RgStatus find_weights(const ExportArguments *a, RgStore *store, Source *s
         status = rg_fail(error, RG_E_FILE, "%s: the weights of %s, seed %lld are missing",
                          source->weights, row.label, (long long)row.seed);
     if (status == RG_OK)
-        status = find_base(&row, &source->base, error);
+        status = find_origin(&row, source, error);
     rg_trial_row_clear(&row);
     return status;
 }
@@ -75,6 +92,8 @@ static RgStatus open_source(const ExportArguments *a, Source *source, RgError *e
     if (a->policy) {
         RG_TRY(rg_weights_check_path(a->policy, error));
         source->weights = rg_string_copy(a->policy);
+        source->base = model_folder(a->policy);
+        source->tokenizer = source->base ? file_in(source->base, "tokenizer.json") : NULL;
     } else {
         RgStore *store;
         RG_TRY(rg_store_open(a->store, false, &store, error));
@@ -89,27 +108,124 @@ static void close_source(Source *source) {
     rg_policy_destroy(source->policy);
     free(source->weights);
     free(source->base);
+    free(source->tokenizer);
 }
 
 static RgStatus export_adapter(const ExportArguments *a, const Source *source, RgError *error) {
     RgPolicy *adapted;
     RG_TRY(rg_policy_load_adapter(source->weights, source->policy, &adapted, error));
-    RgStatus status = rg_peft_save(adapted, a->base ? a->base : source->base, a->folder, error);
+    const char *base = a->base ? a->base : a->policy ? NULL : source->base;
+    RgStatus status = rg_peft_save(adapted, base, a->folder, error);
     rg_policy_destroy(adapted);
     return status;
 }
 
-static RgStatus export_tokenizer(const ExportArguments *a, RgError *error) {
-    if (!a->tokenizer)
-        return RG_OK;
-    RgTokenizer *tokenizer;
-    RG_TRY(rg_tokenizer_load(a->tokenizer, 0, &tokenizer, error));
-    char *path = rg_string_format("%s/tokenizer.json", a->folder);
-    RgStatus status = rg_tokenizer_save(tokenizer, path, error);
+/* ---- the tokenizer ---- */
+
+/* Without such a file, transformers has no name for the tokens that begin and end a text. */
+static RgStatus describe_tokenizer(const RgTokenizer *tokenizer, const char *folder,
+                                   RgError *error) {
+    const struct {
+        const char *key;
+        int32_t id;
+    } ends[] = {{"bos_token", rg_tokenizer_begin(tokenizer)},
+                {"eos_token", rg_tokenizer_end(tokenizer)}};
+    json_t *root = json_pack("{s:s}", "tokenizer_class", "PreTrainedTokenizerFast");
+    for (int i = 0; i < 2; i++) {
+        char *name =
+            ends[i].id >= 0 ? rg_tokenizer_decode_marked(tokenizer, &ends[i].id, 1, NULL) : NULL;
+        json_object_set_new(root, ends[i].key, name ? json_string(name) : json_null());
+        free(name);
+    }
+    char *text = json_dumps(root, JSON_INDENT(2) | JSON_SORT_KEYS);
+    char *path = rg_string_format("%s/tokenizer_config.json", folder);
+    RgStatus status = rg_file_write(path, text, strlen(text), error);
     free(path);
+    free(text);
+    json_decref(root);
+    return status;
+}
+
+/* Copies what belongs to a tokenizer.json and lies beside it. */
+static RgStatus copy_companions(const RgTokenizer *tokenizer, const char *path, const char *folder,
+                                RgError *error) {
+    static const char *const names[] = {"tokenizer_config.json", "special_tokens_map.json",
+                                        "chat_template.jinja"};
+    const char *slash = strrchr(path, '/');
+    char *from = slash ? rg_string_format("%.*s", (int)(slash - path), path) : rg_string_copy(".");
+    RgStatus status = RG_OK;
+    for (size_t i = 0; i < sizeof names / sizeof *names && status == RG_OK; i++) {
+        char *own = file_in(from, names[i]);
+        char *to = rg_string_format("%s/%s", folder, names[i]);
+        if (own)
+            status = rg_file_copy(own, to, error);
+        else if (i == 0)
+            status = describe_tokenizer(tokenizer, folder, error);
+        free(own);
+        free(to);
+    }
+    free(from);
+    return status;
+}
+
+/* Whether the file is JSON, and not a vocabulary of llama2.c. */
+static bool is_json(const char *path) {
+    FILE *file = fopen(path, "rb");
+    bool json = file && fgetc(file) == '{';
+    if (file)
+        fclose(file);
+    return json;
+}
+
+static RgStatus write_tokenizer(const RgTokenizer *tokenizer, const char *path, const char *folder,
+                                RgError *error) {
+    if (!is_json(path)) {
+        rg_notice("%s: not a tokenizer.json, so the folder gets no tokenizer", path);
+        return RG_OK;
+    }
+    char *to = rg_string_format("%s/tokenizer.json", folder);
+    RgStatus status = rg_tokenizer_save(tokenizer, to, error);
+    free(to);
+    return status == RG_OK ? copy_companions(tokenizer, path, folder, error) : status;
+}
+
+/* ---- the model ---- */
+
+/* The ends that the folder lists from which training started, and the tokenizer's. */
+static RgStatus find_ends(const Source *source, const RgTokenizer *tokenizer, RgModelEnds *ends,
+                          RgError *error) {
+    RG_TRY(rg_generation_config_read(source->base ? source->base : "", ends, error));
+    if (!tokenizer)
+        return RG_OK;
+    ends->begin = ends->begin >= 0 ? ends->begin : rg_tokenizer_begin(tokenizer);
+    rg_model_ends_add(ends, rg_tokenizer_end(tokenizer));
+    return RG_OK;
+}
+
+static RgStatus export_model(const ExportArguments *a, const Source *source,
+                             const RgTokenizer *tokenizer, RgError *error) {
+    RgModelEnds ends = {.begin = -1};
+    RgStatus status = find_ends(source, tokenizer, &ends, error);
+    if (status == RG_OK)
+        status = rg_hugging_face_save_with(source->policy, &ends, a->folder, error);
+    rg_model_ends_release(&ends);
+    return status;
+}
+
+static RgStatus export_all(const ExportArguments *a, const Source *source, RgError *error) {
+    const char *path = a->tokenizer ? a->tokenizer : source->tokenizer;
+    RgTokenizer *tokenizer = NULL;
+    if (path)
+        RG_TRY(rg_tokenizer_load(path, 0, &tokenizer, error));
+    RgStatus status =
+        a->adapter ? export_adapter(a, source, error) : export_model(a, source, tokenizer, error);
+    if (status == RG_OK && tokenizer)
+        status = write_tokenizer(tokenizer, path, a->folder, error);
     rg_tokenizer_destroy(tokenizer);
     return status;
 }
+
+/* ---- the command ---- */
 
 /* With --policy the only argument is the folder, which -o may name instead. */
 static RgStatus check(void *arguments, RgError *error) {
@@ -140,10 +256,7 @@ static RgStatus export(void *arguments, RgError *error) {
     Source source = {0};
     RgStatus status = open_source(a, &source, error);
     if (status == RG_OK)
-        status = a->adapter ? export_adapter(a, &source, error)
-                            : rg_hugging_face_save(source.policy, a->folder, error);
-    if (status == RG_OK)
-        status = export_tokenizer(a, error);
+        status = export_all(a, &source, error);
     close_source(&source);
     return status;
 }
@@ -155,7 +268,8 @@ static const RgArgument arguments[] = {
     RG_ARGUMENT_OPTION(ExportArguments, policy, "policy", 'p', "WEIGHTS",
                        "a transformer policy, as for sample and score"),
     RG_ARGUMENT_OPTION(ExportArguments, tokenizer, "tokenizer", 't', "FILE",
-                       "its tokenizer.json, copied into the folder"),
+                       "its tokenizer.json, copied into the folder (default: the trial's, or that "
+                       "of the policy's folder)"),
     RG_ARGUMENT_OPTION(ExportArguments, adapter, "adapter", 'a', NULL,
                        "write the adapter that was trained, in the layout of PEFT"),
     RG_ARGUMENT_OPTION(ExportArguments, base, "base", 'b', "FOLDER",
@@ -175,7 +289,10 @@ const RgCommand rg_command_export = {
     .purpose = "Write a policy in Hugging Face's layout, for other programs: the final policy of a "
                "trial, or one from a file.",
     .details =
-        "FOLDER gets config.json and model.safetensors, and tokenizer.json if one is given. The "
+        "FOLDER gets config.json and model.safetensors. With a tokenizer it also gets "
+        "tokenizer.json, what lies beside it (tokenizer_config.json, special_tokens_map.json, "
+        "chat_template.jinja), and generation_config.json with the tokens that begin and end a "
+        "text. The "
         "architecture is the first that has the policy's options of LlamaForCausalLM, "
         "MistralForCausalLM, Qwen2ForCausalLM, Qwen3ForCausalLM, Phi3ForCausalLM, "
         "GPT2LMHeadModel, GPTNeoXForCausalLM, Gemma2ForCausalLM and Gemma3ForCausalLM. This "

@@ -105,6 +105,22 @@ static RgStatus make_reference(RgTrialSetup *setup, const RgTrialSpec *plan, RgR
     return make_uniform(setup->start, &setup->reference, error);
 }
 
+/* The ends that the weights' folder lists end a sampled response, too. */
+static RgStatus add_ends(RgTrialSetup *setup, const RgTrialSpec *plan, RgError *error) {
+    RgTask *task = &setup->environment->task;
+    RgModelEnds of_weights;
+    RgStatus status = rg_generation_config_read(plan->policy.weights, &of_weights, error);
+    for (int64_t i = 0; i < task->stop.count; i++)
+        rg_model_ends_add(&setup->ends, task->stop.id[i]);
+    for (int64_t i = 0; i < of_weights.count; i++)
+        if (of_weights.end[i] != task->end_token)
+            rg_model_ends_add(&setup->ends, of_weights.end[i]);
+    if (task->end_token >= 0)
+        task->stop = (RgStopTokens){setup->ends.end, setup->ends.count};
+    rg_model_ends_release(&of_weights);
+    return status;
+}
+
 /* Everything that the environment hands out fits the policy: checked once, here. */
 static RgStatus check_data(const RgPolicy *policy, const RgTask *task, RgError *error) {
     if (task->prompts)
@@ -142,6 +158,7 @@ void rg_trial_setup_clear(RgTrialSetup *setup) {
     rg_environment_destroy(setup->environment);
     rg_policy_destroy(setup->reference); /* before the start, which it may be a clone of */
     rg_policy_destroy(setup->start);
+    rg_model_ends_release(&setup->ends);
     free(setup->identity);
     *setup = (RgTrialSetup){
         .answers = setup->answers, .ahead = setup->ahead, .process_group = setup->process_group};
@@ -168,6 +185,8 @@ RgStatus rg_trial_setup_make(RgTrialSetup *setup, const RgTrialSpec *plan, RgErr
         status = rg_environment_use_answers(setup->environment, setup->answers, error);
     if (status == RG_OK)
         status = make_reference(setup, plan, random, error);
+    if (status == RG_OK && plan->policy.weights[0])
+        status = add_ends(setup, plan, error);
     status = rg_process_group_reduce_status(setup->process_group, status, error);
     if (status == RG_OK)
         status = rg_trial_process_group_check_alike(setup, error);
