@@ -1,7 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
 # What is trained here goes on elsewhere: a whole model and a PEFT adapter of a trial are exported, and
-# what reads them gives the same log-probabilities. Tiny random models of two architectures.
+# what reads them gives the same log-probabilities. What was trained elsewhere judges here. Tiny random
+# models of two architectures.
 set -u
 # shellcheck source=tests/script.sh
 . "${RG_SOURCE_DIR:-.}/tests/script.sh"
@@ -136,6 +137,22 @@ if [[ -f $data/stories260K.bin && -f $data/tok512.bin ]]; then
     grep -q 'tok512.bin: not a tokenizer.json' err || complain "a llama2.c vocabulary: $(cat err)"
     [[ ! -e stories/tokenizer.json && -s stories/generation_config.json ]] || complain "$(ls stories)"
 fi
+
+# ---- reward models of others ----
+
+# One with a tokenizer of its own rewards every method that needs rewards.
+python3 "$source/tests/tiny_models.py" score Qwen2 275 judge || complain "no reward model"
+"$program" train-tokenizer pku.jsonl --vocabulary 270 -o judge/tokenizer.json 2>err || complain "$(cat err)"
+judged=(-s "environment.judge={ type = \"sequence-classifier\"; weights = \"$folder/judge\"; }")
+train judged Llama rloo "${judged[@]}" -s 'algorithms=({type="rloo";},{type="selm";},{type="best-of-n";n=2;})' ||
+    complain "$(tail -n 3 err)"
+"$program" table judged.db -m reward,judge_accuracy -f csv >out 2>err || complain "$(cat err)"
+awk -F, 'NR > 1 && $3 == 1 && $7 != "" && $7 != 0 && $11 != "" { n++ } END { exit n != 3 }' out || complain "$(cat out)"
+train whole-model judge base && complain "a policy without logits"
+grep -q 'judge/config.json: architectures: a model with a score' err || complain "$(cat err)"
+train no-score Llama base -s "environment.judge={ type = \"sequence-classifier\"; weights = \"$folder/Llama\"; }" &&
+    complain "a judge without a score"
+grep -q 'Llama/config.json: architectures: a model with logits' err || complain "$(cat err)"
 
 # ---- what is refused ----
 

@@ -55,7 +55,8 @@ static inline void write_tensors(const json_t *one, const char *folder) {
 
 static json_t *golden;
 
-static inline const json_t *golden_case(const char *name) {
+/* A case of the list `kind`. */
+static inline const json_t *golden_case(const char *kind, const char *name) {
     char path[600];
     const char *source = getenv("RG_SOURCE_DIR");
     snprintf(path, sizeof path, "%s/tests/golden/models.json", source ? source : ".");
@@ -63,7 +64,7 @@ static inline const json_t *golden_case(const char *name) {
     cr_assert_not_null(golden, "%s", path);
     size_t i;
     json_t *one;
-    json_array_foreach(json_object_get(golden, "cases"), i, one) {
+    json_array_foreach(json_object_get(golden, kind), i, one) {
         if (strcmp(json_string_value(json_object_get(one, "name")), name) == 0)
             return one;
     }
@@ -86,14 +87,19 @@ typedef struct Model {
     double expected[MOST_RESPONSES];
 } Model;
 
-/* The model of a case, whose folder is scratch_path. */
-static inline Model model_open(const char *name) {
+/* Writes the model of a case into the folder scratch_path. */
+static inline const json_t *write_model(const char *kind, const char *name) {
     scratch_begin();
-    const json_t *one = golden_case(name);
+    const json_t *one = golden_case(kind, name);
     char path[300];
     snprintf(path, sizeof path, "%s/config.json", scratch_path);
     cr_assert_eq(json_dump_file(json_object_get(one, "config"), path, 0), 0);
     write_tensors(one, scratch_path);
+    return one;
+}
+
+static inline Model model_open(const char *name) {
+    const json_t *one = write_model("cases", name);
     Model model = {.responses = rg_sequences_create()};
     RgError error = {0};
     cr_assert_eq(rg_policy_load(scratch_path, &model.policy, &error), RG_OK, "%s", error.text);

@@ -31,9 +31,10 @@ typedef struct RgJudgeShare {
     /* The same as tokens, with the whole conversation: chosen and rejected response of text i are
      * sequences 2i and 2i + 1. NULL without tokens; then RgJudgeItems has none either. */
     const RgSequences *sequences;
-    int64_t vocabulary; /* of the tokens */
-    const char *path;   /* origin of the texts, for messages */
-    bool independent;   /* for the independent judge */
+    int64_t vocabulary;                  /* of the tokens */
+    const struct RgTokenizer *tokenizer; /* of the tokens, or NULL; it outlives the judge */
+    const char *path;                    /* origin of the texts, for messages */
+    bool independent;                    /* for the independent judge */
 } RgJudgeShare;
 
 /* Responses to be judged. Borrowed. */

@@ -24,6 +24,7 @@ static RgJudgeShare share_of(const RgTextState *s, const RgTextData *data, int64
                           .count = count,
                           .sequences = sequences,
                           .vocabulary = rg_tokenizer_vocabulary(s->tokenizer),
+                          .tokenizer = s->tokenizer,
                           .path = data->path};
 }
 
