@@ -154,6 +154,51 @@ train no-score Llama base -s "environment.judge={ type = \"sequence-classifier\"
     complain "a judge without a score"
 grep -q 'Llama/config.json: architectures: a model with logits' err || complain "$(cat err)"
 
+# A program that scores: every method that needs rewards, and nothing is asked twice.
+cat >scorer.py <<'END'
+import json, os, sys, time
+log = os.open(sys.argv[1], os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
+for line in sys.stdin:
+    q = json.loads(line)
+    os.write(log, (json.dumps([q["prompt"], q["response"]]) + "\n").encode())
+    time.sleep(float(sys.argv[2]))
+    print(json.dumps({"id": q["id"], "score": sum(map(ord, q["response"])) % 100 / 10}), flush=True)
+END
+# scored STORE LOG SECONDS METHODS: arguments of a run; the log is what the program was asked
+scored() {
+    local judge="type = \"command\"; answer = \"score\"; command = \"exec python3 scorer.py $2 $3\";"
+    arguments=(run scored.cfg -r "$1" -q --checkpoint-seconds 0 -s "algorithms=$4" -s "environment.judge={ $judge }")
+}
+train scored Llama base || complain "$(cat err)"
+all='({type="rloo";},{type="ppo";},{type="selm";},{type="best-of-n";n=2;})'
+scored scores.db scores.log 0 "$all"
+"$program" "${arguments[@]}" 2>err || complain "scores: $(tail -n 3 err)"
+"$program" table scores.db -m reward -f csv >out
+awk -F, 'NR > 1 && $3 == 1 && $7 > 0 { n++ } END { exit n != 4 }' out || complain "$(cat out)"
+[[ $(sort scores.log | uniq -d | wc -l) -eq 0 ]] || complain "asked twice"
+# Killed in the middle, it goes on to the same bits and asks only what was under way again.
+scored whole-scores.db whole.log 0.001 '({type="rloo";})'
+"$program" "${arguments[@]}" || complain "an undisturbed run"
+scored killed-scores.db killed.log 0.01 '({type="rloo";})'
+"$program" "${arguments[@]}" 2>/dev/null &
+pid=$!
+until [[ -f killed.log && $(wc -l <killed.log) -gt 40 ]]; do
+    kill -0 "$pid" || fail "it ended before it could be killed"
+    sleep 0.02
+done
+kill -9 "$pid"
+wait "$pid" 2>/dev/null
+"$program" "${arguments[@]}" || complain "going on"
+cmp <(cd whole-scores && cat -- *.safetensors) <(cd killed-scores && cat -- *.safetensors) || complain "other weights"
+[[ $(sort -u killed.log) == "$(sort whole.log)" ]] || complain "other questions"
+again=$(($(wc -l <killed.log) - $(wc -l <whole.log)))
+[[ $again -ge 0 && $again -le 4 ]] || complain "$again questions were asked again"
+train mixed Llama base -s 'environment.judge={ type = "mixture"; judges = ( { type = "command"; command = "true"; answer = "score"; } ); }' &&
+    complain "a mixture of a program"
+grep -q 'a mixture cannot keep the answers' err || complain "$(cat err)"
+train compared Llama rloo -s 'environment.judge={ type = "command"; command = "true"; }' && complain "rewards from comparisons"
+grep -q 'rloo needs a judge that gives rewards' err || complain "$(cat err)"
+
 # ---- what is refused ----
 
 # refuse PATTERN OPTION...

@@ -73,6 +73,9 @@ typedef struct RgJudgeType {
     RgStatus (*compare)(RgJudge *judge, const RgJudgeItems *items, double *first, RgError *error);
     void (*destroy)(RgJudge *judge); /* frees `state` only; NULL: free() is used */
 
+    /* Whether a judge with these options gives rewards. NULL: it does if it has `rewards`. */
+    bool (*gives_rewards)(const void *options);
+
     /* For external judges, else NULL. Look up and keep answers in this cache (borrowed) from now
      * on. */
     RgStatus (*use_answers)(RgJudge *judge, RgJudgeCache *answers, RgError *error);
@@ -83,12 +86,15 @@ typedef struct RgJudgeType {
 struct RgJudge {
     const RgJudgeType *type;
     void *state;
-    bool skips; /* some comparisons may have no verdict */
+    bool skips;         /* some comparisons may have no verdict */
+    bool only_compares; /* by its options, though its type has `rewards` */
 };
 
 static inline bool rg_judge_only_compares(const RgJudge *judge) {
-    return !judge->type->rewards;
+    return !judge->type->rewards || judge->only_compares;
 }
+/* Whether the judge that a config names gives rewards: true if its packages are missing, too. */
+bool rg_judge_part_gives_rewards(const RgOptionPart *part);
 
 /* Refuse an incomplete descriptor: RG_E_USAGE, with its name. */
 RgStatus rg_judge_type_check(const RgJudgeType *type, RgError *error);

@@ -286,6 +286,7 @@ RgStatus rg_text_evaluate(RgEnvironment *environment, const RgContender *contend
     const RgTask *task = &environment->task;
     RG_TRY(
         know_reference(s, task, contender->reference, rg_random_named(random, "reference"), error));
+    RG_TRY(rg_text_reward_chosen(s, error));
     RgStatus status =
         draw_samples(s, task, contender, rg_random_named(random, "policy"), &own, error);
     double *column = rg_allocate(s->test_prompts->count, sizeof *column);
