@@ -73,7 +73,8 @@ typedef struct RgJudgeType {
     RgStatus (*compare)(RgJudge *judge, const RgJudgeItems *items, double *first, RgError *error);
     void (*destroy)(RgJudge *judge); /* frees `state` only; NULL: free() is used */
 
-    /* Whether a judge with these options gives rewards. NULL: it does if it has `rewards`. */
+    /* For types that give rewards with some options and only compare with others: whether a judge
+     * with these options gives rewards. NULL: it does if it has `rewards`. */
     bool (*gives_rewards)(const void *options);
 
     /* For external judges, else NULL. Look up and keep answers in this cache (borrowed) from now
