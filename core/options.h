@@ -138,10 +138,10 @@ typedef struct RgOption {
         .fallback = (fallback_), .help = __VA_ARGS__                                               \
     }
 /* A path that may be a folder, of which only the files that match `files` are read. */
-#define RG_OPTION_FOLDER(type, member, fallback_, files_, help_)                                   \
+#define RG_OPTION_FOLDER(type, member, fallback_, files_, ...)                                     \
     {                                                                                              \
         .name = #member, .kind = RG_KIND_PATH, .offset = offsetof(type, member),                   \
-        .fallback = (fallback_), .files = (files_), .help = (help_)                                \
+        .fallback = (fallback_), .files = (files_), .help = __VA_ARGS__                            \
     }
 #define RG_OPTION_CHOICE(type, member, fallback_, choices_, ...)                                   \
     {                                                                                              \

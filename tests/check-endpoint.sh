@@ -147,6 +147,14 @@ run refused.db -s 'algorithms=({ type = "rloo"; })' || status=$?
 tail -n 1 err | grep -q "rloo needs a judge that gives rewards, and the environment's judge only compares" ||
     fail "rloo: $(tail -n 1 err)"
 
+# ---- scores ----
+scored=(-s environment.judge.answer=score -s 'algorithms=({ type = "rloo"; })')
+run scored.db "${scored[@]}" || fail "scores: $(cat err)"
+asked=$(wc -l <thrifty.log)
+"$program" table scored.db -f csv -m reward | awk -F, 'END { exit !($7 > 0) }' || fail "no reward"
+run scored.db "${scored[@]}" -s 'algorithms=({ type = "rloo"; label = "again"; })' || fail "scores again: $(cat err)"
+[[ $(wc -l <thrifty.log) -eq $asked ]] || fail "the same scores are asked again"
+
 # ---- the key is nowhere ----
 ! grep -rlaF "$RG_TEST_KEY" . || fail "the key is written somewhere"
 echo "$total answers; $twice of them given twice to programs that died; same weights, same results"

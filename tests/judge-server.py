@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: MIT
 """A judge for the tests: chat completions on 127.0.0.1, by a plain rule and with scripted faults.
 
-The rule: the shorter response is better, of equally long ones the one that sorts first. What else
+The rule: the shorter response is better, of equally long ones the one that sorts first. The score of
+a response is a tenth of its length. What else
 happens is written in the question itself, "[[500 cut ok]]": the first time it is asked the server
 fails with status 500, the second time it closes the connection in mid-answer, from the third time
 on it answers. With --flaky, each question has a script by its hash, which is its NAME, too.
@@ -24,12 +25,15 @@ import re
 import sys
 
 QUESTION = re.compile(r"\[Prompt\]\n(.*)\n\n\[Response A\]\n(.*)\n\n\[Response B\]\n(.*)\n\nAnswer", re.S)
+SCORED = re.compile(r"\[Prompt\]\n(.*)\n\n\[Response\]\n(.*)\n\nAnswer", re.S)
 SCRIPT = re.compile(r"\[\[([a-z0-9: ]+)\]\]")
 STATUS = {400: "Bad Request", 401: "Unauthorized", 404: "Not Found", 429: "Too Many Requests",
           500: "Internal Server Error", 503: "Service Unavailable"}
 
 
 def verdict(a, b):
+    if b is None:
+        return f"Score: {len(a) / 10}"
     return "A" if (len(a), a) <= (len(b), b) else "B"
 
 
@@ -83,7 +87,8 @@ class Server:
         fields = {name.lower(): value for name, value in fields.items()}
         body = await reader.readexactly(int(fields["content-length"]))
         text = json.loads(body)["messages"][0]["content"]
-        prompt, a, b = QUESTION.search(text).groups()
+        scored = SCORED.search(text)
+        prompt, a, b = (*scored.groups(), None) if scored else QUESTION.search(text).groups()
         name = (hashlib.sha256(text.encode()).hexdigest() if self.flaky
                 else f"{prompt.split()[0]}/{a.split()[0]}")
         act = self.next_act(name, text)

@@ -51,8 +51,8 @@ Test(claims, hold_of_every_policy_of_enumerated_responses_or_tokens) {
 }
 
 Test(claims, hold_of_every_judge_that_needs_nothing_but_texts) {
-    static const char *const except[] = {"command", "endpoint",     "lexicon",
-                                         "mixture", "reward-model", NULL};
+    static const char *const except[] = {
+        "command", "endpoint", "lexicon", "mixture", "reward-model", "sequence-classifier", NULL};
     check_all(RG_JUDGE, except, 7);
 }
 

@@ -63,8 +63,13 @@ Test(descriptors, of_environments_policies_and_judges_lack_nothing_that_is_calle
                 "merge");
     const RgJudgeType *command = (const RgJudgeType *)rg_find(RG_JUDGE, "command");
     HALF_FILLED(RgJudgeType, command, rg_judge_type_check, create, NULL, "create");
-    HALF_FILLED(RgJudgeType, command, rg_judge_type_check, compare, NULL, "compare");
+    HALF_FILLED(RgJudgeType, command, rg_judge_type_check, compare, NULL,
+                "as it has gives_rewards");
+    HALF_FILLED(RgJudgeType, command, rg_judge_type_check, rewards, NULL,
+                "as it has gives_rewards");
     HALF_FILLED(RgJudgeType, command, rg_judge_type_check, take_counts, NULL, "take_counts");
+    const RgJudgeType *ngram = (const RgJudgeType *)rg_find(RG_JUDGE, "ngram");
+    HALF_FILLED(RgJudgeType, ngram, rg_judge_type_check, rewards, NULL, "rewards or compare");
     RgJudgeType nameless = *command;
     nameless.about.name = NULL;
     REFUSED(rg_judge_type_check(&nameless, &error), "judge", "has no name");

@@ -6,6 +6,7 @@
 #include "tests/judge_server.h"
 
 #include <jansson.h>
+#include <math.h>
 #include <sqlite3.h>
 
 TestSuite(judge_endpoint, .init = scratch_begin, .timeout = 300);
@@ -214,7 +215,7 @@ Test(judge_endpoint, what_cannot_work_is_refused_before_anything_is_sent) {
 
 static RgJudgeClient *command_of(const char *line, double timeout) {
     RgJudgeClient *client;
-    RgCommandOptions options = {line, timeout};
+    RgCommandOptions options = {.command = line, .timeout = timeout};
     ASSERT_OK(rg_command_judge_create(&options, &client, &error));
     return client;
 }
@@ -261,6 +262,149 @@ Test(judge_command, a_child_answers_and_whatever_else_it_does_has_its_name) {
         rg_judge_client_destroy(client);
     }
 }
+
+/* ---- scores ---- */
+
+static RgExternal *scorer_of(RgJudgeClient *client) {
+    RgExternalOptions options = {.answer = RG_EXTERNAL_SCORE,
+                                 .on_failure = RG_FAILURE_STOP,
+                                 .parallel = 4,
+                                 .longest_wait = 1};
+    RgExternal *external;
+    ASSERT_OK(rg_external_create(client, &options, &external, &error));
+    return external;
+}
+
+/* The judge whose code for a query q, an expression, is its score. */
+#define SCORING(expression)                                                                        \
+    PYTHON("q = json.loads(line)\n "                                                               \
+           "print(json.dumps(dict(id=q[\"id\"], " expression ")), flush=True)")
+
+static RgExternal *command_scorer(const char *line) {
+    RgJudgeClient *client;
+    RgCommandOptions options = {.command = line, .timeout = 100, .scores = true};
+    ASSERT_OK(rg_command_judge_create(&options, &client, &error));
+    return scorer_of(client);
+}
+
+Test(judge_command, a_score_is_the_number_that_the_judge_gives) {
+    RgExternal *external =
+        command_scorer(SCORING("score=len(q[\"response\"]) / 3 - len(q[\"prompt\"])"));
+    const RgJudgeQuery queries[] = {{"p", "long", NULL}, {"longer", "", NULL}, {"p", "long", NULL}};
+    double score[3];
+    ASSERT_OK(rg_external_score(external, queries, 3, score, &error));
+    cr_expect_eq(score[0], 4.0 / 3 - 1);
+    cr_expect_eq(score[1], -6);
+    cr_expect_eq(score[2], score[0]);
+    RgJudgeCount counts[RG_JUDGE_COUNTS];
+    rg_external_take_counts(external, counts);
+    for (int k = 0; k < RG_JUDGE_COUNTS; k++)
+        cr_expect(strcmp(counts[k].name, "judge_calls") != 0 || counts[k].value == 2, "%g",
+                  counts[k].value);
+    rg_external_destroy(external);
+}
+
+Test(judge_command, one_number_in_a_text_is_a_score_and_nothing_else_is) {
+    static const struct {
+        const char *text;
+        double score; /* NAN: refused */
+    } cases[] = {
+        {"7", 7},
+        {"-0.25", -0.25},
+        {"+1e-3", 1e-3},
+        {".5", 0.5},
+        {"**Score: 8.5**.\n", 8.5},
+        {"It is good.\nScore: -3", -3},
+        {"Answer: 4\n\nRating: 4.0", 4},
+        {"", NAN},
+        {"good", NAN},
+        {"nan", NAN},
+        {"inf", NAN},
+        {"1e999", NAN},
+        {"7/10", NAN},
+        {"70 %", NAN},
+        {"\xE2\x88\x92"
+         "3",
+         NAN},
+        {"4 or 5", NAN},
+        {"4\n5", NAN},
+        {"0x10", NAN},
+    };
+    RgExternal *external = command_scorer(SCORING("score=q[\"response\"]"));
+    for (size_t k = 0; k < sizeof cases / sizeof *cases; k++) {
+        RgJudgeQuery query = {"p", cases[k].text, NULL};
+        double score;
+        RgStatus status = rg_external_score(external, &query, 1, &score, &error);
+        if (isnan(cases[k].score)) {
+            cr_expect_eq(status, RG_E_JUDGE, "%s: %g", cases[k].text, score);
+            cr_expect(strstr(error.text, "the judge's answer is not one finite number"), "%s",
+                      error.text);
+        } else {
+            ASSERT_OK(status);
+            cr_expect_eq(score, cases[k].score, "%s: %g", cases[k].text, score);
+        }
+    }
+    rg_external_destroy(external);
+}
+
+Test(judge_command, what_is_no_score_is_an_error_that_shows_the_line) {
+    static const struct {
+        const char *command, *message;
+    } cases[] = {
+        {SCORING("score=float(\"nan\")"), "NaN}, expected {\"id\": …, \"score\": …} with a finite"},
+        {SCORING("score=float(\"-inf\")"), "-Infinity}, expected"},
+        {SCORING("score=[1]"), "expected {\"id\": …, \"score\": …}"},
+        {SCORING("score=None"), "expected {\"id\": …, \"score\": …}"},
+        {SCORING("answer=\"7\""), "expected {\"id\": …, \"score\": …}"},
+        {SCORING("error=\"no model\""), "says: no model"},
+    };
+    const RgJudgeQuery query = {"p", "r", NULL};
+    double score;
+    for (size_t k = 0; k < sizeof cases / sizeof *cases; k++) {
+        RgExternal *external = command_scorer(cases[k].command);
+        cr_expect_eq(rg_external_score(external, &query, 1, &score, &error), RG_E_JUDGE, "%s",
+                     cases[k].command);
+        cr_expect(strstr(error.text, cases[k].message), "%s\nexpected: %s", error.text,
+                  cases[k].message);
+        rg_external_destroy(external);
+    }
+}
+
+Test(judge_endpoint, a_score_has_a_question_of_its_own) {
+    RgEndpointOptions options = {.url = "http://localhost/v1/chat/completions",
+                                 .model = "m",
+                                 .key_variable = "",
+                                 .question = "{response}: {prompt}, {a}",
+                                 .extra = "{\"max_tokens\": null, \"temperature\": null}",
+                                 .timeout = 1,
+                                 .scores = true};
+    RgJudgeClient *client = endpoint_of(&options);
+    RgJudgeQuery query = {"p", "{prompt}", NULL};
+    char *request = client->request(client, &query);
+    cr_expect_str_eq(request,
+                     "{\"messages\":[{\"content\":\"{prompt}: p, {a}\",\"role\":\"user\"}],"
+                     "\"model\":\"m\"}");
+    free(request);
+    rg_judge_client_destroy(client);
+    options.question = RG_ENDPOINT_QUERY;
+    cr_expect_eq(rg_endpoint_create(&options, &client, &error), RG_E_USAGE);
+    cr_expect(strstr(error.text, "question: expected {response} in it"), "%s", error.text);
+}
+
+Test(judge_command, options_of_comparisons_are_refused_with_scores) {
+    RgExternalOptions options = {.answer = RG_EXTERNAL_SCORE, .on_failure = RG_FAILURE_SKIP};
+    RgExternal *external;
+    cr_expect_eq(rg_external_create(command_of("true", 1), &options, &external, &error),
+                 RG_E_USAGE);
+    cr_expect(strstr(error.text, "on_failure: expected \"stop\""), "%s", error.text);
+    options.on_failure = RG_FAILURE_STOP;
+    options.on_disagreement = RG_DISAGREEMENT_SKIP;
+    cr_expect_eq(rg_external_create(command_of("true", 1), &options, &external, &error),
+                 RG_E_USAGE);
+    cr_expect(strstr(error.text, "on_disagreement has no meaning"), "%s", error.text);
+}
+
+/* ---- many requests ---- */
 
 Test(judge_command, answers_in_any_order_find_their_questions_and_a_full_pipe_is_no_trouble) {
     /* It reads all before it writes: two megabytes wait for the pipe meanwhile. */
@@ -312,7 +456,7 @@ Test(judge_command, a_child_that_dies_now_and_then_is_started_again_and_loses_no
 }
 
 Test(judge_command, no_command_is_refused) {
-    RgCommandOptions options = {"", 1};
+    RgCommandOptions options = {.command = "", .timeout = 1};
     RgJudgeClient *client;
     cr_assert_eq(rg_command_judge_create(&options, &client, &error), RG_E_USAGE);
     cr_assert_str_eq(error.text, "command: expected a line for the shell, found none");

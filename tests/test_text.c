@@ -972,6 +972,54 @@ Test(text, a_judge_that_only_compares_labels_pairs_and_decides_win_rates) {
     end_world(&w);
 }
 
+/* Rewards of responses by the judge below. */
+static double length_score(const World *w, const RgSequences *sequences, int64_t i) {
+    char *text = response_of(w, sequences, i);
+    double score = 2.5 - (double)strlen(text) / 8;
+    free(text);
+    return score;
+}
+
+Test(text, a_judge_that_scores_rewards_each_response_once) {
+    write_world();
+    World w = world_of(
+        WITH("judge.type", "command", "judge.answer", "score", "judge.command",
+             "exec python3 -c 'import json, sys\nfor line in sys.stdin:\n q = json.loads(line)\n"
+             " s = 2.5 - len(q[\"response\"].encode()) / 8\n"
+             " print(json.dumps(dict(id=q[\"id\"], score=s)), flush=True)'",
+             "pair_count", "30", "label_temperature", "0", "test_prompts", "20"));
+    cr_assert_not_null(w.task->judge);
+    cr_assert_null(w.task->label);
+    cr_assert_eq(w.task->pairs->count, 30);
+    for (int64_t i = 0; i < 30; i++) {
+        double a = length_score(&w, w.task->pairs->sequences, 2 * i);
+        double b = length_score(&w, w.task->pairs->sequences, 2 * i + 1);
+        if (a != b)
+            cr_expect_eq(w.task->pairs->preferred[i], a > b ? 0 : 1);
+    }
+    RgPolicy *policy = policy_for(w.environment->space.vocabulary, "128", 9);
+    RgEvaluation *evaluation = evaluate(&w, policy, 4);
+    double of_dataset = 0, sum = 0;
+    for (int64_t i = 0; i < 20; i++) {
+        int64_t item;
+        const char *prompt, *text;
+        rg_evaluation_response_at(evaluation, i, &item, &prompt, &text);
+        RgBuffer valid = {0};
+        rg_utf8_repair(text, strlen(text), &valid);
+        double own = 2.5 - (double)valid.size / 8, chosen = length_score(&w, w.state->chosen, i);
+        of_dataset += own > chosen ? 1 : own == chosen ? 0.5 : 0;
+        sum += own;
+        rg_buffer_release(&valid);
+    }
+    cr_assert_float_eq(rg_evaluation_find(evaluation, "reward"), sum / 20, 1e-12);
+    cr_assert_float_eq(rg_evaluation_find(evaluation, "win_rate_dataset"), of_dataset / 20, 1e-12);
+    cr_assert(isfinite(rg_evaluation_find(evaluation, "objective")));
+    cr_assert(isnan(rg_evaluation_find(evaluation, "judge_accuracy"))); /* an answer may cost */
+    rg_evaluation_destroy(evaluation);
+    rg_policy_destroy(policy);
+    end_world(&w);
+}
+
 Test(text, pairs_that_the_judge_leaves_open_are_left_out_and_counted) {
     write_world();
     World w = world_of(WITH("judge.type", "command", "judge.command", SHORTER("(a[0] + b[0]) % 2"),

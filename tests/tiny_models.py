@@ -3,6 +3,7 @@
 """Tiny random models in Hugging Face's layout, and preferences in published formats, for tests.
 
     tiny_models.py ARCHITECTURE VOCABULARY FOLDER     Qwen2, Phi3 or Llama
+    tiny_models.py score ARCHITECTURE VOCABULARY FOLDER  the same with a scalar head
     tiny_models.py data FORMAT LINES FILE             pku, ultrafeedback or hh
 """
 import array
@@ -12,10 +13,11 @@ import random
 import struct
 import sys
 
+LOGITS, SCORE = "ForCausalLM", "ForSequenceClassification"
 WIDTH, HIDDEN, HEADS, KV_HEADS, LAYERS, CONTEXT = 16, 24, 4, 2, 2, 128
 
 
-def tensors(architecture, vocabulary):
+def tensors(architecture, vocabulary, head):
     """Names and shapes, as the architecture has them."""
     kv = WIDTH // HEADS * KV_HEADS
     yield "model.embed_tokens.weight", [vocabulary, WIDTH]
@@ -36,15 +38,17 @@ def tensors(architecture, vocabulary):
         yield layer + "self_attn.o_proj.weight", [WIDTH, WIDTH]
         yield layer + "mlp.down_proj.weight", [WIDTH, HIDDEN]
     yield "model.norm.weight", [WIDTH]
-    if architecture != "Qwen2":
+    if head == SCORE:
+        yield "score.weight", [1, WIDTH]
+    elif architecture != "Qwen2":
         yield "lm_head.weight", [vocabulary, WIDTH]
 
 
-def write_model(architecture, vocabulary, folder):
+def write_model(architecture, vocabulary, folder, head=LOGITS):
     os.makedirs(folder, exist_ok=True)
     rng = random.Random(1)
     header, body = {}, array.array("f")
-    for name, shape in tensors(architecture, vocabulary):
+    for name, shape in tensors(architecture, vocabulary, head):
         count, start = 1, 4 * len(body)
         for size in shape:
             count *= size
@@ -55,7 +59,7 @@ def write_model(architecture, vocabulary, folder):
     with open(f"{folder}/model.safetensors", "wb") as file:
         file.write(struct.pack("<Q", len(text)) + text + body.tobytes())
     config = {
-        "architectures": [architecture + "ForCausalLM"],
+        "architectures": [architecture + head],
         "model_type": architecture.lower(),
         "hidden_size": WIDTH,
         "intermediate_size": HIDDEN,
@@ -96,5 +100,7 @@ def write_data(kind, lines, path):
 if __name__ == "__main__":
     if sys.argv[1] == "data":
         write_data(sys.argv[2], int(sys.argv[3]), sys.argv[4])
+    elif sys.argv[1] == "score":
+        write_model(sys.argv[2], int(sys.argv[3]), sys.argv[4], SCORE)
     else:
         write_model(sys.argv[1], int(sys.argv[2]), sys.argv[3])

@@ -191,6 +191,8 @@ static RgStatus fill_view(const Shards *shards, const RgHuggingFaceArchitecture 
 
 /* ---- what is not read ---- */
 
+static const char score_name[] = "score.weight";
+
 /* Buffers that some programs store with the weights; and the head where it is tied. */
 static bool is_buffer(const RgTransformerOptions *o, const char *name) {
     static const char *const ends[] = {".attn.bias", ".attn.masked_bias", ".attention.bias",
@@ -218,9 +220,11 @@ static RgLookup *wanted_tensors(const RgHuggingFaceArchitecture *a, const RgPoli
 /* A layer beyond those of config.json is an error: the model would be cut short. Of other tensors
  * that the policy has no place for a notice is given, since they may be a part of the model. */
 static RgStatus check_unread(const Shards *shards, const RgHuggingFaceArchitecture *a,
-                             const RgPolicy *policy, RgError *error) {
+                             const RgPolicy *policy, bool classifies, RgError *error) {
     const RgTransformerOptions *o = rg_transformer_options(policy);
     RgLookup *wanted = wanted_tensors(a, policy);
+    if (classifies)
+        *rg_lookup_at(wanted, score_name, strlen(score_name)) = 0;
     const char *first = NULL, *beyond = NULL;
     int64_t count = 0;
     for (int i = 0; i < shards->count; i++)
@@ -246,15 +250,43 @@ static RgStatus check_unread(const Shards *shards, const RgHuggingFaceArchitectu
     return RG_OK;
 }
 
+/* ---- the score head ---- */
+
+/* y = w·x of the hidden state x after the last norm. A bias would be another key. */
+static RgStatus read_score(const Shards *shards, int64_t width, RgReal *score, RgError *error) {
+    Source source = find_tensor(shards, score_name);
+    const RgStoredTensor *stored = source.tensor;
+    if (!stored)
+        return rg_fail(error, RG_E_FORMAT, "%s: no tensor \"%s\"", shards->folder, score_name);
+    if (find_tensor(shards, "score.bias").tensor)
+        return rg_fail(error, RG_E_FORMAT, "%s: tensor \"score.bias\" is not supported",
+                       shards->folder);
+    if (stored->rank != 2 || stored->size[1] != width)
+        return rg_fail(error, RG_E_FORMAT, "%s: tensor \"%s\": expected 1 row of %lld",
+                       shards->folder, score_name, (long long)width);
+    if (stored->size[0] != 1)
+        return rg_fail(error, RG_E_FORMAT,
+                       "%s: tensor \"%s\" has %lld rows, one for each label (num_labels); "
+                       "expected 1, whose value is a reward",
+                       shards->folder, score_name, (long long)stored->size[0]);
+    RgStatus status = rg_safetensors_read(source.file, stored, 0, width, score, error);
+    return status == RG_OK ? RG_OK : rg_fail_in(error, status, "%s", shards->folder);
+}
+
+/* ---- the whole ---- */
+
+/* Fills the policy and, if it is not NULL, `score` [width]. */
 static RgStatus fill(const char *folder, const RgHuggingFaceArchitecture *a, RgPolicy *policy,
-                     RgError *error) {
+                     RgReal *score, RgError *error) {
     Shards shards = {.folder = folder};
     const RgParameters *parameters = policy->parameters;
     RgStatus status = open_shards(&shards, error);
     for (int i = 0; i < parameters->view_count && status == RG_OK; i++)
         status = check_view(&shards, a, policy, &parameters->views[i], error);
+    if (status == RG_OK && score)
+        status = read_score(&shards, rg_transformer_options(policy)->width, score, error);
     if (status == RG_OK)
-        status = check_unread(&shards, a, policy, error);
+        status = check_unread(&shards, a, policy, score != NULL, error);
     if (status == RG_OK)
         rg_policy_allocate(policy);
     for (int i = 0; i < parameters->view_count && status == RG_OK; i++)
@@ -263,25 +295,56 @@ static RgStatus fill(const char *folder, const RgHuggingFaceArchitecture *a, RgP
     return status;
 }
 
-/* ---- the whole ---- */
-
-static RgStatus load(const char *folder, const char *path, RgPolicy **policy, RgError *error) {
+/* The policy of a folder; with a `classifier`, its head, too. */
+static RgStatus load(const char *folder, const char *path, RgSequenceClassifier *classifier,
+                     RgPolicy **policy, RgError *error) {
     RgHuggingFaceConfig config;
     RG_TRY(rg_hugging_face_config_read(path, &config, error));
+    if (config.classifies && !classifier)
+        return rg_fail(error, RG_E_USAGE,
+                       "%s: architectures: a model with a score, expected one with logits; a judge "
+                       "of the type sequence-classifier reads it",
+                       path);
+    if (!config.classifies && classifier)
+        return rg_fail(
+            error, RG_E_USAGE,
+            "%s: architectures: a model with logits, expected …ForSequenceClassification", path);
+    if (classifier) {
+        config.options.tied = true; /* there is no head with logits */
+        classifier->padding = config.padding;
+    }
     RgStatus status = rg_transformer_declare(&config.options, config.vocabulary, policy, error);
     if (status != RG_OK)
         return rg_fail_in(error, status, "%s", path);
-    return fill(folder, config.architecture, *policy, error);
+    if (classifier)
+        classifier->score = rg_allocate(config.options.width, sizeof *classifier->score);
+    return fill(folder, config.architecture, *policy, classifier ? classifier->score : NULL, error);
 }
 
-RgStatus rg_hugging_face_load(const char *folder, RgPolicy **policy, RgError *error) {
+static RgStatus load_folder(const char *folder, RgSequenceClassifier *classifier, RgPolicy **policy,
+                            RgError *error) {
     *policy = NULL;
     char *path = rg_string_format("%s/config.json", folder);
-    RgStatus status = load(folder, path, policy, error);
+    RgStatus status = load(folder, path, classifier, policy, error);
     if (status != RG_OK) {
         rg_policy_destroy(*policy);
         *policy = NULL;
     }
     free(path);
+    return status;
+}
+
+RgStatus rg_hugging_face_load(const char *folder, RgPolicy **policy, RgError *error) {
+    return load_folder(folder, NULL, policy, error);
+}
+
+RgStatus rg_hugging_face_load_classifier(const char *folder, RgSequenceClassifier *classifier,
+                                         RgError *error) {
+    *classifier = (RgSequenceClassifier){.padding = -1};
+    RgStatus status = load_folder(folder, classifier, &classifier->policy, error);
+    if (status == RG_OK)
+        rg_parameters_freeze(classifier->policy->parameters);
+    else
+        rg_sequence_classifier_release(classifier);
     return status;
 }

@@ -650,6 +650,15 @@ static RgStatus check_keys(const Config *c) {
 
 /* ---- the whole ---- */
 
+/* Whether a name is that of an architecture, or of its form with another head. */
+static bool is_named(const RgHuggingFaceArchitecture *a, const char *name, bool *classifies) {
+    static const char classifier[] = "ForSequenceClassification";
+    const char *head = strstr(a->name, "ForCausalLM");
+    size_t stem = head ? (size_t)(head - a->name) : strlen(a->name) - strlen("LMHeadModel");
+    *classifies = strncmp(a->name, name, stem) == 0 && strcmp(name + stem, classifier) == 0;
+    return *classifies || strcmp(a->name, name) == 0;
+}
+
 static RgStatus find_architecture(const Config *c) {
     const json_t *names = json_object_get(c->root, "architectures");
     const char *name = json_string_value(json_array_get(names, 0));
@@ -657,7 +666,7 @@ static RgStatus find_architecture(const Config *c) {
         return expected(c, "architectures", "an array with a name");
     char *known = rg_string_copy("");
     const RgHuggingFaceArchitecture *a = rg_hugging_face_architectures;
-    for (; a->name && strcmp(a->name, name) != 0; a++) {
+    for (; a->name && !is_named(a, name, &c->out->classifies); a++) {
         char *longer = rg_string_format("%s%s%s", known, *known ? ", " : "", a->name);
         free(known);
         known = longer;
@@ -666,6 +675,17 @@ static RgStatus find_architecture(const Config *c) {
     free(known);
     c->out->architecture = a;
     return status;
+}
+
+static RgStatus read_padding(const Config *c) {
+    const json_t *value = value_of(c->root, "pad_token_id");
+    c->out->padding = -1;
+    if (value && (!json_is_integer(value) || json_integer_value(value) < -1 ||
+                  json_integer_value(value) > INT32_MAX))
+        return expected(c, "pad_token_id", "the id of a token");
+    if (value)
+        c->out->padding = (int32_t)json_integer_value(value);
+    return RG_OK;
 }
 
 static RgStatus read_config(const Config *c) {
@@ -681,6 +701,8 @@ static RgStatus read_config(const Config *c) {
     o->rope_pairing = RG_ROPE_HALVES;
     RG_TRY(read_sizes(c));
     RG_TRY(check_keys(c));
+    if (c->out->classifies)
+        RG_TRY(read_padding(c));
     RG_TRY(read_rope(c));
     RG_TRY(read_window(c));
     if (a->parallel)

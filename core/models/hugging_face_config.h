@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* config.json of a Hugging Face checkpoint, as options of the transformer policy. Included by
- * hugging_face.c only. */
+ * hugging_face.c and peft_save.c only. */
 #ifndef RG_CORE_MODELS_HUGGING_FACE_CONFIG_H
 #define RG_CORE_MODELS_HUGGING_FACE_CONFIG_H
 
@@ -10,6 +10,8 @@ typedef struct RgHuggingFaceConfig {
     const RgHuggingFaceArchitecture *architecture;
     RgTransformerOptions options;
     int64_t vocabulary;
+    bool classifies; /* a head with a score in place of the one with logits */
+    int32_t padding; /* pad_token_id; −1: none */
 } RgHuggingFaceConfig;
 
 /* RG_E_FILE or RG_E_FORMAT, naming file and key: also of a key that would change the arithmetic in a

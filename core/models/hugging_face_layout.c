@@ -3,6 +3,7 @@
 #include "core/models/hugging_face_layout.h"
 
 #include <ctype.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -225,6 +226,51 @@ const RgHuggingFaceArchitecture rg_hugging_face_architectures[] = {
     {0},
 };
 
+bool rg_hugging_face_has_key(const RgHuggingFaceArchitecture *a, const char *option) {
+    for (const RgHuggingFaceKey *key = a->keys; key->name; key++)
+        if (strcmp(key->option, option) == 0)
+            return true;
+    return false;
+}
+
+static bool window_fits(const RgHuggingFaceArchitecture *a, const RgTransformerOptions *o) {
+    bool local_base = o->window_rope_base > 0;
+    if (o->window == 0)
+        return true;
+    switch (a->window) {
+    case RG_WINDOW_ALL:
+        return o->window_first == 0 && o->full_every == 0 && !local_base;
+    case RG_WINDOW_LATE:
+        return o->full_every == 0 && !local_base;
+    case RG_WINDOW_SECOND:
+        return o->window_first == 0 && o->full_every == 2 && !local_base;
+    case RG_WINDOW_SIXTH:
+        return o->window_first == 0 && o->full_every > 0 && local_base;
+    default:
+        return false;
+    }
+}
+
+static bool has_gemmas_form(const RgTransformerOptions *o) {
+    return o->embedding_scale == sqrt((double)o->width) && o->attention_scale > 0;
+}
+
+static bool has_plain_form(const RgTransformerOptions *o) {
+    return o->embedding_scale == 1 && o->attention_scale == 0 && o->attention_cap == 0 &&
+           o->logit_cap == 0;
+}
+
+bool rg_hugging_face_fits(const RgHuggingFaceArchitecture *a, const RgTransformerOptions *o) {
+    return a->positions == o->positions && a->norm == o->norm &&
+           a->feed_forward == o->feed_forward && a->biases == o->biases &&
+           a->query_key_norm == o->query_key_norm && a->output_norms == o->output_norms &&
+           (rg_hugging_face_has_key(a, "kv_heads") || o->heads == o->kv_heads) &&
+           (rg_hugging_face_has_key(a, "head_size") || o->head_size == 0) &&
+           (a->fraction || !o->rotary_size) &&
+           (a->parallel || o->residual == RG_RESIDUAL_SEQUENTIAL) && window_fits(a, o) &&
+           (a->gemma ? has_gemmas_form(o) : has_plain_form(o));
+}
+
 /* ---- places ---- */
 
 static const Part *find_part(const Part *parts, int count, const char *name, size_t length) {
@@ -294,6 +340,17 @@ int64_t rg_hugging_face_row(const RgHuggingFacePlace *place, int64_t row) {
 int64_t rg_hugging_face_index(const RgHuggingFacePlace *place, int64_t row, int64_t column) {
     row = rg_hugging_face_row(place, row);
     return place->transposed ? column * place->rows + row : row * place->columns + column;
+}
+
+int64_t rg_hugging_face_rope_row(const RgTransformerOptions *o, const RgParameterView *view,
+                                 int64_t row) {
+    bool rotates = strstr(view->name, ".q_proj.") || strstr(view->name, ".k_proj.") ||
+                   strstr(view->name, ".q_norm.") || strstr(view->name, ".k_norm.");
+    if (!rotates || o->positions != RG_POSITIONS_ROTARY || o->rope_pairing != RG_ROPE_NEIGHBOURS)
+        return row;
+    int64_t size = o->head_size ? o->head_size : o->width / o->heads, d = row % size;
+    int64_t rotated = o->rotary_size ? o->rotary_size : size;
+    return d >= rotated ? row : row - d + d % 2 * (rotated / 2) + d / 2;
 }
 
 int64_t rg_hugging_face_layer(const RgHuggingFaceNaming *naming, const char *tensor) {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The architectures of Hugging Face that the transformer policy can be: what each calls its sizes in
  * config.json, what it fixes, and where its weights are in the files. Included by the files of
- * hugging_face*.c only. */
+ * hugging_face*.c and peft_*.c only. */
 #ifndef RG_CORE_MODELS_HUGGING_FACE_LAYOUT_H
 #define RG_CORE_MODELS_HUGGING_FACE_LAYOUT_H
 
@@ -60,6 +60,12 @@ typedef struct RgHuggingFaceArchitecture {
 /* Ended by one without a name. Of those that have a policy's options the first is written. */
 extern const RgHuggingFaceArchitecture rg_hugging_face_architectures[];
 
+/* Whether an architecture has a key for this option. */
+bool rg_hugging_face_has_key(const RgHuggingFaceArchitecture *architecture, const char *option);
+/* Whether a policy with these options is of the architecture. Sizes are free. */
+bool rg_hugging_face_fits(const RgHuggingFaceArchitecture *architecture,
+                          const RgTransformerOptions *options);
+
 /* The place of a view in the tensor `name`, which has `rows` rows and `columns` columns (1 for a
  * vector). The view's rows come in blocks of `block` rows, the first at `first`, each `stride` rows
  * after the last. A transposed tensor is stored as [columns, rows]. */
@@ -76,6 +82,10 @@ RgHuggingFacePlace rg_hugging_face_place(const RgHuggingFaceNaming *naming,
 int64_t rg_hugging_face_row(const RgHuggingFacePlace *place, int64_t row);
 /* Index in the stored tensor of an element of the view. */
 int64_t rg_hugging_face_index(const RgHuggingFacePlace *place, int64_t row, int64_t column);
+/* The row of the view in halves: Hugging Face rotates dimension d of a head together with dimension
+ * d + size/2. If the policy's pairs are neighbours, the even dimensions form the first half there. */
+int64_t rg_hugging_face_rope_row(const RgTransformerOptions *options, const RgParameterView *view,
+                                 int64_t row);
 /* The layer's number in a tensor's name; −1 if it belongs to none. */
 int64_t rg_hugging_face_layer(const RgHuggingFaceNaming *naming, const char *tensor);
 /* What is added to a view's stored numbers: 1 for the norms of some architectures. */

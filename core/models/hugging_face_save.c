@@ -13,54 +13,9 @@
 
 /* ---- config.json ---- */
 
-/* Whether `keys` can say all of the policy's sizes. */
-static bool has_key(const RgHuggingFaceArchitecture *a, const char *option) {
-    for (const RgHuggingFaceKey *key = a->keys; key->name; key++)
-        if (strcmp(key->option, option) == 0)
-            return true;
-    return false;
-}
-
-static bool window_fits(const RgHuggingFaceArchitecture *a, const RgTransformerOptions *o) {
-    bool local_base = o->window_rope_base > 0;
-    if (o->window == 0)
-        return true;
-    switch (a->window) {
-    case RG_WINDOW_ALL:
-        return o->window_first == 0 && o->full_every == 0 && !local_base;
-    case RG_WINDOW_LATE:
-        return o->full_every == 0 && !local_base;
-    case RG_WINDOW_SECOND:
-        return o->window_first == 0 && o->full_every == 2 && !local_base;
-    case RG_WINDOW_SIXTH:
-        return o->window_first == 0 && o->full_every > 0 && local_base;
-    default:
-        return false;
-    }
-}
-
-static bool has_gemmas_form(const RgTransformerOptions *o) {
-    return o->embedding_scale == sqrt((double)o->width) && o->attention_scale > 0;
-}
-
-static bool has_plain_form(const RgTransformerOptions *o) {
-    return o->embedding_scale == 1 && o->attention_scale == 0 && o->attention_cap == 0 &&
-           o->logit_cap == 0;
-}
-
-static bool fits(const RgHuggingFaceArchitecture *a, const RgTransformerOptions *o) {
-    return a->positions == o->positions && a->norm == o->norm &&
-           a->feed_forward == o->feed_forward && a->biases == o->biases &&
-           a->query_key_norm == o->query_key_norm && a->output_norms == o->output_norms &&
-           (has_key(a, "kv_heads") || o->heads == o->kv_heads) &&
-           (has_key(a, "head_size") || o->head_size == 0) && (a->fraction || !o->rotary_size) &&
-           (a->parallel || o->residual == RG_RESIDUAL_SEQUENTIAL) && window_fits(a, o) &&
-           (a->gemma ? has_gemmas_form(o) : has_plain_form(o));
-}
-
 static const RgHuggingFaceArchitecture *find_architecture(const RgTransformerOptions *o) {
     for (const RgHuggingFaceArchitecture *a = rg_hugging_face_architectures; a->name; a++)
-        if (fits(a, o))
+        if (rg_hugging_face_fits(a, o))
             return a;
     return NULL;
 }
@@ -80,7 +35,7 @@ static void describe_sizes(const RgHuggingFaceArchitecture *a, const RgTransform
                                                        : json_boolean(*(const bool *)at);
         json_object_set_new(root, key->name, value);
     }
-    if (has_key(a, "head_size") && o->head_size == 0) {
+    if (rg_hugging_face_has_key(a, "head_size") && o->head_size == 0) {
         json_object_del(root, "head_dim");
         if (a->query_key_norm || a->gemma) /* their default is another */
             json_object_set_new(root, "head_dim", json_integer(o->width / o->heads));
@@ -137,7 +92,7 @@ static void describe_window(const RgHuggingFaceArchitecture *a, const RgTransfor
 }
 
 static RgStatus write_config(const RgPolicy *policy, const RgHuggingFaceArchitecture *a,
-                             const char *folder, RgError *error) {
+                             const RgModelEnds *ends, const char *folder, RgError *error) {
     const RgTransformerOptions *o = rg_transformer_options(policy);
     json_t *root = json_object();
     describe_sizes(a, o, root);
@@ -156,6 +111,7 @@ static RgStatus write_config(const RgPolicy *policy, const RgHuggingFaceArchitec
     json_object_set_new(root, "model_type", json_string(a->kind));
     json_object_set_new(root, "vocab_size", json_integer(rg_transformer_vocabulary(policy)));
     json_object_set_new(root, "torch_dtype", json_string("float32"));
+    rg_model_ends_describe(ends, root);
     char *text = json_dumps(root, JSON_INDENT(2) | JSON_SORT_KEYS | JSON_REAL_PRECISION(17));
     char *path = rg_string_format("%s/config.json", folder);
     RgStatus status = rg_file_write(path, text, strlen(text), error);
@@ -192,18 +148,6 @@ static float *numbers_of(Tensors *all, const RgHuggingFacePlace *place, int rank
     return numbers;
 }
 
-/* Hugging Face rotates dimension d of a head together with dimension d + size/2. If our pairs are
- * neighbours, the even dimensions form the first half there. */
-static int64_t rope_row(const RgTransformerOptions *o, const RgParameterView *view, int64_t row) {
-    bool rotates = strstr(view->name, ".q_proj.") || strstr(view->name, ".k_proj.") ||
-                   strstr(view->name, ".q_norm.") || strstr(view->name, ".k_norm.");
-    if (!rotates || o->positions != RG_POSITIONS_ROTARY || o->rope_pairing != RG_ROPE_NEIGHBOURS)
-        return row;
-    int64_t size = o->head_size ? o->head_size : o->width / o->heads, d = row % size;
-    int64_t rotated = o->rotary_size ? o->rotary_size : size;
-    return d >= rotated ? row : row - d + d % 2 * (rotated / 2) + d / 2;
-}
-
 static void put_view(Tensors *all, const RgPolicy *policy,
                      const RgHuggingFaceArchitecture *architecture, const RgParameterView *view) {
     const RgTransformerOptions *o = rg_transformer_options(policy);
@@ -211,7 +155,7 @@ static void put_view(Tensors *all, const RgPolicy *policy,
     float *numbers = numbers_of(all, &place, view->rank);
     const RgReal *value = policy->parameters->value + view->offset;
     for (int64_t i = 0; i < view->count; i++) {
-        int64_t row = rope_row(o, view, i / place.columns);
+        int64_t row = rg_hugging_face_rope_row(o, view, i / place.columns);
         numbers[rg_hugging_face_index(&place, row, i % place.columns)] =
             (float)(value[i] - rg_hugging_face_offset(architecture, view));
     }
@@ -235,7 +179,8 @@ static RgStatus write_weights(const RgPolicy *policy, const RgHuggingFaceArchite
     return status;
 }
 
-RgStatus rg_hugging_face_save(const RgPolicy *policy, const char *folder, RgError *error) {
+RgStatus rg_hugging_face_save_with(const RgPolicy *policy, const RgModelEnds *ends,
+                                   const char *folder, RgError *error) {
     if (policy->type != &rg_policy_transformer)
         return rg_fail(error, RG_E_USAGE, "a %s policy cannot be saved in Hugging Face's layout",
                        policy->type->about.name);
@@ -251,5 +196,12 @@ RgStatus rg_hugging_face_save(const RgPolicy *policy, const char *folder, RgErro
     RgStatus status = write_weights(merged ? merged : policy, architecture, folder, error);
     rg_policy_destroy(merged);
     RG_TRY(status);
-    return write_config(policy, architecture, folder, error);
+    RG_TRY(write_config(policy, architecture, ends, folder, error));
+    return ends->begin >= 0 || ends->count > 0 ? rg_generation_config_write(ends, folder, error)
+                                               : RG_OK;
+}
+
+RgStatus rg_hugging_face_save(const RgPolicy *policy, const char *folder, RgError *error) {
+    const RgModelEnds none = {.begin = -1};
+    return rg_hugging_face_save_with(policy, &none, folder, error);
 }

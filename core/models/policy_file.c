@@ -4,10 +4,12 @@
  * core/models/llama2c.c. */
 #include "core/models/hugging_face.h"
 #include "core/models/llama2c.h"
+#include "core/models/transformer.h"
 #include "core/policy/policy.h"
 #include "core/train/safetensors.h"
 
 #include <errno.h>
+#include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,12 +21,8 @@ static const RgStoredType stored_real = RG_F64;
 static const RgStoredType stored_real = RG_F32;
 #endif
 
-RgStatus rg_policy_save_with(const RgPolicy *policy, const RgStoredTensor *more, int count,
-                             const char *path, RgError *error) {
-    RG_ASSERT(!policy->base);
-    const RgParameters *parameters = policy->parameters;
-    int all = parameters->view_count + count;
-    RgStoredTensor *tensors = rg_allocate(all, sizeof *tensors);
+/* Describes the views of parameters as tensors: tensors [views] out. */
+static void describe_views(const RgParameters *parameters, RgStoredTensor *tensors) {
     for (int i = 0; i < parameters->view_count; i++) {
         const RgParameterView *view = &parameters->views[i];
         tensors[i] = (RgStoredTensor){.name = view->name,
@@ -39,22 +37,62 @@ RgStatus rg_policy_save_with(const RgPolicy *policy, const RgStoredTensor *more,
         }
         memcpy(tensors[i].size, view->size, sizeof tensors[i].size);
     }
+}
+
+/* `adapter` describes the adapter whose matrices are among `more`; NULL: there is none. */
+static RgStatus save(const RgPolicy *policy, const RgStoredTensor *more, int count,
+                     const char *adapter, const char *path, RgError *error) {
+    int views = policy->parameters->view_count, all = views + count;
+    RgStoredTensor *tensors = rg_allocate(all, sizeof *tensors);
+    describe_views(policy->parameters, tensors);
     for (int i = 0; i < count; i++)
-        tensors[parameters->view_count + i] = more[i];
+        tensors[views + i] = more[i];
     char *description = policy->type->describe(policy);
-    const char *metadata[] = {"regatta.policy", policy->type->about.name, "regatta.description",
-                              description, NULL};
+    const char *metadata[] = {"regatta.policy",
+                              policy->type->about.name,
+                              "regatta.description",
+                              description,
+                              adapter ? "regatta.adapter" : NULL,
+                              adapter,
+                              NULL};
     RgStatus status = rg_safetensors_write(path, tensors, all, metadata, error);
     free(description);
     free(tensors);
     return status;
 }
 
+RgStatus rg_policy_save_with(const RgPolicy *policy, const RgStoredTensor *more, int count,
+                             const char *path, RgError *error) {
+    RG_ASSERT(!policy->base);
+    return save(policy, more, count, NULL, path, error);
+}
+
+static char *describe_adapter(const RgAdapter *adapter) {
+    char *targets = rg_transformer_target_names(adapter);
+    json_t *root = json_pack("{s:I, s:f, s:f, s:s}", "rank", (json_int_t)adapter->rank, "alpha",
+                             adapter->scale * (double)adapter->rank, "dropout", adapter->dropout,
+                             "targets", targets);
+    RG_ASSERT(root);
+    char *text = json_dumps(root, JSON_COMPACT | JSON_SORT_KEYS | JSON_REAL_PRECISION(17));
+    json_decref(root);
+    free(targets);
+    return text;
+}
+
 RgStatus rg_policy_save(const RgPolicy *policy, const char *path, RgError *error) {
     if (!policy->base)
-        return rg_policy_save_with(policy, NULL, 0, path, error);
+        return save(policy, NULL, 0, NULL, path, error);
     RgPolicy *merged = rg_policy_merged(policy);
-    RgStatus status = rg_policy_save_with(merged, NULL, 0, path, error);
+    int views = policy->type == &rg_policy_transformer ? policy->parameters->view_count : 0;
+    RgStoredTensor *matrices = rg_allocate((size_t)views + 1, sizeof *matrices);
+    char *adapter = NULL;
+    if (views > 0) {
+        describe_views(policy->parameters, matrices);
+        adapter = describe_adapter(&policy->adapter);
+    }
+    RgStatus status = save(merged, matrices, views, adapter, path, error);
+    free(adapter);
+    free(matrices);
     rg_policy_destroy(merged);
     return status;
 }
@@ -123,8 +161,8 @@ static RgStatus load_safetensors(const RgSafetensors *file, const char *path, Rg
     return RG_OK;
 }
 
-const char *const rg_policy_files[] = {"config.json", "model.safetensors.index.json",
-                                       "*.safetensors", NULL};
+const char *const rg_policy_files[] = {"config.json", "generation_config.json",
+                                       "model.safetensors.index.json", "*.safetensors", NULL};
 
 static bool is_folder(const char *path) {
     struct stat about;
@@ -163,5 +201,76 @@ RgStatus rg_policy_load(const char *path, RgPolicy **policy, RgError *error) {
     const char *before = rg_memory_for(path);
     RgStatus status = load(path, policy, error);
     rg_memory_for(before);
+    return status;
+}
+
+/* ---- adapters ---- */
+
+/* Options from a description; `root` owns the text. */
+static RgStatus read_adapter(const json_t *root, const char *path, RgAdapterOptions *options,
+                             RgError *error) {
+    const json_t *rank = json_object_get(root, "rank"), *alpha = json_object_get(root, "alpha");
+    const json_t *dropout = json_object_get(root, "dropout");
+    *options = (RgAdapterOptions){.rank = json_integer_value(rank),
+                                  .alpha = json_number_value(alpha),
+                                  .dropout = json_number_value(dropout),
+                                  .targets = json_string_value(json_object_get(root, "targets"))};
+    bool good = options->rank >= 1 && options->targets && json_is_number(alpha) &&
+                options->alpha >= 0 && options->dropout >= 0 && options->dropout < 1;
+    return good ? RG_OK
+                : rg_fail(error, RG_E_FORMAT, "%s: regatta.adapter: not a description", path);
+}
+
+/* Whether the file has matrices of this rank, before memory is allocated for them. */
+static bool has_rank(const RgSafetensors *file, int64_t rank) {
+    static const char ending[] = ".lora_A";
+    for (int i = 0; i < rg_safetensors_count(file); i++) {
+        const RgStoredTensor *tensor = rg_safetensors_at(file, i);
+        const char *last = strrchr(tensor->name, '.');
+        if (last && strcmp(last, ending) == 0 && tensor->rank == 2 && tensor->size[0] == rank)
+            return true;
+    }
+    return false;
+}
+
+static RgStatus load_adapter(const RgSafetensors *file, const char *path, RgPolicy *original,
+                             RgPolicy **adapted, RgError *error) {
+    const char *description = rg_safetensors_metadata(file, "regatta.adapter");
+    if (!description)
+        return rg_fail(error, RG_E_USAGE,
+                       "%s: the file has no adapter: it was not trained with policy.adapter", path);
+    json_t *root = json_loads(description, 0, NULL);
+    RgAdapterOptions options;
+    RgStatus status = read_adapter(root, path, &options, error);
+    if (status == RG_OK && !has_rank(file, options.rank))
+        status = rg_fail(error, RG_E_FORMAT, "%s: no matrix of the adapter has rank %lld", path,
+                         (long long)options.rank);
+    if (status == RG_OK)
+        status = rg_policy_adapt(original, &options, rg_random_root(0), adapted, error);
+    json_decref(root);
+    if (status == RG_OK)
+        status = check_parameters((*adapted)->parameters, file, path, error);
+    if (status == RG_OK)
+        status = fill_parameters((*adapted)->parameters, file, path, error);
+    return status;
+}
+
+RgStatus rg_policy_load_adapter(const char *path, RgPolicy *original, RgPolicy **adapted,
+                                RgError *error) {
+    *adapted = NULL;
+    RgSafetensors *file = NULL;
+    bool safetensors = false;
+    if (!is_folder(path))
+        RG_TRY(looks_like_safetensors(path, &safetensors, error));
+    if (!safetensors)
+        return rg_fail(error, RG_E_USAGE, "%s: not a file of this program, which has adapters",
+                       path);
+    RG_TRY(rg_safetensors_open(path, &file, error));
+    RgStatus status = load_adapter(file, path, original, adapted, error);
+    rg_safetensors_close(file);
+    if (status != RG_OK) {
+        rg_policy_destroy(*adapted);
+        *adapted = NULL;
+    }
     return status;
 }

@@ -100,5 +100,7 @@ RgTensor *rg_transformer_last_states(RgPolicy *policy, RgTape *tape, RgParameter
 /* The dimensions of a transformer policy, with zeros resolved. */
 const RgTransformerOptions *rg_transformer_options(const RgPolicy *policy);
 int64_t rg_transformer_vocabulary(const RgPolicy *policy);
+/* The targets of an adapter as its options name them, malloc'd: "query, value". */
+char *rg_transformer_target_names(const RgAdapter *adapter);
 
 #endif

@@ -71,6 +71,18 @@ RgStatus rg_transformer_targets(const RgTransformerOptions *o, const char *text,
     return status;
 }
 
+char *rg_transformer_target_names(const RgAdapter *adapter) {
+    char *names = rg_string_copy("");
+    for (int i = 0; i < TARGET_COUNT; i++) {
+        if (!is_target(adapter, targets[i].weight))
+            continue;
+        char *longer = rg_string_format("%s%s%s", names, *names ? ", " : "", targets[i].name);
+        free(names);
+        names = longer;
+    }
+    return names;
+}
+
 /* ---- life ---- */
 
 /* "…q_proj.weight" of the weights becomes "…q_proj.lora_A" and "…q_proj.lora_B". */

@@ -7,6 +7,9 @@
 
 #include <stdlib.h>
 
+static const char *const adapter_files[] = {"adapter_config.json", "adapter_model.safetensors",
+                                            NULL};
+
 const RgOption rg_adapter_options[] = {
     RG_OPTION_INTEGER(
         RgAdapterOptions, rank, "0", 0, 65536,
@@ -19,6 +22,12 @@ const RgOption rg_adapter_options[] = {
     RG_OPTION_STRING(RgAdapterOptions, targets, "query, value",
                      "matrices of each layer that are adapted, among query, key, value, output, "
                      "gate, up and down; or \"all\""),
+    RG_OPTION_FOLDER(RgAdapterOptions, weights, "", adapter_files,
+                     "folder of an adapter to continue, in the layout of PEFT "
+                     "(adapter_config.json, adapter_model.safetensors), whose r, lora_alpha and "
+                     "target modules agree with rank, alpha and targets; the reference is the "
+                     "policy with this adapter; \"\": a new adapter",
+                     .later = true),
     RG_OPTION_END,
 };
 

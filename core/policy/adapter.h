@@ -16,6 +16,7 @@ typedef struct RgAdapterOptions {
     double alpha;
     double dropout;      /* probability of dropping an element of x, in training only */
     const char *targets; /* names of matrices, separated by commas, or "all" */
+    const char *weights; /* folder with the initial values, in the layout of PEFT; "": none */
 } RgAdapterOptions;
 extern const RgOption rg_adapter_options[];
 

@@ -236,7 +236,8 @@ RgPolicy *rg_policy_new(const RgPolicyType *type);
 void rg_policy_allocate(RgPolicy *policy);
 
 /* A policy's weights (with the adapter added) and description as one safetensors file. The metadata
- * "regatta.policy" is the kind, and "regatta.description" its description. Loading also accepts a
+ * "regatta.policy" is the kind, and "regatta.description" its description. A transformer's adapter
+ * is stored beside the weights, with the metadata "regatta.adapter". Loading also accepts a
  * folder in Hugging Face's layout (core/models/hugging_face.h) and a checkpoint of llama2.c. */
 RgStatus rg_policy_save(const RgPolicy *policy, const char *path, RgError *error);
 /* The same with further tensors, under names of their own, that belong to the policy. Not for a
@@ -244,6 +245,10 @@ RgStatus rg_policy_save(const RgPolicy *policy, const char *path, RgError *error
 RgStatus rg_policy_save_with(const RgPolicy *policy, const RgStoredTensor *more, int count,
                              const char *path, RgError *error);
 RgStatus rg_policy_load(const char *path, RgPolicy **policy, RgError *error);
+/* The adapter that a policy had when it was saved, on `original`, as rg_policy_adapt creates one.
+ * RG_E_USAGE if the file has none. */
+RgStatus rg_policy_load_adapter(const char *path, RgPolicy *original, RgPolicy **adapted,
+                                RgError *error);
 /* The files that loading reads in a folder, as patterns: `files` of an RgOption. */
 extern const char *const rg_policy_files[];
 

@@ -19,6 +19,7 @@ static RgStatus create(const RgJudgeType *type, const RgSettings *settings, cons
     new->type = type;
     void *options = rg_allocate(1, type->about.options_size);
     RgStatus status = rg_options_read(type->about.options, settings, path, options, error);
+    new->only_compares = status == RG_OK && type->gives_rewards && !type->gives_rewards(options);
     if (status == RG_OK)
         status = type->create(new, options, share, random, error);
     free(options);
@@ -46,6 +47,18 @@ RgStatus rg_judge_create_named(const char *name, const RgJudgeShare *share, RgRa
     return status;
 }
 
+bool rg_judge_part_gives_rewards(const RgOptionPart *part) {
+    const RgJudgeType *type = (const RgJudgeType *)part->type;
+    if (!type->gives_rewards)
+        return type->rewards || !type->compare;
+    void *options = rg_allocate(1, type->about.options_size);
+    RgStatus status =
+        rg_options_read(type->about.options, part->settings, part->path, options, NULL);
+    bool gives = status == RG_OK && type->gives_rewards(options);
+    free(options);
+    return gives;
+}
+
 void rg_judge_destroy(RgJudge *judge) {
     if (!judge)
         return;
@@ -66,7 +79,8 @@ RgStatus rg_judge_rewards(RgJudge *judge, const RgJudgeItems *items, double *rew
 RgStatus rg_judge_compare(RgJudge *judge, const RgJudgeItems *items, double *first,
                           RgError *error) {
     RG_ASSERT(items->count % 2 == 0);
-    if (judge->type->compare)
+    bool by_reward = judge->type->gives_rewards && !judge->only_compares;
+    if (judge->type->compare && !by_reward)
         return judge->type->compare(judge, items, first, error);
     double *reward = rg_allocate(items->count, sizeof *reward);
     RgStatus status = rg_judge_rewards(judge, items, reward, error);

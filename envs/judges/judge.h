@@ -31,9 +31,10 @@ typedef struct RgJudgeShare {
     /* The same as tokens, with the whole conversation: chosen and rejected response of text i are
      * sequences 2i and 2i + 1. NULL without tokens; then RgJudgeItems has none either. */
     const RgSequences *sequences;
-    int64_t vocabulary; /* of the tokens */
-    const char *path;   /* origin of the texts, for messages */
-    bool independent;   /* for the independent judge */
+    int64_t vocabulary;                  /* of the tokens */
+    const struct RgTokenizer *tokenizer; /* of the tokens, or NULL; it outlives the judge */
+    const char *path;                    /* origin of the texts, for messages */
+    bool independent;                    /* for the independent judge */
 } RgJudgeShare;
 
 /* Responses to be judged. Borrowed. */
@@ -72,6 +73,10 @@ typedef struct RgJudgeType {
     RgStatus (*compare)(RgJudge *judge, const RgJudgeItems *items, double *first, RgError *error);
     void (*destroy)(RgJudge *judge); /* frees `state` only; NULL: free() is used */
 
+    /* For types that give rewards with some options and only compare with others: whether a judge
+     * with these options gives rewards. NULL: it does if it has `rewards`. */
+    bool (*gives_rewards)(const void *options);
+
     /* For external judges, else NULL. Look up and keep answers in this cache (borrowed) from now
      * on. */
     RgStatus (*use_answers)(RgJudge *judge, RgJudgeCache *answers, RgError *error);
@@ -82,12 +87,15 @@ typedef struct RgJudgeType {
 struct RgJudge {
     const RgJudgeType *type;
     void *state;
-    bool skips; /* some comparisons may have no verdict */
+    bool skips;         /* some comparisons may have no verdict */
+    bool only_compares; /* by its options, though its type has `rewards` */
 };
 
 static inline bool rg_judge_only_compares(const RgJudge *judge) {
-    return !judge->type->rewards;
+    return !judge->type->rewards || judge->only_compares;
 }
+/* Whether the judge that a config names gives rewards: true if its packages are missing, too. */
+bool rg_judge_part_gives_rewards(const RgOptionPart *part);
 
 /* Refuse an incomplete descriptor: RG_E_USAGE, with its name. */
 RgStatus rg_judge_type_check(const RgJudgeType *type, RgError *error);

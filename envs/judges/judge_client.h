@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* A connection to an external judge that compares two responses to a prompt: an HTTP endpoint
+/* A connection to an external judge that compares two responses to a prompt, or scores one: an HTTP endpoint
  * (envs/judges/judge_endpoint.h) or a command (envs/judges/judge_command.h). Several requests may
  * be open at a time. Other files define what an answer means and what happens without one
  * (envs/judges/judge_requests.h, envs/judges/judge_external.h). One thread at a time uses a
@@ -9,7 +9,7 @@
 
 #include "core/base.h"
 
-/* Is `a` or `b` the better response? Borrowed. */
+/* Is `a` or `b` the better response? How good is `a`, if `b` is NULL? Borrowed. */
 typedef struct RgJudgeQuery {
     const char *prompt, *a, *b;
 } RgJudgeQuery;

@@ -24,6 +24,7 @@ typedef struct Command {
     RgJudgeClient client;
     char *command;
     double timeout;
+    bool scores;
     pid_t child; /* 0: none */
     int to, from;
     RgBuffer out;         /* not yet written */
@@ -39,13 +40,16 @@ typedef struct Command {
 static char *request(const RgJudgeClient *client, const RgJudgeQuery *query) {
     (void)client;
     const char *texts[] = {query->prompt, query->a, query->b};
+    int count = query->b ? 3 : 2;
     RgBuffer valid[3] = {{0}, {0}, {0}};
-    for (int k = 0; k < 3; k++) {
+    for (int k = 0; k < count; k++) {
         rg_utf8_repair(texts[k], strlen(texts[k]), &valid[k]);
         rg_buffer_append(&valid[k], "", 1);
     }
-    json_t *json = json_pack("{s:s, s:s, s:s}", "prompt", valid[0].bytes, "a", valid[1].bytes, "b",
-                             valid[2].bytes);
+    json_t *json =
+        query->b ? json_pack("{s:s, s:s, s:s}", "prompt", valid[0].bytes, "a", valid[1].bytes, "b",
+                             valid[2].bytes)
+                 : json_pack("{s:s, s:s}", "prompt", valid[0].bytes, "response", valid[1].bytes);
     RG_ASSERT(json);
     char *text = json_dumps(json, JSON_COMPACT | JSON_SORT_KEYS);
     json_decref(json);
@@ -205,10 +209,38 @@ static void read_some(Command *c) {
 
 /* ---- replies ---- */
 
-/* {"id": …, "answer": …} of an open request. */
+/* The answer in a line, malloc'd; NULL if there is none. A score is the text of its number. */
+static char *answer_in(const Command *c, const json_t *json) {
+    const json_t *answer = json_object_get(json, c->scores ? "score" : "answer");
+    if (json_is_string(answer))
+        return rg_string_copy(json_string_value(answer));
+    return c->scores && json_is_number(answer) ? json_dumps(answer, JSON_ENCODE_ANY) : NULL;
+}
+
+/* Programs write these words for numbers that JSON does not have. They would again. */
+static bool has_non_number(const Command *c, const char *line) {
+    return c->scores && (strstr(line, "NaN") || strstr(line, "Infinity"));
+}
+
+static void refuse_line(Command *c, const char *line, size_t size, bool is_json) {
+    bool number = !is_json && has_non_number(c, line);
+    RgBuffer shown = {0};
+    rg_utf8_repair(line, size < EXCERPT ? size : EXCERPT, &shown);
+    rg_buffer_append(&shown, "", 1);
+    lose_child(
+        c, number ? RG_REPLY_FORBIDDEN : RG_REPLY_UNREADABLE,
+        rg_string_format("wrote %s, expected {\"id\": …, \"%s\": …} with %sthe id of an open "
+                         "request",
+                         shown.bytes, c->scores ? "score" : "answer",
+                         number ? "a finite number and " : ""));
+    rg_buffer_release(&shown);
+}
+
+/* {"id": …, "answer": …} or {"id": …, "score": …} of an open request. `line` [size] is followed by
+ * NUL. */
 static bool read_line(Command *c, const char *line, size_t size, RgReply *reply) {
     json_t *json = json_loadb(line, size, 0, NULL);
-    const char *answer = json_string_value(json_object_get(json, "answer"));
+    char *answer = answer_in(c, json);
     const char *trouble = json_string_value(json_object_get(json, "error"));
     json_int_t id = json_integer_value(json_object_get(json, "id"));
     bool good = json_is_integer(json_object_get(json, "id")) && (answer || trouble);
@@ -221,18 +253,10 @@ static bool read_line(Command *c, const char *line, size_t size, RgReply *reply)
         *reply = (RgReply){.request_id = id,
                            .kind = answer ? RG_REPLY_ANSWER : RG_REPLY_ERROR,
                            .reached = true,
-                           .text = answer ? rg_string_copy(answer)
-                                          : rg_string_format("says: %.200s", trouble)};
+                           .text = answer ? answer : rg_string_format("says: %.200s", trouble)};
     } else {
-        RgBuffer shown = {0};
-        rg_utf8_repair(line, size < EXCERPT ? size : EXCERPT, &shown);
-        rg_buffer_append(&shown, "", 1);
-        lose_child(
-            c, RG_REPLY_UNREADABLE,
-            rg_string_format(
-                "wrote %s, expected {\"id\": …, \"answer\": …} with the id of an open request",
-                shown.bytes));
-        rg_buffer_release(&shown);
+        free(answer);
+        refuse_line(c, line, size, json != NULL);
     }
     json_decref(json);
     return good;
@@ -343,7 +367,8 @@ RgStatus rg_command_judge_create(const RgCommandOptions *options, RgJudgeClient 
                               .abandon = abandon,
                               .destroy = destroy},
                    .command = rg_string_copy(options->command),
-                   .timeout = options->timeout};
+                   .timeout = options->timeout,
+                   .scores = options->scores};
     *client = &c->client;
     return RG_OK;
 }
@@ -361,7 +386,8 @@ static const RgOption options_table[] = {
      .offset = offsetof(Options, command.command),
      .act = RG_ACT_COMMAND,
      .help = "shell command that starts the judge: it reads {\"id\", \"prompt\", \"a\", \"b\"} and "
-             "writes {\"id\", \"answer\"}, one JSON object per line"},
+             "writes {\"id\", \"answer\"}, one JSON object per line; with answer = \"score\" it "
+             "reads {\"id\", \"prompt\", \"response\"} and writes {\"id\", \"score\"}"},
     {.name = "timeout",
      .kind = RG_KIND_REAL,
      .offset = offsetof(Options, command.timeout),
@@ -380,20 +406,28 @@ static RgStatus create_judge(RgJudge *judge, const void *options, const RgJudgeS
     RgJudgeClient *client;
     (void)share;
     (void)random;
-    RgStatus status = rg_command_judge_create(&o->command, &client, error);
+    RgCommandOptions command = o->command;
+    command.scores = rg_external_scores(&o->external);
+    RgStatus status = rg_command_judge_create(&command, &client, error);
     if (status == RG_OK)
         status = rg_external_judge_create(judge, client, &o->external, error);
     return status == RG_OK ? RG_OK : rg_fail_in(error, status, "judge \"command\"");
 }
 
+static bool gives_rewards(const void *options) {
+    return rg_external_scores(&((const Options *)options)->external);
+}
+
 const RgJudgeType rg_judge_command = {
     .about = {.name = "command",
               .summary = "A program that compares two responses by JSON lines, queried in both "
-                         "orders; answers are kept in the results store; no rewards",
+                         "orders, or scores one; answers are kept in the results store",
               .options = options_table,
               .options_size = sizeof(Options)},
     .create = create_judge,
+    .rewards = rg_external_judge_rewards,
     .compare = rg_external_judge_compare,
+    .gives_rewards = gives_rewards,
     .destroy = rg_external_judge_destroy,
     .use_answers = rg_external_judge_use_answers,
     .take_counts = rg_external_judge_take_counts,

@@ -5,6 +5,11 @@
  *     {"id": 7, "prompt": "…", "a": "…", "b": "…"}
  *     {"id": 7, "answer": "A"}
  *
+ * or, to score one response at a time,
+ *
+ *     {"id": 7, "prompt": "…", "response": "…"}
+ *     {"id": 7, "score": 1.5}
+ *
  * or {"id": 7, "error": "…"} if it has no answer. If it exits, is silent for too long or writes
  * anything else, it is terminated, and started again for the next query. If the shell finds no such
  * program (exit status 127) or cannot run it (126), all queries fail at once. It runs in the working
@@ -17,6 +22,7 @@
 typedef struct RgCommandOptions {
     const char *command; /* for /bin/sh -c */
     double timeout;      /* seconds without a line while requests are open */
+    bool scores;         /* it gives scores */
 } RgCommandOptions;
 
 /* Copies the options and starts nothing yet. RG_E_USAGE for an empty command. */

@@ -50,11 +50,13 @@ static void append_text(RgBuffer *buffer, const char *text) {
 static RgBuffer fill_in(const char *template, const RgJudgeQuery *query) {
     const struct {
         const char *name, *text;
-    } parts[] = {{"{prompt}", query->prompt}, {"{a}", query->a}, {"{b}", query->b}};
+    } parts[] = {{"{prompt}", query->prompt},
+                 {query->b ? "{a}" : "{response}", query->a},
+                 {query->b ? "{b}" : NULL, query->b}};
     RgBuffer text = {0};
     for (const char *c = template; *c;) {
         size_t length = 0;
-        for (int k = 0; k < 3 && length == 0; k++)
+        for (int k = 0; k < 3 && parts[k].name && length == 0; k++)
             if (strncmp(c, parts[k].name, strlen(parts[k].name)) == 0) {
                 append_text(&text, parts[k].text);
                 length = strlen(parts[k].name);
@@ -400,11 +402,13 @@ static const char *extra_fault(const char *text) {
     return fault;
 }
 
-static RgStatus check_query(const char *query, RgError *error) {
-    static const char *const parts[] = {"{prompt}", "{a}", "{b}"};
-    for (int k = 0; k < 3; k++)
-        if (!strstr(query, parts[k]))
-            return rg_fail(error, RG_E_USAGE, "question: expected %s in it", parts[k]);
+static RgStatus check_query(const char *query, bool scores, RgError *error) {
+    static const char *const parts[2][4] = {{"{prompt}", "{a}", "{b}", NULL},
+                                            {"{prompt}", "{response}", NULL}};
+    for (int k = 0; parts[scores][k]; k++)
+        if (!strstr(query, parts[scores][k]))
+            return rg_fail(error, RG_E_USAGE, "question: expected %s in it%s", parts[scores][k],
+                           scores ? ", because answer is \"score\"" : "");
     return RG_OK;
 }
 
@@ -439,7 +443,7 @@ RgStatus rg_endpoint_create(const RgEndpointOptions *options, RgJudgeClient **cl
     *client = NULL;
     RG_TRY(check_text("url", url_fault(options->url), error));
     RG_TRY(check_text("extra", extra_fault(options->extra), error));
-    RG_TRY(check_query(options->question, error));
+    RG_TRY(check_query(options->question, options->scores, error));
     RG_ASSERT(curl_global_init(CURL_GLOBAL_DEFAULT) == CURLE_OK);
     Endpoint *e = rg_allocate(1, sizeof *e);
     *e = (Endpoint){.client = {.name = rg_string_format("endpoint %s", options->model),
@@ -478,7 +482,9 @@ static const RgOption endpoint_options[] = {
                      "itself is neither recorded nor shown",
                      .execution_only = true, .act = RG_ACT_KEY),
     RG_OPTION_STRING(RgEndpointOptions, question, RG_ENDPOINT_QUERY,
-                     "text of the request, with {prompt}, {a} and {b} in place of the texts"),
+                     "text of the request, with {prompt}, {a} and {b} in place of the texts; with "
+                     "answer = \"score\", {prompt} and {response}, and by default a question for a "
+                     "number from 0 to 10"),
     RG_OPTION_REAL(RgEndpointOptions, temperature, "0", 0, 100,
                    "sampling temperature of the model"),
     RG_OPTION_INTEGER(RgEndpointOptions, max_tokens, "16", 1, 1e6, "most tokens of an answer"),
@@ -508,22 +514,32 @@ static RgStatus create_judge(RgJudge *judge, const void *options, const RgJudgeS
     RgJudgeClient *client;
     (void)share;
     (void)random;
-    RgStatus status = rg_endpoint_create(&o->endpoint, &client, error);
+    RgEndpointOptions endpoint = o->endpoint;
+    endpoint.scores = rg_external_scores(&o->external);
+    if (endpoint.scores && strcmp(endpoint.question, RG_ENDPOINT_QUERY) == 0)
+        endpoint.question = RG_ENDPOINT_SCORE_QUERY;
+    RgStatus status = rg_endpoint_create(&endpoint, &client, error);
     if (status == RG_OK)
         status = rg_external_judge_create(judge, client, &o->external, error);
     return status == RG_OK ? RG_OK : rg_fail_in(error, status, "judge \"endpoint\"");
+}
+
+static bool gives_rewards(const void *options) {
+    return rg_external_scores(&((const Options *)options)->external);
 }
 
 const RgJudgeType rg_judge_endpoint = {
     .about = {.name = "endpoint",
               .summary =
                   "A model behind HTTP (chat completions) that compares two responses, queried in "
-                  "both orders; answers are kept in the results store; no rewards",
+                  "both orders, or scores one; answers are kept in the results store",
               .reference = "Zheng et al. 2023, arXiv:2306.05685, on judging in both orders",
               .options = options_table,
               .options_size = sizeof(Options)},
     .create = create_judge,
+    .rewards = rg_external_judge_rewards,
     .compare = rg_external_judge_compare,
+    .gives_rewards = gives_rewards,
     .destroy = rg_external_judge_destroy,
     .use_answers = rg_external_judge_use_answers,
     .take_counts = rg_external_judge_take_counts,

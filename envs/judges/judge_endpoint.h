@@ -19,16 +19,22 @@
     "Which of two responses to a prompt is better?\n\n"                                            \
     "[Prompt]\n{prompt}\n\n[Response A]\n{a}\n\n[Response B]\n{b}\n\n"                             \
     "Answer with one letter, A or B, and nothing else."
+/* The same for a score. */
+#define RG_ENDPOINT_SCORE_QUERY                                                                    \
+    "How good is a response to a prompt?\n\n"                                                      \
+    "[Prompt]\n{prompt}\n\n[Response]\n{response}\n\n"                                             \
+    "Answer with one number from 0, useless, to 10, perfect, and nothing else."
 
 typedef struct RgEndpointOptions {
     const char *url;          /* full address, http or https, without user and password */
     const char *model;        /* its name at the server */
     const char *key_variable; /* the environment variable that holds the key; "": no key is sent */
-    const char *question;     /* contains {prompt}, {a} and {b} */
-    const char *extra;        /* further members of the request, a JSON object; "": none */
+    const char *question; /* contains {prompt}, {a} and {b}; for scores {prompt} and {response} */
+    const char *extra;    /* further members of the request, a JSON object; "": none */
     double temperature;
     int64_t max_tokens; /* of an answer */
     double timeout;     /* seconds for an attempt */
+    bool scores;        /* it gives scores */
 } RgEndpointOptions;
 
 /* Copies the options and sends nothing yet. RG_E_USAGE, with the option's name, if the address, the

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* From answers to verdicts. */
+/* From answers to verdicts and scores. */
 #include "envs/judges/judge_external.h"
 
 #include "core/text/pattern.h"
@@ -14,7 +14,8 @@ static const char *const failures[] = {"stop", "tie", "skip", NULL};
 const RgOption rg_external_options[] = {
     RG_OPTION_STRING(RgExternalOptions, answer, RG_EXTERNAL_ANSWER,
                      "regular expression (PCRE2, case-insensitive) whose match in an answer is A, "
-                     "B, or C for a tie; several matches have to agree"),
+                     "B, or C for a tie; several matches have to agree. Or \"score\": the judge "
+                     "gives each response a number, which is its reward"),
     RG_OPTION_CHOICE(RgExternalOptions, on_disagreement, "tie", disagreements,
                      "each pair is judged in both orders; the result when the two answers "
                      "contradict each other: tie (either label with probability 1/2, half a win); "
@@ -42,6 +43,15 @@ const RgOption rg_external_options[] = {
                       .execution_only = true),
     RG_OPTION_END,
 };
+
+/* A line with nothing but a number, optionally after a word for it. */
+static const char number[] =
+    "^[^\\w+.\\p{Pd}−]*(?:(?:score|answer|rating|reward)[^\\w+.\\p{Pd}−]*)?\\K"
+    "[-+]?(?:\\d+\\.?\\d*|\\.\\d+)(?:e[-+]?\\d+)?(?=[^\\w/%]*$)";
+
+bool rg_external_scores(const RgExternalOptions *options) {
+    return strcmp(options->answer, RG_EXTERNAL_SCORE) == 0;
+}
 
 /* The meaning of one answer; NEITHER without an answer or with an unclear one. */
 typedef enum Saying { SAYS_A, SAYS_B, SAYS_TIE, SAYS_NEITHER } Saying;
@@ -72,6 +82,17 @@ static RgStatus make_pattern(RgExternal *e, const char *source, RgError *error) 
     return RG_E_USAGE;
 }
 
+/* A response without a reward can neither be a tie nor be left out. */
+static RgStatus check_scores(const RgExternalOptions *o, RgError *error) {
+    if (o->on_failure != RG_FAILURE_STOP)
+        return rg_fail(error, RG_E_USAGE, "on_failure: expected \"stop\" with answer = \"score\"");
+    if (o->on_disagreement != RG_DISAGREEMENT_TIE)
+        return rg_fail(error, RG_E_USAGE,
+                       "on_disagreement has no meaning with answer = \"score\", which asks for one "
+                       "response at a time");
+    return RG_OK;
+}
+
 RgStatus rg_external_create(RgJudgeClient *client, const RgExternalOptions *o,
                             RgExternal **external, RgError *error) {
     RgJudgeRequestOptions requests = {.parallel = o->parallel,
@@ -86,7 +107,10 @@ RgStatus rg_external_create(RgJudgeClient *client, const RgExternalOptions *o,
                       .matcher = rg_matcher_create(),
                       .on_disagreement = (RgDisagreement)o->on_disagreement,
                       .on_failure = (RgAnswerFailure)o->on_failure};
-    RgStatus status = make_pattern(e, o->answer, error);
+    bool scores = rg_external_scores(o);
+    RgStatus status = scores ? check_scores(o, error) : RG_OK;
+    if (status == RG_OK)
+        status = make_pattern(e, scores ? number : o->answer, error);
     *external = status == RG_OK ? e : NULL;
     if (status != RG_OK)
         rg_external_destroy(e);
@@ -215,6 +239,47 @@ RgStatus rg_external_compare(RgExternal *e, const RgJudgeQuery *pairs, int64_t c
     return status;
 }
 
+/* ---- scores ---- */
+
+/* All numbers of an answer have to agree, as its letters have to. */
+static bool read_number(RgExternal *e, const char *text, double *score) {
+    size_t size = strlen(text), from = 0;
+    RgSpan match;
+    bool found = false;
+    while (from <= size && rg_pattern_find(e->answer, e->matcher, text, size, from, &match)) {
+        double next = strtod(text + match.start, NULL);
+        if (match.end <= match.start || !isfinite(next) || (found && next != *score))
+            return false;
+        *score = next;
+        found = true;
+        from = match.end;
+    }
+    return found;
+}
+
+static RgStatus read_score(RgExternal *e, const RgAnswer *answer, double *score, RgError *error) {
+    if (answer->kind == RG_REPLY_ANSWER && read_number(e, answer->text, score))
+        return RG_OK;
+    e->counts.nonsense += answer->kind == RG_REPLY_ANSWER;
+    return rg_fail(error, RG_E_JUDGE,
+                   "%s: %s: \"%.200s\"; the answer is cached, so another run fails in the same way",
+                   e->name,
+                   answer->kind == RG_REPLY_REFUSAL ? "the judge refuses to answer"
+                                                    : "the judge's answer is not one finite number",
+                   answer->text);
+}
+
+RgStatus rg_external_score(RgExternal *e, const RgJudgeQuery *queries, int64_t count, double *score,
+                           RgError *error) {
+    RgAnswer *answers = rg_allocate(count, sizeof *answers);
+    RgStatus status = rg_judge_requests_answer(e->requests, queries, count, answers, error);
+    for (int64_t i = 0; i < count && status == RG_OK; i++)
+        status = read_score(e, &answers[i], &score[i], error);
+    rg_answers_release(answers, count);
+    free(answers);
+    return status;
+}
+
 /* ---- counts ---- */
 
 void rg_external_take_counts(RgExternal *e, RgJudgeCount counts[RG_JUDGE_COUNTS]) {
@@ -276,6 +341,16 @@ RgStatus rg_external_judge_compare(RgJudge *judge, const RgJudgeItems *items, do
         first[i] = share[verdicts[i]];
     free(verdicts);
     free(pairs);
+    return status;
+}
+
+RgStatus rg_external_judge_rewards(RgJudge *judge, const RgJudgeItems *items, double *reward,
+                                   RgError *error) {
+    RgJudgeQuery *queries = rg_allocate(items->count, sizeof *queries);
+    for (int64_t i = 0; i < items->count; i++)
+        queries[i] = (RgJudgeQuery){items->prompt[i], items->response[i], NULL};
+    RgStatus status = rg_external_score(judge->state, queries, items->count, reward, error);
+    free(queries);
     return status;
 }
 

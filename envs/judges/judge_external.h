@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* Comparisons by an external judge. Judges tend to prefer the response at one position. So each
+/* Comparisons and scores by an external judge. Judges tend to prefer the response at one position. So each
  * pair is judged in both orders, and a response is better only if both answers name it.
  *
- * A regular expression reads an answer: its match is A, B, or C for a tie. */
+ * A regular expression reads an answer: its match is A, B, or C for a tie. A judge with the answer
+ * "score" gives each response a number instead, which is its reward. */
 #ifndef RG_ENVS_JUDGES_JUDGE_EXTERNAL_H
 #define RG_ENVS_JUDGES_JUDGE_EXTERNAL_H
 
@@ -11,6 +12,9 @@
 
 /* The default expression: a line with nothing but the letter, optionally after "Answer". */
 #define RG_EXTERNAL_ANSWER "^\\W*(?:answer)?\\W*\\K[AB](?=\\W*$)"
+
+/* The option `answer` of a judge that scores. */
+#define RG_EXTERNAL_SCORE "score"
 
 typedef enum RgVerdict {
     RG_VERDICT_FIRST,
@@ -31,7 +35,7 @@ typedef enum RgDisagreement {
 typedef enum RgAnswerFailure { RG_FAILURE_STOP, RG_FAILURE_TIE, RG_FAILURE_SKIP } RgAnswerFailure;
 
 typedef struct RgExternalOptions {
-    const char *answer; /* pattern, case-insensitive */
+    const char *answer; /* pattern, case-insensitive; or RG_EXTERNAL_SCORE */
     int on_disagreement, on_failure;
     int64_t parallel, retries, budget; /* see RgJudgeRequestOptions */
     double backoff;
@@ -55,10 +59,20 @@ RgStatus rg_external_use_cache(RgExternal *external, RgJudgeCache *cache, RgErro
 RgStatus rg_external_compare(RgExternal *external, const RgJudgeQuery *pairs, int64_t count,
                              RgVerdict *verdicts, RgError *error);
 
+/* The scores of responses (a query's b is NULL): score [count] out, finite. Errors of
+ * rg_judge_requests_answer; also RG_E_JUDGE for an answer that is no number. */
+RgStatus rg_external_score(RgExternal *external, const RgJudgeQuery *queries, int64_t count,
+                           double *score, RgError *error);
+
+/* Whether a judge with these options scores. */
+bool rg_external_scores(const RgExternalOptions *options);
+
 /* Functions for a judge's descriptor. The judge's state is an RgExternal. */
 RgStatus rg_external_judge_create(RgJudge *judge, RgJudgeClient *client,
                                   const RgExternalOptions *options, RgError *error);
 RgStatus rg_external_judge_compare(RgJudge *judge, const RgJudgeItems *items, double *first,
+                                   RgError *error);
+RgStatus rg_external_judge_rewards(RgJudge *judge, const RgJudgeItems *items, double *reward,
                                    RgError *error);
 void rg_external_judge_destroy(RgJudge *judge);
 RgStatus rg_external_judge_use_answers(RgJudge *judge, RgJudgeCache *answers, RgError *error);

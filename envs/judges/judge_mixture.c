@@ -171,7 +171,12 @@ static RgStatus make_voices(Mixture *m, const Options *o, const RgJudgeShare *sh
             rg_judge_create(part, share, rg_random_at(random, (uint64_t)k), &voice->judge, error));
         voice->weight = weight.weight;
         m->count++;
-        if (!voice->judge->type->rewards)
+        if (voice->judge->type->use_answers)
+            return rg_fail(error, RG_E_USAGE,
+                           "%s: a mixture cannot keep the answers of a judge outside of the "
+                           "program, which %s is",
+                           part->path, voice->judge->type->about.name);
+        if (rg_judge_only_compares(voice->judge))
             return rg_fail(error, RG_E_USAGE,
                            "%s: a mixture needs rewards, and %s only compares responses",
                            part->path, voice->judge->type->about.name);

@@ -7,6 +7,8 @@ RgStatus rg_judge_type_check(const RgJudgeType *t, RgError *error) {
     const RgRequirement requirements[] = {
         {t->create || !here, "a function create"},
         {t->rewards || t->compare || !here, "a function rewards or compare"},
+        {(t->rewards && t->compare) || !t->gives_rewards || !here,
+         "functions rewards and compare, as it has gives_rewards"},
         {!t->use_answers == !t->take_counts, "both use_answers and take_counts, or neither"},
     };
     return rg_descriptor_check(RG_JUDGE, &t->about, requirements,

@@ -300,14 +300,8 @@ static RgStatus create(RgEnvironment *environment, const void *options, RgRandom
     return RG_OK;
 }
 
-/* A judge without its packages in this build has only its options. */
-static bool judge_gives_rewards(const RgOptionPart *part) {
-    const RgJudgeType *judge = (const RgJudgeType *)part->type;
-    return judge->rewards || !judge->compare;
-}
-
 static bool gives_rewards(const void *options) {
-    return judge_gives_rewards(&((const RgTextOptions *)options)->judge);
+    return rg_judge_part_gives_rewards(&((const RgTextOptions *)options)->judge);
 }
 
 /* See rg_text_evaluate. */
@@ -334,7 +328,7 @@ static const char *const metrics[] = {
 static bool measures(const void *options, const char *metric) {
     const RgTextOptions *o = options;
     if (strcmp(metric, "independent_reward") == 0)
-        return judge_gives_rewards(&o->independent_judge);
+        return rg_judge_part_gives_rewards(&o->independent_judge);
     return gives_rewards(o) || (strcmp(metric, "reward") != 0 && strcmp(metric, "objective") != 0);
 }
 

@@ -86,7 +86,8 @@ typedef struct RgTextState {
     RgSequences *test_prompts;
     RgSequences *test_pairs; /* chosen and rejected of the first lines, alternating */
     RgSequences *chosen;     /* [test_prompts->count] the data's chosen responses */
-    double *chosen_reward;   /* of these; NULL: the judge only compares */
+    double *chosen_reward;   /* of these; NULL: the judge only compares, or is external and was not
+                              * asked yet */
     RgTextReference of_reference;
 } RgTextState;
 
@@ -119,6 +120,8 @@ RgStatus rg_text_file_read(RgTextState *state, const char *name, RgTextData **da
 RgStatus rg_text_judges_create(RgTextState *state, const RgTextFiles *files, RgRandom random,
                                RgError *error);
 /* The judges' quality on the test lines, and the rewards of the chosen responses. */
+/* Asks an external judge for the rewards of the written chosen responses, once. */
+RgStatus rg_text_reward_chosen(RgTextState *state, RgError *error);
 RgStatus rg_text_judges_measure(RgTextState *state, const RgTextData *test, RgError *error);
 
 /* Rewards of sequences by one of the judges: reward [sequences->count]. */

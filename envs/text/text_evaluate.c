@@ -39,7 +39,7 @@ static RgStatus draw_samples(const RgTextState *s, const RgTask *task, const RgC
                            .response_limit = s->options.response_limit,
                            .tokens = rg_tokenizer_vocabulary(s->tokenizer),
                            .end_token = rg_text_layout_end(s->layout),
-                           .stop = s->stop,
+                           .stop = task->stop,
                            .difference = &samples->difference};
     RG_TRY(rg_contender_sample(contender, task, s->test_prompts, &sampling, random,
                                samples->sequences, samples->logprob, error));
@@ -286,6 +286,7 @@ RgStatus rg_text_evaluate(RgEnvironment *environment, const RgContender *contend
     const RgTask *task = &environment->task;
     RG_TRY(
         know_reference(s, task, contender->reference, rg_random_named(random, "reference"), error));
+    RG_TRY(rg_text_reward_chosen(s, error));
     RgStatus status =
         draw_samples(s, task, contender, rg_random_named(random, "policy"), &own, error);
     double *column = rg_allocate(s->test_prompts->count, sizeof *column);

@@ -24,6 +24,7 @@ static RgJudgeShare share_of(const RgTextState *s, const RgTextData *data, int64
                           .count = count,
                           .sequences = sequences,
                           .vocabulary = rg_tokenizer_vocabulary(s->tokenizer),
+                          .tokenizer = s->tokenizer,
                           .path = data->path};
 }
 
@@ -161,7 +162,12 @@ int rg_text_take_counts(RgEnvironment *environment, RgEnvironmentCount *counts) 
 
 /* ---- measuring them ---- */
 
-/* The judge's rewards of the written chosen responses, if it gives rewards. */
+/* An answer costs, and there is no cache yet. */
+static bool is_measured(const RgJudge *judge) {
+    return !rg_judge_only_compares(judge) && !judge->type->use_answers;
+}
+
+/* The written chosen responses, and their rewards by a judge that gives some. */
 static RgStatus reward_chosen(RgTextState *s, const RgTextData *test, RgError *error) {
     int64_t count = s->test_prompts->count;
     RgSequences *chosen = s->chosen = rg_sequences_create();
@@ -174,7 +180,7 @@ static RgStatus reward_chosen(RgTextState *s, const RgTextData *test, RgError *e
     }
     RgJudgeItems items = {count, text, text + count, chosen};
     RgStatus status = RG_OK;
-    if (!rg_judge_only_compares(s->judge)) {
+    if (is_measured(s->judge)) {
         s->chosen_reward = rg_allocate(count, sizeof *s->chosen_reward);
         status = rg_judge_rewards(s->judge, &items, s->chosen_reward, error);
     }
@@ -187,12 +193,24 @@ static RgStatus measure_judges(RgTextState *s, const RgTextData *test, RgError *
     double temperature = s->options.label_temperature;
     RgStatus status = RG_OK;
     s->judge_quality.accuracy = s->independent_quality.accuracy = NAN;
-    if (!rg_judge_only_compares(s->judge))
+    if (is_measured(s->judge))
         status = rg_judge_quality(s->judge, &share, temperature, &s->judge_quality, error);
-    if (status == RG_OK && !rg_judge_only_compares(s->independent))
+    if (status == RG_OK && is_measured(s->independent))
         status =
             rg_judge_quality(s->independent, &share, temperature, &s->independent_quality, error);
     release_share(&share);
+    return status;
+}
+
+RgStatus rg_text_reward_chosen(RgTextState *s, RgError *error) {
+    if (s->chosen_reward || rg_judge_only_compares(s->judge))
+        return RG_OK;
+    double *reward = rg_allocate(s->chosen->count, sizeof *reward);
+    RgStatus status = rg_text_rewards(s, s->judge, s->chosen, reward, error);
+    if (status == RG_OK)
+        s->chosen_reward = reward;
+    else
+        free(reward);
     return status;
 }
 

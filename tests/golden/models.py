@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""The golden log-probabilities of tests/test_architectures.c: tiny random models of architectures of
-Hugging Face, computed in float64 with plain lists, one position after the other, from the published
-definitions of each architecture. It knows nothing of Regatta's options and shares no code with it.
+"""The golden log-probabilities of tests/test_architectures.c, and the values of a scalar head: tiny
+random models of architectures of Hugging Face, computed in float64 with plain lists, one position
+after the other, from the published definitions of each architecture. It knows nothing of Regatta's options and shares no code with it.
 
 Run:  tests/golden/models.py > tests/golden/models.json
 """
@@ -11,6 +11,7 @@ import math
 import sys
 
 VOCABULARY = 23
+CLASSIFIER = "ForSequenceClassification"
 
 
 # ---- weights: a generator that is as short in C ----
@@ -233,7 +234,8 @@ def llama(c, w, tokens):
             inner = [silu(a) * b for a, b in zip(product(gate, n), product(up, n))]
             x[j] = add(r, product(down, inner))
     last = w.get("model.norm.weight", width)
-    head = embedding if c["tie_word_embeddings"] else w.get("lm_head.weight", VOCABULARY, width)
+    head = (w.get("score.weight", 1, width) if name.endswith(CLASSIFIER) else
+            embedding if c["tie_word_embeddings"] else w.get("lm_head.weight", VOCABULARY, width))
     return [product(head, rms_norm(r, last, epsilon)) for r in x]
 
 
@@ -269,7 +271,8 @@ def gpt_neox(c, w, tokens):
                            hidden, width)
             x[j] = add(attended, linear(at + "mlp.dense_4h_to_h", [gelu(a) for a in inner],
                                         width, hidden))
-    head = w.get("embed_out.weight", VOCABULARY, width)
+    head = (w.get("score.weight", 1, width) if c["architectures"][0].endswith(CLASSIFIER) else
+            w.get("embed_out.weight", VOCABULARY, width))
     return [product(head, normed("gpt_neox.final_layer_norm", r)) for r in x]
 
 
@@ -368,6 +371,17 @@ RESPONSES = [([3, 1, 4], [1, 5, 9, 2, 6]),
               [3, 5, 3, 6, 0, 2, 8, 7, 4, 7, 1, 13, 5])]
 
 
+# With a scalar head: the value is that of the last token that is not padding.
+PADDING = 22
+CLASSIFIERS = [("qwen3", "Qwen3", {**LLAMA, "head_dim": 6, "use_sliding_window": False,
+                                   "max_window_layers": 28, "sliding_window": None,
+                                   "pad_token_id": PADDING}),
+               ("gpt-neox", "GPTNeoX", {**NEOX, "rotary_pct": 0.25, "use_parallel_residual": True,
+                                        "pad_token_id": PADDING})]
+SEQUENCES = [[3, 1, 4, 1, 5, 9, 2, 6], [7], [7, 0, 22, 11], [8, 2, 8, 1, 22, 22],
+             [2, 7, 1, 8, 2, 8, 1, 8, 2, 8, 4, 5, 9, 0, 4, 5, 2, 3, 5, 3, 6, 0, 2, 8, 7, 4]]
+
+
 def logprob(logits, token):
     top = max(logits)
     return logits[token] - top - math.log(sum(math.exp(a - top) for a in logits))
@@ -388,6 +402,20 @@ def run(case):
             "tensors": weights.shapes, "responses": responses}
 
 
+def classify(case):
+    name, architecture, config = case
+    config = {"architectures": [architecture + CLASSIFIER], **config}
+    forward = gpt_neox if architecture == "GPTNeoX" else llama
+    weights = Weights(1)
+    values = []
+    for tokens in SEQUENCES:
+        last = max(i for i, t in enumerate(tokens) if t != PADDING)
+        values.append({"tokens": tokens, "value": forward(config, weights, tokens)[last][0]})
+    return {"name": name, "norm_centre": weights.norm_centre, "config": config,
+            "tensors": weights.shapes, "values": values}
+
+
 if __name__ == "__main__":
     cases = ",\n".join(json.dumps(run(case)) for case in CASES)
-    sys.stdout.write(f'{{"cases": [\n{cases}\n]}}\n')
+    classifiers = ",\n".join(json.dumps(classify(case)) for case in CLASSIFIERS)
+    sys.stdout.write(f'{{"cases": [\n{cases}\n],\n"classifiers": [\n{classifiers}\n]}}\n')

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* regatta sample and regatta score: apply one policy to lines of JSON. */
+#include "core/models/generation_config.h"
 #include "core/policy/policy.h"
 #include "core/results/weights.h"
 #include "core/tensor/threads.h"
@@ -281,7 +282,7 @@ static json_t *decoded(const Model *model, const int32_t *ids, int64_t count) {
     return string;
 }
 
-/* Resolves --stop and --stop-id. */
+/* Resolves --stop and --stop-id, and adds the ends that the policy's folder lists. */
 static RgStatus read_stop_tokens(const Model *model, PolicyArguments *a, RgError *error) {
     int64_t vocabulary = rg_tokenizer_vocabulary(model->tokenizer);
     for (int64_t i = 0; i < a->stop_tokens.count; i++)
@@ -296,6 +297,12 @@ static RgStatus read_stop_tokens(const Model *model, PolicyArguments *a, RgError
             return rg_fail_in(error, status, "--stop");
         rg_tokens_append(&a->stop_tokens, id);
     }
+    RgModelEnds ends;
+    RgStatus status = rg_generation_config_read(a->policy, &ends, error);
+    for (int64_t i = 0; i < ends.count; i++)
+        rg_tokens_append(&a->stop_tokens, ends.end[i]);
+    rg_model_ends_release(&ends);
+    RG_TRY(status);
     a->sampling.stop = (RgStopTokens){a->stop_tokens.id, a->stop_tokens.count};
     return RG_OK;
 }
@@ -428,7 +435,8 @@ const RgCommand rg_command_sample = {
     .purpose = "Sample responses from a policy.",
     .details =
         "Prompts are the text prompt of each line of a JSON lines file, or --prompt. Prints one "
-        "JSON line per response, with prompt and response. Equal seeds give equal responses.",
+        "JSON line per response, with prompt and response. Equal seeds give equal responses. The "
+        "ends that a folder's generation_config.json lists end a response, too.",
     .arguments = sample_arguments,
     .size = sizeof(PolicyArguments),
     .defaults =

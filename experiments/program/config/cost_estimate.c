@@ -383,6 +383,8 @@ static void plan_parameters(const RgTrialSpec *plan, int64_t trained, int64_t we
                         (plan->recipe.sampler_steps != 1) +
                         rg_selects(&plan->evaluation, &plan->budget); /* the result so far */
     cost->reference = whole + (trains ? own * (double)followers : 0);
+    if (plan->adapter.rank > 0 && plan->adapter.weights[0]) /* a reference of its own */
+        cost->reference += whole;
     cost->gradients = own * (shards_of(plan) > 1 ? 2 : 1); /* of a shard, and the sum */
     if (trains)
         cost->optimizer = own * (((const RgOptimizerType *)plan->optimizer.type.type)->two ? 2 : 1);

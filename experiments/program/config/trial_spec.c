@@ -161,12 +161,22 @@ static RgStatus check_precision(const RgTrialSpec *plan, const RgPolicyType *typ
     return RG_OK;
 }
 
+static RgStatus resolve_adapter(RgTrialSpec *plan, const RgSettings *s, RgError *error) {
+    RG_TRY(
+        read_part(rg_adapter_options, s, "policy.adapter", &plan->adapter, plan->resolved, error));
+    RgError reason = {0};
+    if (plan->adapter.rank > 0 || !plan->adapter.weights[0])
+        return RG_OK;
+    rg_fail(&reason, RG_E_USAGE,
+            "expected policy.adapter.rank too: the r of the folder's adapter_config.json");
+    return refuse("policy.adapter.weights", s, &reason, error);
+}
+
 static RgStatus resolve_policy(RgTrialSpec *plan, const RgSettings *s, RgError *error) {
     RG_TRY(read_part(rg_policy_part_options, s, "policy", &plan->policy, plan->resolved, error));
     if (plan->policy.weights[0]) { /* loading them determines the type */
         RG_TRY(check_precision(plan, NULL, s, error));
-        return read_part(rg_adapter_options, s, "policy.adapter", &plan->adapter, plan->resolved,
-                         error);
+        return resolve_adapter(plan, s, error);
     }
     if (!plan->policy.type[0])
         return rg_fail(error, RG_E_USAGE,
@@ -177,8 +187,7 @@ static RgStatus resolve_policy(RgTrialSpec *plan, const RgSettings *s, RgError *
         return rg_resolve_unknown_name(s, "policy.type", RG_POLICY, error);
     RG_TRY(rg_policy_type_check(type, error));
     if (type->adapt)
-        RG_TRY(read_part(rg_adapter_options, s, "policy.adapter", &plan->adapter, plan->resolved,
-                         error));
+        RG_TRY(resolve_adapter(plan, s, error));
     RG_TRY(check_precision(plan, type, s, error));
     return check_type_options(type->about.options, type->about.options_size, s, "policy",
                               plan->resolved, error);

@@ -60,13 +60,13 @@ static RgStatus ask_some(RgJudge *judge, const Texts *texts, int first, int pair
         response[2 * i + 1] = text->rejected;
     }
     RgJudgeItems items = {.count = 2 * (int64_t)pairs, .prompt = prompt, .response = response};
-    if (judge->type->rewards)
+    if (!rg_judge_only_compares(judge))
         RG_TRY(rg_judge_rewards(judge, &items, reward, error));
     RG_TRY(rg_judge_compare(judge, &items, better, error));
     for (int i = 0; i < pairs; i++) {
         int at = backwards ? first + pairs - 1 - i : first + i;
         answers->first[at] = better[i];
-        for (int k = 0; judge->type->rewards && k < 2; k++)
+        for (int k = 0; !rg_judge_only_compares(judge) && k < 2; k++)
             answers->reward[2 * at + k] = reward[2 * i + k];
     }
     return RG_OK;
@@ -122,7 +122,7 @@ static void claim_ranges(const RgJudge *judge, const Answers *answers, RgClaims 
         high = fmax(high, reward);
         chances = chances && ((first >= 0 && first <= 1) || (isnan(first) && judge->skips));
     }
-    if (judge->type->rewards)
+    if (!rg_judge_only_compares(judge))
         rg_claim(claims, finite, "rewards are finite", "from %.4g to %.4g", low, high);
     else
         rg_claim_nothing(claims, "rewards", "it only compares");

@@ -2,6 +2,7 @@
 /* The setup of a trial: its environment, its reference policy, the offline pairs. */
 #include "experiments/program/run/trial_setup.h"
 
+#include "core/models/peft.h"
 #include "core/results/weights.h"
 #include "core/tensor/blas.h"
 #include "core/tensor/threads.h"
@@ -116,14 +117,58 @@ static RgStatus make_start(const RgTrialSpec *plan, const RgEnvironment *environ
     return RG_OK;
 }
 
+/* The adapter that a trial trains, on its start. */
+static RgStatus make_adapter(const RgTrialSpec *plan, RgPolicy *start, RgPolicy **policy,
+                             RgError *error) {
+    RgRandom random = rg_random_named(rg_random_root((uint64_t)plan->seed), "adapter");
+    RG_TRY(rg_policy_adapt(start, &plan->adapter, random, policy, error));
+    if (!plan->adapter.weights[0])
+        return RG_OK;
+    RgStatus status = rg_peft_load(*policy, plan->adapter.weights, error);
+    if (status == RG_OK)
+        return RG_OK;
+    rg_policy_destroy(*policy);
+    *policy = NULL;
+    return status;
+}
+
+/* The start with the adapter that training continues. */
+static RgStatus make_adapted(const RgTrialSpec *plan, RgPolicy *start, RgPolicy **reference,
+                             RgError *error) {
+    RgPolicy *adapted;
+    RG_TRY(make_adapter(plan, start, &adapted, error));
+    *reference = rg_policy_merged(adapted);
+    rg_policy_destroy(adapted);
+    return RG_OK;
+}
+
 static RgStatus make_reference(RgTrialSetup *setup, const RgTrialSpec *plan, RgRandom random,
                                RgError *error) {
-    if (plan->policy.reference == RG_REFERENCE_START)
+    bool continues = plan->adapter.rank > 0 && plan->adapter.weights[0];
+    if (plan->policy.reference == RG_REFERENCE_START && !continues)
         return make_start(plan, setup->environment, random, &setup->reference, error);
     RG_TRY(make_start(plan, setup->environment, random, &setup->start, error));
+    if (plan->policy.reference == RG_REFERENCE_START)
+        return make_adapted(plan, setup->start, &setup->reference, error);
     RG_TRY(check_reference(plan, setup->start, error));
     make_uniform(setup->start, &setup->reference);
     return RG_OK;
+}
+
+/* The ends that the weights' folder lists end a sampled response, too. */
+static RgStatus add_ends(RgTrialSetup *setup, const RgTrialSpec *plan, RgError *error) {
+    RgTask *task = &setup->environment->task;
+    RgModelEnds of_weights;
+    RgStatus status = rg_generation_config_read(plan->policy.weights, &of_weights, error);
+    for (int64_t i = 0; i < task->stop.count; i++)
+        rg_model_ends_add(&setup->ends, task->stop.id[i]);
+    for (int64_t i = 0; i < of_weights.count; i++)
+        if (of_weights.end[i] != task->end_token)
+            rg_model_ends_add(&setup->ends, of_weights.end[i]);
+    if (task->end_token >= 0)
+        task->stop = (RgStopTokens){setup->ends.end, setup->ends.count};
+    rg_model_ends_release(&of_weights);
+    return status;
 }
 
 /* Everything that the environment hands out fits the policy: checked once, here. */
@@ -169,6 +214,7 @@ void rg_trial_setup_clear(RgTrialSetup *setup) {
     rg_environment_destroy(setup->environment);
     rg_policy_destroy(setup->reference); /* before the start, which it may be a clone of */
     rg_policy_destroy(setup->start);
+    rg_model_ends_release(&setup->ends);
     free(setup->identity);
     *setup = (RgTrialSetup){.ready = setup->ready,
                             .answers = setup->answers,
@@ -193,6 +239,8 @@ RgStatus rg_trial_setup_make(RgTrialSetup *setup, const RgTrialSpec *plan, RgErr
         status = rg_environment_use_answers(setup->environment, setup->answers, error);
     if (status == RG_OK)
         status = make_reference(setup, plan, random, error);
+    if (status == RG_OK && plan->policy.weights[0])
+        status = add_ends(setup, plan, error);
     status = rg_process_group_reduce_status(setup->process_group, status, error);
     if (status == RG_OK)
         status = rg_trial_process_group_check_alike(setup, error);
@@ -225,9 +273,8 @@ RgPolicy *rg_trial_setup_start(const RgTrialSetup *setup) {
 
 RgStatus rg_trial_setup_policy(const RgTrialSetup *setup, const RgTrialSpec *plan,
                                RgPolicy **policy, RgError *error) {
-    RgRandom random = rg_random_named(rg_random_root((uint64_t)plan->seed), "adapter");
     if (plan->adapter.rank > 0)
-        RG_TRY(rg_policy_adapt(rg_trial_setup_start(setup), &plan->adapter, random, policy, error));
+        RG_TRY(make_adapter(plan, rg_trial_setup_start(setup), policy, error));
     else
         *policy = rg_policy_clone(rg_trial_setup_start(setup), false);
     (*policy)->recompute = plan->policy.recompute;

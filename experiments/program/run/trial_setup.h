@@ -3,6 +3,7 @@
 #ifndef RG_EXPERIMENTS_PROGRAM_RUN_TRIAL_SETUP_H
 #define RG_EXPERIMENTS_PROGRAM_RUN_TRIAL_SETUP_H
 
+#include "core/models/generation_config.h"
 #include "core/results/judge_cache.h"
 #include "experiments/program/config/experiment.h"
 
@@ -25,6 +26,7 @@ typedef struct RgTrialSetup {
     RgEnvironment *environment;
     RgPolicy *reference;
     RgPolicy *start;          /* what training starts from, if it is not the reference; else NULL */
+    RgModelEnds ends;         /* what ends a response: the environment's and those of the weights */
     RgReadyEnvironment ready; /* taken by the first setup that needs it, or cleared by that */
     RgJudgeCache *answers; /* of external judges, or NULL; borrowed, kept by rg_trial_setup_clear */
     bool ahead; /* made before processes are forked: only these may query external judges, so a

@@ -1,0 +1,191 @@
+/* SPDX-License-Identifier: MIT */
+/* A judge that is a reward model made elsewhere: a folder in Hugging Face's layout with a scalar
+ * head. It has a tokenizer of its own, so the tokens of a conversation are turned into text and
+ * encoded again. */
+#include "core/models/hugging_face.h"
+#include "core/models/transformer.h"
+#include "core/tensor/threads.h"
+#include "core/text/tokenizer.h"
+#include "envs/judges/judge.h"
+#include "envs/judges/judge_reward_model.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+typedef struct Options {
+    const char *weights, *tokenizer;
+} Options;
+
+static const char *const files[] = {"config.json",           "model.safetensors.index.json",
+                                    "*.safetensors",         "tokenizer.json",
+                                    "tokenizer_config.json", NULL};
+
+static const RgOption options_table[] = {
+    RG_OPTION_FOLDER(Options, weights, NULL, files,
+                     "folder in Hugging Face's layout of a …ForSequenceClassification with one "
+                     "label, of an architecture that policy.weights supports"),
+    RG_OPTION_PATH(Options, tokenizer, "", "its tokenizer; \"\": tokenizer.json in the folder"),
+    RG_OPTION_END,
+};
+
+/* What becomes of a token of the environment's tokenizer, if it is not the id of a special token
+ * here. */
+enum { ORDINARY = -1, LEFT_OUT = -2, BY_NAME = -3 };
+
+typedef struct Classifier {
+    RgSequenceClassifier model;
+    RgTokenizer *tokenizer;    /* of the model */
+    const RgTokenizer *theirs; /* of the environment; borrowed */
+    int32_t *becomes;          /* [vocabulary of theirs] */
+} Classifier;
+
+/* ---- from tokens to tokens ---- */
+
+/* Special tokens keep their names, as far as this tokenizer has them. The ends of a text are this
+ * tokenizer's. */
+static int32_t special_here(const Classifier *c, int32_t id, const char *name) {
+    int32_t here;
+    if (id == rg_tokenizer_begin(c->theirs) || id == rg_tokenizer_end(c->theirs)) {
+        here = id == rg_tokenizer_end(c->theirs) ? rg_tokenizer_end(c->tokenizer)
+                                                 : rg_tokenizer_begin(c->tokenizer);
+        return here >= 0 ? here : LEFT_OUT;
+    }
+    return rg_tokenizer_find(c->tokenizer, name, &here, NULL) == RG_OK ? here : BY_NAME;
+}
+
+static int32_t *translate_specials(const Classifier *c) {
+    int64_t count = rg_tokenizer_vocabulary(c->theirs);
+    int32_t *becomes = rg_allocate(count, sizeof *becomes);
+    for (int32_t id = 0; id < count; id++) {
+        char *text = rg_tokenizer_decode(c->theirs, &id, 1);
+        char *name = rg_tokenizer_decode_marked(c->theirs, &id, 1, NULL);
+        becomes[id] = !text[0] && name[0] ? special_here(c, id, name) : ORDINARY;
+        free(text);
+        free(name);
+    }
+    return becomes;
+}
+
+/* Text between special tokens. The one before it, if any, shows whether the text begins there. */
+static void add_text(const Classifier *c, const int32_t *ids, int64_t first, int64_t end,
+                     RgTokens *out) {
+    int64_t from = first > 0 ? first - 1 : 0;
+    char *text = rg_tokenizer_decode(c->theirs, ids + from, end - from);
+    rg_tokenizer_encode(c->tokenizer, text, strlen(text), out);
+    free(text);
+}
+
+static void add_special(const Classifier *c, int32_t id, RgTokens *out) {
+    if (c->becomes[id] >= 0)
+        rg_tokens_append(out, c->becomes[id]);
+    if (c->becomes[id] != BY_NAME)
+        return;
+    char *name = rg_tokenizer_decode_marked(c->theirs, &id, 1, NULL);
+    rg_tokenizer_encode(c->tokenizer, name, strlen(name), out);
+    free(name);
+}
+
+/* The conversation in this judge's tokens, at least one. */
+static void translate(const Classifier *c, const int32_t *ids, int64_t count, RgTokens *out) {
+    for (int64_t i = 0; i < count;) {
+        int64_t end = i;
+        while (end < count && c->becomes[ids[end]] == ORDINARY)
+            end++;
+        if (end > i)
+            add_text(c, ids, i, end, out);
+        if (end < count)
+            add_special(c, ids[end], out);
+        i = end + 1;
+    }
+    int32_t end = rg_tokenizer_end(c->tokenizer);
+    if (out->count == 0)
+        rg_tokens_append(out, end >= 0 ? end : 0);
+}
+
+/* All conversations; the last token of each is its response, which is never cut off. */
+static RgSequences *translate_all(const Classifier *c, const RgSequences *sequences) {
+    RgTokens *tokens = rg_allocate(sequences->count, sizeof *tokens);
+#pragma omp parallel for num_threads(rg_threads()) schedule(dynamic, 16)
+    for (int64_t i = 0; i < sequences->count; i++)
+        translate(c, sequences->tokens + sequences->start[i],
+                  sequences->start[i + 1] - sequences->start[i], &tokens[i]);
+    RgSequences *all = rg_sequences_create();
+    for (int64_t i = 0; i < sequences->count; i++) {
+        int64_t last = tokens[i].count - 1;
+        rg_sequences_append(all, tokens[i].id, last, tokens[i].id + last, 1);
+        rg_tokens_release(&tokens[i]);
+    }
+    free(tokens);
+    return all;
+}
+
+/* ---- rewards ---- */
+
+static RgStatus rewards(RgJudge *judge, const RgJudgeItems *items, double *reward, RgError *error) {
+    Classifier *c = judge->state;
+    if (!items->sequences)
+        return rg_fail(error, RG_E_USAGE,
+                       "a sequence classifier needs tokens, and was given text alone");
+    RgSequences *all = translate_all(c, items->sequences);
+    RgSequences *fits =
+        rg_reward_model_fit_length(all, rg_transformer_options(c->model.policy)->context);
+    rg_sequence_classifier_values(&c->model, fits, reward);
+    rg_sequences_destroy(fits);
+    rg_sequences_destroy(all);
+    return RG_OK;
+}
+
+/* ---- life ---- */
+
+static RgStatus load_tokenizer(Classifier *c, const Options *o, RgError *error) {
+    char *own = rg_string_format("%s/tokenizer.json", o->weights);
+    RgStatus status =
+        rg_tokenizer_load(o->tokenizer[0] ? o->tokenizer : own, 0, &c->tokenizer, error);
+    free(own);
+    RG_TRY(status);
+    int64_t tokens = rg_tokenizer_vocabulary(c->tokenizer);
+    int64_t rows = rg_transformer_vocabulary(c->model.policy);
+    return tokens <= rows /* more rows are padding */
+               ? RG_OK
+               : rg_fail(error, RG_E_FORMAT,
+                         "%s: the model has a vocabulary of %lld tokens, expected at least the "
+                         "%lld of its tokenizer",
+                         o->weights, (long long)rows, (long long)tokens);
+}
+
+static RgStatus create(RgJudge *judge, const void *options, const RgJudgeShare *share,
+                       RgRandom random, RgError *error) {
+    const Options *o = options;
+    (void)random;
+    if (!share->sequences || !share->tokenizer)
+        return rg_fail(error, RG_E_USAGE,
+                       "a sequence classifier needs tokens, and was given text alone");
+    Classifier *c = rg_allocate(1, sizeof *c);
+    judge->state = c;
+    c->theirs = share->tokenizer;
+    RG_TRY(rg_hugging_face_load_classifier(o->weights, &c->model, error));
+    RG_TRY(load_tokenizer(c, o, error));
+    c->becomes = translate_specials(c);
+    return RG_OK;
+}
+
+static void destroy(RgJudge *judge) {
+    Classifier *c = judge->state;
+    rg_sequence_classifier_release(&c->model);
+    rg_tokenizer_destroy(c->tokenizer);
+    free(c->becomes);
+    free(c);
+}
+
+const RgJudgeType rg_judge_sequence_classifier = {
+    .about = {.name = "sequence-classifier",
+              .summary =
+                  "A reward model made elsewhere: a transformer with a scalar head, in Hugging "
+                  "Face's layout, with its own tokenizer",
+              .reference = "Ouyang et al. 2022, arXiv:2203.02155",
+              .options = options_table,
+              .options_size = sizeof(Options)},
+    .create = create,
+    .rewards = rewards,
+    .destroy = destroy,
+};
