@@ -114,6 +114,14 @@ done
 scores listed >listed.scores
 scores exported | cmp -s - listed.scores || complain "an exported policy scores otherwise"
 
+# A tokenizer that does not fit: refused where it is named, left out where it is the trial's.
+"$program" train-tokenizer pku.jsonl --vocabulary 270 -o larger.json 2>err || complain "$(cat err)"
+"$program" export --policy Llama -t larger.json none 2>err && complain "a larger tokenizer"
+grep -q 'larger.json: 270 tokens, expected at most the policy.s 262' err || complain "$(cat err)"
+cp larger.json listed/tokenizer.json
+"$program" export --policy listed without 2>err || complain "$(cat err)"
+grep -q 'the folder gets no tokenizer' err && [[ ! -e without/tokenizer.json ]] || complain "$(cat err)"
+
 # Each of the listed tokens ends a response, as --stop-id does; without the list they do not.
 sampled() { "$program" sample -t tokenizer.json -m "Is 3 even?" -n 40 --limit 40 --seed 3 "$@"; }
 sampled -p exported >ends.jsonl || complain "no samples"

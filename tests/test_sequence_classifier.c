@@ -252,6 +252,78 @@ Test(sequence_classifier_judge, reads_the_text_in_its_own_tokens) {
     end(&s);
 }
 
+/* The same tokenizer with further special tokens. */
+static RgTokenizer *with_specials(const RgTokenizer *tokenizer, const char *const *names) {
+    char path[300];
+    RgError error = {0};
+    RgTokenizer *longer;
+    snprintf(path, sizeof path, "%s", scratch("specials.json"));
+    cr_assert_eq(rg_tokenizer_save(tokenizer, path, &error), RG_OK, "%s", error.text);
+    json_t *root = json_load_file(path, 0, NULL);
+    for (int i = 0; names[i]; i++)
+        json_array_append_new(json_object_get(root, "added_tokens"),
+                              json_pack("{s:I, s:s, s:b, s:b, s:b, s:b, s:b}", "id",
+                                        (json_int_t)rg_tokenizer_vocabulary(tokenizer) + i,
+                                        "content", names[i], "single_word", 0, "lstrip", 0,
+                                        "rstrip", 0, "normalized", 0, "special", 1));
+    cr_assert_eq(json_dump_file(root, path, 0), 0);
+    json_decref(root);
+    cr_assert_eq(rg_tokenizer_load(path, 0, &longer, &error), RG_OK, "%s", error.text);
+    return longer;
+}
+
+/* begin, <turn>, text, <other>, text, end: <turn> is a special token of both, <other> of theirs. */
+static void append_turns(const RgTokenizer *t, bool knows_other, RgSequences *to) {
+    RgTokens ids = {0};
+    RgError error = {0};
+    int32_t turn, other;
+    cr_assert_eq(rg_tokenizer_find(t, "<turn>", &turn, &error), RG_OK, "%s", error.text);
+    rg_tokens_append(&ids, rg_tokenizer_begin(t));
+    rg_tokens_append(&ids, turn);
+    rg_tokenizer_encode(t, "user\nHi <turn>", 14, &ids);
+    if (knows_other) {
+        cr_assert_eq(rg_tokenizer_find(t, "<other>", &other, &error), RG_OK);
+        rg_tokens_append(&ids, other);
+    } else {
+        rg_tokenizer_encode(t, "<other>", 7, &ids);
+    }
+    rg_tokenizer_encode(t, " the sea", 8, &ids);
+    rg_tokens_append(&ids, rg_tokenizer_end(t));
+    rg_sequences_append(to, ids.id, 2, ids.id + 2, ids.count - 2);
+    rg_tokens_release(&ids);
+}
+
+Test(sequence_classifier_judge, special_tokens_keep_their_names) {
+    Scene s = begin();
+    RgError error = {0};
+    RgTokenizer *theirs = with_specials(s.theirs, (const char *[]){"<other>", "<turn>", NULL});
+    RgTokenizer *own = with_specials(s.own, (const char *[]){"<turn>", NULL});
+    RgSequences *asked = rg_sequences_create(), *expected = rg_sequences_create();
+    char path[300];
+    snprintf(path, sizeof path, "%s/tokenizer.json", s.folder);
+    cr_assert_eq(rg_tokenizer_save(own, path, &error), RG_OK, "%s", error.text);
+    append_turns(theirs, true, asked);
+    append_turns(own, false, expected);
+    s.share.tokenizer = theirs;
+    RgJudge *judge;
+    RgSequenceClassifier model;
+    cr_assert_eq(open_judge(s.folder, &s.share, &judge, &error), RG_OK, "%s", error.text);
+    cr_assert_eq(rg_hugging_face_load_classifier(s.folder, &model, &error), RG_OK);
+    double reward, value;
+    RgJudgeItems items = {.count = 1, .sequences = asked};
+    cr_assert_eq(rg_judge_rewards(judge, &items, &reward, &error), RG_OK, "%s", error.text);
+    rg_sequence_classifier_values(&model, expected, &value);
+    cr_expect(fabs(reward - value) <= tolerance * fmax(1, fabs(value)), "%.9g, not %.9g", reward,
+              value);
+    rg_judge_destroy(judge);
+    rg_sequence_classifier_release(&model);
+    rg_sequences_destroy(asked);
+    rg_sequences_destroy(expected);
+    rg_tokenizer_destroy(theirs);
+    rg_tokenizer_destroy(own);
+    end(&s);
+}
+
 static void expect_refusal(const Scene *s, const char *message) {
     RgError error = {0};
     RgJudge *judge;

@@ -47,7 +47,7 @@ static const Key keys[] = {
     {"exclude_modules", {NULL}},
     {"inference_mode", {NULL}},
     {"layers_pattern", {NULL}},
-    {"layers_to_transform", {NULL}}, /* as the two above: the tensors show which there are */
+    {"layers_to_transform", {NULL}}, /* the tensors show which are adapted */
     {"loftq_config", {NULL}},
     {"lora_dropout", {NULL}}, /* policy.adapter.dropout */
     {"megatron_config", {NULL}},
@@ -107,7 +107,8 @@ static RgStatus check_numbers(const RgPolicy *policy, const char *path, const js
     return RG_OK;
 }
 
-/* PEFT transposes nothing itself: its Conv1D needs true, all else false, and others are mended. */
+/* fan_in_fan_out transposes a module's matrix, as GPT-2's are stored. false is fine for them too: PEFT
+ * corrects it. */
 static RgStatus check_config(const RgPolicy *policy, const RgHuggingFaceArchitecture *a,
                              const char *path, const json_t *root, RgError *error) {
     const char *name;

@@ -6,6 +6,7 @@
 #include "core/models/peft_layout.h"
 #include "core/new_file.h"
 #include "core/train/safetensors.h"
+#include "core/utf8.h"
 
 #include <jansson.h>
 #include <math.h>
@@ -163,14 +164,20 @@ static RgStatus write_config(const RgPolicy *policy, const RgHuggingFaceArchitec
                              const Modules *all, int64_t rank, const char *base, const char *folder,
                              RgError *error) {
     bool transposed = rg_peft_matrix(policy, a, 0).place.transposed;
+    RgBuffer name = {0}; /* of the model, in valid UTF-8 */
+    if (base) {
+        rg_utf8_repair(base, strlen(base), &name);
+        rg_buffer_append(&name, "", 1);
+    }
     json_t *root = json_pack(
         "{s:s, s:s, s:s?, s:I, s:o, s:f, s:o, s:s, s:b, s:b, s:n, s:b, s:b, s:{}, s:{}, s:b}",
-        "peft_type", "LORA", "task_type", "CAUSAL_LM", "base_model_name_or_path", base, "r",
+        "peft_type", "LORA", "task_type", "CAUSAL_LM", "base_model_name_or_path", name.bytes, "r",
         (json_int_t)rank, "lora_alpha", number(policy->adapter.scale * (double)rank),
         "lora_dropout", policy->adapter.dropout, "target_modules", targets_of(all), "bias", "none",
         "fan_in_fan_out", transposed, "inference_mode", 1, "modules_to_save", "use_rslora", 0,
         "use_dora", 0, "rank_pattern", "alpha_pattern", "init_lora_weights", 1);
     RG_ASSERT(root);
+    rg_buffer_release(&name);
     char *text = json_dumps(root, JSON_INDENT(2) | JSON_SORT_KEYS | JSON_REAL_PRECISION(17));
     char *path = rg_string_format("%s/adapter_config.json", folder);
     RgStatus status = rg_file_write(path, text, strlen(text), error);

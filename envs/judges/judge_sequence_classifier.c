@@ -29,8 +29,8 @@ static const RgOption options_table[] = {
 };
 
 /* What becomes of a token of the environment's tokenizer, if it is not the id of a special token
- * here. */
-enum { ORDINARY = -1, LEFT_OUT = -2, BY_NAME = -3 };
+ * here: a part of a text, or the text of its name. */
+enum { IN_TEXT = -1, BY_NAME = -2 };
 
 typedef struct Classifier {
     RgSequenceClassifier model;
@@ -41,25 +41,17 @@ typedef struct Classifier {
 
 /* ---- from tokens to tokens ---- */
 
-/* Special tokens keep their names, as far as this tokenizer has them. The ends of a text are this
- * tokenizer's. */
-static int32_t special_here(const Classifier *c, int32_t id, const char *name) {
-    int32_t here;
-    if (id == rg_tokenizer_begin(c->theirs) || id == rg_tokenizer_end(c->theirs)) {
-        here = id == rg_tokenizer_end(c->theirs) ? rg_tokenizer_end(c->tokenizer)
-                                                 : rg_tokenizer_begin(c->tokenizer);
-        return here >= 0 ? here : LEFT_OUT;
-    }
-    return rg_tokenizer_find(c->tokenizer, name, &here, NULL) == RG_OK ? here : BY_NAME;
-}
-
+/* Special tokens keep their names, as far as this tokenizer has them. */
 static int32_t *translate_specials(const Classifier *c) {
     int64_t count = rg_tokenizer_vocabulary(c->theirs);
     int32_t *becomes = rg_allocate(count, sizeof *becomes);
     for (int32_t id = 0; id < count; id++) {
         char *text = rg_tokenizer_decode(c->theirs, &id, 1);
         char *name = rg_tokenizer_decode_marked(c->theirs, &id, 1, NULL);
-        becomes[id] = !text[0] && name[0] ? special_here(c, id, name) : ORDINARY;
+        becomes[id] = IN_TEXT;
+        if (!text[0] && name[0] &&
+            rg_tokenizer_find(c->tokenizer, name, &becomes[id], NULL) != RG_OK)
+            becomes[id] = BY_NAME;
         free(text);
         free(name);
     }
@@ -75,10 +67,15 @@ static void add_text(const Classifier *c, const int32_t *ids, int64_t first, int
     free(text);
 }
 
-static void add_special(const Classifier *c, int32_t id, RgTokens *out) {
-    if (c->becomes[id] >= 0)
-        rg_tokens_append(out, c->becomes[id]);
-    if (c->becomes[id] != BY_NAME)
+/* The tokens that begin and end a text are this tokenizer's, or left out. One token may be both. */
+static void add_special(const Classifier *c, int32_t id, bool first, RgTokens *out) {
+    bool begins = id == rg_tokenizer_begin(c->theirs), ends = id == rg_tokenizer_end(c->theirs);
+    int32_t here = begins && (first || !ends) ? rg_tokenizer_begin(c->tokenizer)
+                   : ends                     ? rg_tokenizer_end(c->tokenizer)
+                                              : c->becomes[id];
+    if (here >= 0)
+        rg_tokens_append(out, here);
+    if (here != BY_NAME)
         return;
     char *name = rg_tokenizer_decode_marked(c->theirs, &id, 1, NULL);
     rg_tokenizer_encode(c->tokenizer, name, strlen(name), out);
@@ -89,12 +86,12 @@ static void add_special(const Classifier *c, int32_t id, RgTokens *out) {
 static void translate(const Classifier *c, const int32_t *ids, int64_t count, RgTokens *out) {
     for (int64_t i = 0; i < count;) {
         int64_t end = i;
-        while (end < count && c->becomes[ids[end]] == ORDINARY)
+        while (end < count && c->becomes[ids[end]] == IN_TEXT)
             end++;
         if (end > i)
             add_text(c, ids, i, end, out);
         if (end < count)
-            add_special(c, ids[end], out);
+            add_special(c, ids[end], end == 0, out);
         i = end + 1;
     }
     int32_t end = rg_tokenizer_end(c->tokenizer);

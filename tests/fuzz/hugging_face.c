@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* Folders in Hugging Face's layout. Parts: config.json, model.safetensors.index.json, the headers
- * of two files of weights. Their numbers are as many as the header asks for, within reason. */
+/* Folders in Hugging Face's layout: models, adapters, classifiers. Parts: config.json,
+ * model.safetensors.index.json, the headers of two files of weights, of which the second is also that
+ * of an adapter, and adapter_config.json, which is also generation_config.json. Numbers are as many as
+ * a header asks for, within reason. */
 #include "core/models/hugging_face.h"
+#include "core/models/peft.h"
 #include "tests/fuzz/fuzz.h"
 
 #include <jansson.h>
@@ -35,18 +38,42 @@ static void write_weights(const char *path, RgBytes header) {
     free(file);
 }
 
+static void read_adapter(RgPolicy *policy) {
+    const RgAdapterOptions options = {.rank = 1, .alpha = 2, .targets = "query, value"};
+    RgPolicy *adapted;
+    RgError error = {0};
+    if (!fuzz_good(rg_policy_adapt(policy, &options, rg_random_root(0), &adapted, &error), &error,
+                   "policy.adapter"))
+        return;
+    fuzz_good(rg_peft_load(adapted, "model", &error), &error, "model");
+    rg_policy_destroy(adapted);
+}
+
 static void run(const uint8_t *data, size_t size) {
-    RgBytes parts[4];
+    RgBytes parts[5];
     RgError error = {0};
     RgPolicy *policy;
-    fuzz_split(data, size, parts, 4);
+    RgSequenceClassifier classifier;
+    RgModelEnds ends;
+    fuzz_split(data, size, parts, 5);
     mkdir("model", 0777);
     fuzz_write("model/config.json", parts[0]);
     fuzz_write("model/model.safetensors.index.json", parts[1]);
     write_weights("model/model.safetensors", parts[2]);
     write_weights("model/second.safetensors", parts[3]);
-    if (fuzz_good(rg_policy_load("model", &policy, &error), &error, "model"))
+    write_weights("model/adapter_model.safetensors", parts[3]);
+    fuzz_write("model/adapter_config.json", parts[4]);
+    fuzz_write("model/generation_config.json", parts[4]);
+    if (fuzz_good(rg_policy_load("model", &policy, &error), &error, "model")) {
+        read_adapter(policy);
         rg_policy_destroy(policy);
+    }
+    error = (RgError){0};
+    fuzz_good(rg_hugging_face_load_classifier("model", &classifier, &error), &error, "model");
+    rg_sequence_classifier_release(&classifier);
+    error = (RgError){0};
+    fuzz_good(rg_generation_config_read("model", &ends, &error), &error, "model");
+    rg_model_ends_release(&ends);
 }
 
 const FuzzTarget fuzz_hugging_face = {"hugging_face", run};

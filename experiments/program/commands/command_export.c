@@ -3,6 +3,7 @@
 #include "analysis/store/choice.h"
 #include "core/models/hugging_face.h"
 #include "core/models/peft.h"
+#include "core/models/transformer.h"
 #include "core/new_file.h"
 #include "core/notice.h"
 #include "core/results/weights.h"
@@ -212,15 +213,39 @@ static RgStatus export_model(const ExportArguments *a, const Source *source,
     return status;
 }
 
-static RgStatus export_all(const ExportArguments *a, const Source *source, RgError *error) {
+/* One that is named has to fit; the trial's own may have changed since, and is then left out. */
+static RgStatus open_tokenizer(const ExportArguments *a, const Source *source,
+                               RgTokenizer **tokenizer, RgError *error) {
     const char *path = a->tokenizer ? a->tokenizer : source->tokenizer;
-    RgTokenizer *tokenizer = NULL;
-    if (path)
-        RG_TRY(rg_tokenizer_load(path, 0, &tokenizer, error));
+    RgError reason = {0};
+    *tokenizer = NULL;
+    if (!path)
+        return RG_OK;
+    RgStatus status = rg_tokenizer_load(path, 0, tokenizer, &reason);
+    int64_t most = source->policy->type == &rg_policy_transformer
+                       ? rg_transformer_vocabulary(source->policy)
+                       : INT64_MAX;
+    if (status == RG_OK && rg_tokenizer_vocabulary(*tokenizer) > most)
+        status = rg_fail(&reason, RG_E_USAGE, "%s: %lld tokens, expected at most the policy's %lld",
+                         path, (long long)rg_tokenizer_vocabulary(*tokenizer), (long long)most);
+    if (status == RG_OK)
+        return RG_OK;
+    rg_tokenizer_destroy(*tokenizer);
+    *tokenizer = NULL;
+    if (a->tokenizer)
+        return rg_fail(error, status, "%s", reason.text);
+    rg_notice("%s; the folder gets no tokenizer, see --tokenizer", reason.text);
+    return RG_OK;
+}
+
+static RgStatus export_all(const ExportArguments *a, const Source *source, RgError *error) {
+    RgTokenizer *tokenizer;
+    RG_TRY(open_tokenizer(a, source, &tokenizer, error));
     RgStatus status =
         a->adapter ? export_adapter(a, source, error) : export_model(a, source, tokenizer, error);
     if (status == RG_OK && tokenizer)
-        status = write_tokenizer(tokenizer, path, a->folder, error);
+        status = write_tokenizer(tokenizer, a->tokenizer ? a->tokenizer : source->tokenizer,
+                                 a->folder, error);
     rg_tokenizer_destroy(tokenizer);
     return status;
 }

@@ -62,7 +62,11 @@ static void show(const RgTrialSpec *plan, const RgTrialCost *cost, bool exact) {
     printf("  parameters\n");
     print_amount("trained", (double)cost->trained, "", "", exact);
     print_amount("frozen", (double)cost->frozen, "",
-                 plan->adapter.rank > 0 ? "shared" : "the reference", exact);
+                 plan->adapter.rank == 0    ? "the reference"
+                 : plan->adapter.weights[0] ? "the policy's, and again with the adapter for the "
+                                              "reference"
+                                            : "shared",
+                 exact);
     printf("  memory\n");
     print_amount("program and data", cost->program, "B", "", exact);
     print_amount("weights", cost->weights, "B", "", exact);
