@@ -4,6 +4,7 @@
  * core/models/llama2c.c. */
 #include "core/models/hugging_face.h"
 #include "core/models/llama2c.h"
+#include "core/models/transformer_decoder.h"
 #include "core/policy/policy.h"
 #include "core/train/safetensors.h"
 
@@ -53,6 +54,7 @@ RgStatus rg_policy_save_with(const RgPolicy *policy, const RgStoredTensor *more,
 RgStatus rg_policy_save(const RgPolicy *policy, const char *path, RgError *error) {
     if (!policy->base)
         return rg_policy_save_with(policy, NULL, 0, path, error);
+    rg_transformer_decoder_release(NULL); /* its kept memory makes room for the merged weights */
     RgPolicy *merged = rg_policy_merged(policy);
     RgStatus status = rg_policy_save_with(merged, NULL, 0, path, error);
     rg_policy_destroy(merged);
