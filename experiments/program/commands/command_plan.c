@@ -344,6 +344,7 @@ static RgStatus check(void *arguments, RgError *error) {
                            "%s is about what is measured: expected --measure "
                            "beside it",
                            options[i].name);
+    a->allowed.what = "a measurement";
     for (int i = 0; i < a->kind_count; i++)
         RG_TRY(rg_allowed_add(&a->allowed, a->kinds[i], error));
     for (int i = 0; i < a->key_variable_count; i++)
