@@ -722,9 +722,7 @@ Test(text, a_share_of_the_test_data_is_its_first_elements) {
     cr_assert_float_eq(rg_evaluation_find(part, RG_EVALUATED_SHARE), used, 1e-12);
     cr_assert(isnan(rg_evaluation_find(all, RG_EVALUATED_SHARE)));
     RgEvaluation *again = evaluate(&w, policy, 1);
-    for (int i = 0; i < rg_evaluation_metric_count(all); i++)
-        cr_assert_eq(rg_evaluation_metric_value(all, i), rg_evaluation_metric_value(again, i), "%s",
-                     rg_evaluation_metric_name(all, i));
+    assert_same(all, again);
     rg_evaluation_destroy(again);
     rg_evaluation_destroy(part);
     rg_evaluation_destroy(all);
