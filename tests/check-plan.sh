@@ -169,6 +169,13 @@ grep -q '^all trials: 1, of which the time of 1 is unknown$' plan.txt || complai
 [[ -e asked ]] || complain "a judge was not asked with permission"
 grep -q '^    the whole trial' plan.txt || complain "a judge that runs a program: $(cat plan.txt)"
 
+# A trial that cannot be measured is an error, after all have been tried.
+status=0
+"$program" plan "${sample[@]}" -s 'environment.judge={type="command"; command="exit 127";}' --allow command \
+    -s 'algorithms=({type="online-dpo";}, {type="base";})' >plan.txt 2>log || status=$?
+[[ $status -eq 1 ]] && grep -q '^regatta: online-dpo: .*127' log || complain "a judge that fails: $status, $(cat log)"
+[[ $(grep -c '^  not measured$' plan.txt) -eq 2 ]] || complain "a judge that fails: $(cat plan.txt)"
+
 for option in --seconds=1 --machines=2 --cores=2 --allow=command --key-variable=KEY; do
     status=0
     "$program" plan plan.cfg "$option" >out 2>&1 || status=$?

@@ -195,28 +195,32 @@ static const Planned *measured_alike(const RgExperiment *experiment, const Plann
     return NULL;
 }
 
-/* A trial that cannot be measured is reported, and the others are measured. */
-static void measure_one(const RgExperiment *experiment, const PlanArguments *a, Planned *all,
-                        int64_t i) {
+/* A trial that may not be measured, or fails, gets a line, and the others are measured. Only a failure
+ * is returned. */
+static RgStatus measure_one(const RgExperiment *experiment, const PlanArguments *a, Planned *all,
+                            int64_t i, RgError *error) {
     const RgTrialSpec *plan = &experiment->trials[i];
-    RgError error = {0};
     const Planned *alike = measured_alike(experiment, all, i);
+    RgError refused = {0};
+    if (rg_allowed_check(&a->allowed, plan->resolved, &refused) != RG_OK) {
+        printf("  not measured: %s\n", refused.text);
+        return RG_OK;
+    }
     RgStatus status = RG_OK;
     if (alike)
         all[i].measurement = alike->measurement;
     else
-        status = rg_allowed_check(&a->allowed, plan->resolved, &error);
-    if (status == RG_OK && !alike)
-        status = rg_measure_trial(plan, a->seconds, &all[i].measurement, &error);
+        status = rg_measure_trial(plan, a->seconds, &all[i].measurement, error);
     if (status != RG_OK) {
-        printf("  not measured: %s\n", error.text);
-        return;
+        printf("  not measured\n");
+        return rg_fail_in(error, status, "%s", plan->part.label);
     }
     all[i].measured = true;
     all[i].trial = rg_measured_trial(plan, &all[i].measurement, checkpoint_seconds);
     show_measurement(&all[i], a->exact);
     if (alike)
         printf("    as measured of a trial above that does the same work\n");
+    return RG_OK;
 }
 
 /* ---- all trials ---- */
@@ -284,33 +288,43 @@ typedef struct Estimates {
 static void *estimate(void *argument) {
     Estimates *e = argument;
     RgCostEstimator planner = {0};
-    for (; e->done < e->count && e->status == RG_OK; e->done++)
+    while (e->done < e->count && e->status == RG_OK) {
         e->status = rg_cost_estimate_trial(&planner, &e->experiment->trials[e->done],
                                            &e->all[e->done].cost, &e->error);
+        e->done += e->status == RG_OK;
+    }
     rg_cost_estimator_clear(&planner);
     return NULL;
+}
+
+static RgStatus estimate_all(Estimates *e, RgError *error) {
+    pthread_t thread;
+    if (pthread_create(&thread, NULL, estimate, e) != 0)
+        return rg_fail(error, RG_E_FILE, "cannot start a thread");
+    pthread_join(thread, NULL);
+    return e->status == RG_OK ? RG_OK : rg_fail(error, e->status, "%s", e->error.text);
 }
 
 static RgStatus plan_all(const RgExperiment *experiment, const PlanArguments *a, RgError *error) {
     int64_t count = trials_of_a_seed(experiment);
     Estimates e = {.experiment = experiment, .count = count};
     e.all = rg_allocate(count, sizeof *e.all);
-    pthread_t thread;
-    if (pthread_create(&thread, NULL, estimate, &e) == 0)
-        pthread_join(thread, NULL);
-    else
-        e.status = rg_fail(&e.error, RG_E_FILE, "cannot start a thread");
-    for (int64_t i = 0; i < count && (i < e.done - (e.status != RG_OK)); i++) {
+    RgStatus status = estimate_all(&e, error);
+    for (int64_t i = 0; i < e.done; i++) {
+        RgError failure = {0};
         printf("%s", i > 0 ? "\n" : "");
         show(&experiment->trials[i], &e.all[i].cost, a->exact);
-        if (a->measure)
-            measure_one(experiment, a, e.all, i);
+        RgStatus measured = a->measure && e.status == RG_OK
+                                ? measure_one(experiment, a, e.all, i, &failure)
+                                : RG_OK;
+        if (measured != RG_OK && status == RG_OK)
+            status = rg_fail(error, measured, "%s", failure.text);
         fflush(stdout);
     }
     if (e.status == RG_OK && a->measure)
         show_all(experiment, a, e.all, count);
     free(e.all);
-    return e.status == RG_OK ? RG_OK : rg_fail(error, e.status, "%s", e.error.text);
+    return status;
 }
 
 static RgStatus plan(void *arguments, RgError *error) {
