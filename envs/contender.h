@@ -6,6 +6,8 @@
 #include "core/policy/policy.h"
 #include "core/task/task.h"
 
+#define RG_EVALUATED_SHARE "evaluated_share"
+
 /* All members are borrowed. */
 typedef struct RgContender {
     RgPolicy *policy, *reference;
@@ -13,6 +15,10 @@ typedef struct RgContender {
     /* Each response is the best of this many samples of the policy, by the environment's judge
      * (Stiennon et al. 2020, arXiv:2009.01325); 0 or 1: a plain sample. */
     int64_t best_of;
+    /* The share of the test data that the evaluation uses; 0 or 1: all. For estimates of time. An
+     * environment that can use a share adds the metric RG_EVALUATED_SHARE, which is the share of it
+     * that it used: at least one element of each kind. Others always use all. */
+    double share;
 } RgContender;
 
 /* Sample one response of the contender to each prompt, as rg_policy_sample; the judge of `task`

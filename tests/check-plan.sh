@@ -104,4 +104,82 @@ grep -q '^dpo, beta 0\.05$' plan.txt || complain "a swept value: $(grep beta pla
 # What does not train has neither batches nor shards.
 "$program" plan plan.cfg -x -s 'algorithms=({type="base";})' >plan.txt || fail "the plan of base: status $?"
 grep -q 'total, at the peak' plan.txt || complain "the plan of base: $(cat plan.txt)"
+
+# ---- measured ----
+
+# Times are of a machine that may be busy: here they are looked at for what they consist of alone.
+export TMPDIR=$folder/temporary
+mkdir temporary
+sample=(plan.cfg -x -t 2 --measure --seconds 0.2)
+touch before.txt && ls >before.txt
+"$program" plan "${sample[@]}" >measured.txt || fail "plan --measure: $?"
+ls | diff before.txt - >log || [[ $(grep '^[<>]' log) == '> measured.txt' ]] || complain "a measurement leaves $(cat log)"
+[[ -z $(ls -A temporary) ]] || complain "a measurement leaves $(ls -A temporary)"
+
+# number FILE WHAT: the first number after a heading.
+number() {
+    sed -n "s/^ *$2  *\([0-9.]*\).*/\1/p" "$1" | head -n 1
+}
+for what in 'memory, at the peak' 'before the first step' 'step' 'operations per second' 'trained tokens' 'evaluation' \
+    'checkpoint' 'the whole trial' 'one after another' '1 machine, 2 cores'; do
+    [[ $(number measured.txt "$what") =~ ^[0-9.]+$ ]] || complain "plan --measure has no $what: $(cat measured.txt)"
+done
+grep -qE '^  measured on 2 threads: [0-9]+ steps? and ([0-9.e+]+ % of )?an evaluation$' measured.txt || complain "$(cat measured.txt)"
+grep -q '2 steps, 2 evaluations$' measured.txt || complain "steps and evaluations of a trial: $(cat measured.txt)"
+[[ $(number measured.txt 'one after another') == $(number measured.txt 'the whole trial') ]] || complain "one trial is not all"
+awk -v step="$(number measured.txt step)" -v all="$(number measured.txt 'the whole trial')" \
+    -v setup="$(number measured.txt 'before the first step')" 'BEGIN { exit !(all > setup + 2 * step && step > 0) }' ||
+    complain "a trial takes less than its parts: $(cat measured.txt)"
+
+# A measured step has the operations of a real one, and the process its memory: here there is time for all of it.
+small=(-s environment.test_prompts=32)
+"$program" plan plan.cfg -x -t 2 --measure --seconds 1000 "${small[@]}" >measured.txt || fail "plan --measure: $?"
+grep -q 'measured on 2 threads: 1 step and an evaluation$' measured.txt || complain "all of it: $(cat measured.txt)"
+"$program" run plan.cfg -q -t 2 -r measured.db "${small[@]}"
+found=$("$program" table measured.db -f csv -m peak_memory,flops)
+within 'a measured step, operations' "$(awk -v s="$(number measured.txt step)" -v f="$(number measured.txt 'operations per second')" \
+    'BEGIN { printf "%.0f", 2 * s * f }')" "$(column "$found" flops)"
+is_sanitized || within 'a measured trial, bytes' "$(number measured.txt 'memory, at the peak')" "$(column "$found" peak_memory)"
+
+# Trials that do the same work are measured once, and seeds are counted. Two machines take half of the time of one.
+"$program" plan "${sample[@]}" --machines 2 -s seeds=[1,2] -s 'sweep=({option="algorithm.beta"; values=[0.05, 0.1];})' \
+    >swept.txt || fail "plan --measure of a sweep: $?"
+[[ $(grep -c 'as measured of a trial above' swept.txt) -eq 1 ]] || complain "a sweep of beta: $(cat swept.txt)"
+grep -q '^all trials: 4$' swept.txt || complain "all trials of a sweep: $(cat swept.txt)"
+awk -v one="$(number swept.txt 'one after another')" -v two="$(number swept.txt '2 machines, 2 cores')" \
+    'BEGIN { exit !(two > 0 && two < 0.5001 * one) }' || complain "two machines: $(cat swept.txt)"
+"$program" plan "${sample[@]}" -s 'algorithms=({type="base";})' >plan.txt || fail "plan --measure of base: $?"
+grep -q '0 steps, 1 evaluation$' plan.txt || complain "the measurement of base: $(cat plan.txt)"
+
+# Judges of others are asked only with permission.
+cat >judge.py <<'END'
+import json, sys
+open("asked", "w").close()
+for line in sys.stdin:
+    print(json.dumps({"id": json.loads(line)["id"], "answer": "A"}), flush=True)
+END
+judge=(-s 'environment.judge={type="command"; command="python3 judge.py";}' -s 'algorithms=({type="online-dpo";})'
+    -s environment.test_prompts=8)
+"$program" plan "${sample[@]}" "${judge[@]}" >plan.txt || fail "plan --measure with a command: $?"
+grep -q 'not measured: .*environment.judge.command = .* runs a program; for a measurement this needs --allow command$' plan.txt ||
+    complain "a judge that runs a program: $(cat plan.txt)"
+grep -q '^all trials: 1, of which the time of 1 is unknown$' plan.txt || complain "nothing measured: $(cat plan.txt)"
+[[ ! -e asked ]] || complain "a judge was asked without permission"
+"$program" plan "${sample[@]}" "${judge[@]}" --allow command >plan.txt || fail "plan --measure --allow command: $?"
+[[ -e asked ]] || complain "a judge was not asked with permission"
+grep -q '^    the whole trial' plan.txt || complain "a judge that runs a program: $(cat plan.txt)"
+
+# A trial that cannot be measured is an error, after all have been tried.
+status=0
+"$program" plan "${sample[@]}" -s 'environment.judge={type="command"; command="exit 127";}' --allow command \
+    -s 'algorithms=({type="online-dpo";}, {type="base";})' >plan.txt 2>log || status=$?
+[[ $status -eq 1 ]] && grep -q '^regatta: online-dpo: .*127' log || complain "a judge that fails: $status, $(cat log)"
+[[ $(grep -c '^  not measured$' plan.txt) -eq 2 ]] || complain "a judge that fails: $(cat plan.txt)"
+
+for option in --seconds=1 --machines=2 --cores=2 --allow=command --key-variable=KEY; do
+    status=0
+    "$program" plan plan.cfg "$option" >out 2>&1 || status=$?
+    [[ $status -eq 2 ]] && grep -q -- "${option%=*} is about what is measured: expected --measure beside it" out ||
+        complain "$option without --measure: status $status, $(cat out)"
+done
 [[ $failures -eq 0 ]]

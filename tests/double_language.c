@@ -28,8 +28,10 @@ Test(exact_language, metrics_are_the_sums_over_all_pairs) {
         rg_language_table(s.environment, s.policy, own);
         rg_language_table(s.environment, s.reference, base);
         RgEvaluation *e = rg_evaluation_create();
-        rg_environment_evaluate(s.environment, &(RgContender){s.policy, s.reference, 0.7, 1},
-                                rg_random_root(1), e, NULL);
+        rg_environment_evaluate(
+            s.environment,
+            &(RgContender){.policy = s.policy, .reference = s.reference, .beta = 0.7},
+            rg_random_root(1), e, NULL);
         cr_expect_float_eq(rg_evaluation_find(e, "sail_objective"),
                            rg_bandit_sail_objective(&rewards, own, base, 0.7,
                                                     task->label_temperature, task->label_noise),
@@ -79,8 +81,9 @@ Test(exact_language, win_rate_against_the_data_counts_its_preferred_sentences) {
     for (int i = 0; i < N; i++)
         chosen[i] = log(chosen[i]);
     RgEvaluation *e = rg_evaluation_create();
-    rg_environment_evaluate(s.environment, &(RgContender){s.policy, s.reference, 0.7, 1},
-                            rg_random_root(1), e, NULL);
+    rg_environment_evaluate(
+        s.environment, &(RgContender){.policy = s.policy, .reference = s.reference, .beta = 0.7},
+        rg_random_root(1), e, NULL);
     cr_expect_float_eq(rg_evaluation_find(e, "win_rate_dataset"),
                        rg_bandit_win_rate(&rewards, own, chosen, NULL), 1e-13);
     rg_evaluation_destroy(e);

@@ -71,7 +71,8 @@ Test(family, best_of_n_is_drawn_as_often_as_its_closed_form_says) {
     enum { DRAWS = 40000, N = 4, RESPONSES = 5 };
     Race race = race_begin("best-of-n", "n=4", bandit, 0.5, 16);
     cr_assert_eq(race.trainer->recipe.best_of, N);
-    RgContender best = {race.policy, race.reference, 0.1, N};
+    RgContender best = {
+        .policy = race.policy, .reference = race.reference, .beta = 0.1, .best_of = N};
     double table[3 * RESPONSES], plain[3 * RESPONSES], count[RESPONSES] = {0}, kl = 0;
     rg_policy_table(race.policy, plain);
     memcpy(table, plain, sizeof table);

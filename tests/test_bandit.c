@@ -368,8 +368,9 @@ Test(bandit, a_policy_of_another_size_is_refused) {
 Test(bandit, the_reference_ties_with_itself) {
     World w = WORLD(12);
     RgEvaluation *e = rg_evaluation_create();
-    rg_environment_evaluate(w.environment, &(RgContender){w.reference, w.reference, 0.1, 1},
-                            rg_random_root(1), e, NULL);
+    rg_environment_evaluate(
+        w.environment, &(RgContender){.policy = w.reference, .reference = w.reference, .beta = 0.1},
+        rg_random_root(1), e, NULL);
     cr_expect_float_eq(rg_evaluation_find(e, "win_rate_base"), 0.5, 1e-12);
     cr_expect_float_eq(rg_evaluation_find(e, "kl"), 0, 1e-12);
     cr_expect_float_eq(rg_evaluation_find(e, "reward_margin"), 0, 1e-12);
@@ -396,8 +397,9 @@ Test(bandit, judge_errs_by_its_error_and_metrics_are_of_the_true_rewards) {
         square += judged.reward[i] * judged.reward[i] / (double)cells;
     }
     cr_expect_lt(fabs(square - 4), 4 * 4 * sqrt(2 / (double)cells));
-    rg_environment_evaluate(w.environment, &(RgContender){w.reference, w.reference, 0.1, 1},
-                            rg_random_root(1), e, NULL);
+    rg_environment_evaluate(
+        w.environment, &(RgContender){.policy = w.reference, .reference = w.reference, .beta = 0.1},
+        rg_random_root(1), e, NULL);
     cr_expect_eq(rg_evaluation_find(e, "reward"), 0);
     cr_expect_eq(rg_evaluation_find(e, "optimality_gap"), 0);
     cr_expect_float_eq(rg_evaluation_find(e, "judge_reward"), expected, 1e-9);
@@ -417,13 +419,15 @@ Test(bandit, regret_vanishes_at_the_optimum) {
     RgEvaluation *e = rg_evaluation_create(), *greedy = rg_evaluation_create();
     for (int i = 0; i < 96; i++)
         policy->parameters->value[i] = (RgReal)best[i];
-    rg_environment_evaluate(w.environment, &(RgContender){policy, w.reference, 0.3, 1},
+    rg_environment_evaluate(w.environment,
+                            &(RgContender){.policy = policy, .reference = w.reference, .beta = 0.3},
                             rg_random_root(1), e, NULL);
     cr_expect_float_eq(rg_evaluation_find(e, "regret"), 0, 1e-6);
     cr_expect_gt(rg_evaluation_find(e, "optimality_gap"), 0.01);
     for (int i = 0; i < 96; i++)
         policy->parameters->value[i] = is_best(&t, i) ? 80 : 0;
-    rg_environment_evaluate(w.environment, &(RgContender){policy, w.reference, 0.3, 1},
+    rg_environment_evaluate(w.environment,
+                            &(RgContender){.policy = policy, .reference = w.reference, .beta = 0.3},
                             rg_random_root(1), greedy, NULL);
     cr_expect_float_eq(rg_evaluation_find(greedy, "optimality_gap"), 0, 1e-6);
     cr_expect_gt(rg_evaluation_find(greedy, "regret"), 0.01);

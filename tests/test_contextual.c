@@ -64,7 +64,7 @@ Test(contextual, least_gap_leaves_out_pairs_and_no_demonstration) {
 
 static RgEvaluation *evaluated(const Contextual *c) {
     RgError error = {0};
-    RgContender contender = {c->policy, c->reference, 0.1, 1};
+    RgContender contender = {.policy = c->policy, .reference = c->reference, .beta = 0.1};
     RgEvaluation *evaluation = rg_evaluation_create();
     cr_assert_eq(
         rg_environment_evaluate(c->environment, &contender, rg_random_root(1), evaluation, &error),

@@ -394,9 +394,11 @@ Test(control, evaluation_measures_return_and_divergence) {
         prepared("task=cheetah horizon=25 pairs=2 test_episodes=40 discount=0.9", &reference);
     RgPolicy *policy = random_policy(environment->space.simulator, 0.2);
     RgEvaluation *e = rg_evaluation_create(), *again = rg_evaluation_create();
-    rg_environment_evaluate(environment, &(RgContender){policy, reference, 0.1, 1},
+    rg_environment_evaluate(environment,
+                            &(RgContender){.policy = policy, .reference = reference, .beta = 0.1},
                             rg_random_root(1), e, NULL);
-    rg_environment_evaluate(environment, &(RgContender){policy, reference, 0.1, 1},
+    rg_environment_evaluate(environment,
+                            &(RgContender){.policy = policy, .reference = reference, .beta = 0.1},
                             rg_random_root(1), again, NULL);
     double kl = 0.5 * 0.04 * 6 * 25;
     cr_expect_lt(fabs(rg_evaluation_find(e, "kl") - kl), 4 * sqrt(2 * kl / 40));
@@ -423,7 +425,8 @@ Test(control, failures_are_counted) {
         prepared("task=walker horizon=25 pairs=2 test_episodes=12", &reference);
     RgPolicy *policy = random_policy(environment->space.simulator, NAN);
     RgEvaluation *e = rg_evaluation_create();
-    rg_environment_evaluate(environment, &(RgContender){policy, reference, 0.1, 1},
+    rg_environment_evaluate(environment,
+                            &(RgContender){.policy = policy, .reference = reference, .beta = 0.1},
                             rg_random_root(1), e, NULL);
     cr_expect_eq(rg_evaluation_find(e, "failed_episodes"), 12);
     cr_expect_eq(rg_evaluation_find(e, "episode_length"), 1);

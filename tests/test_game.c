@@ -287,7 +287,10 @@ static RgEvaluation *evaluate(World w, RgPolicy *policy, int64_t best_of) {
     RgEvaluation *e = rg_evaluation_create();
     RgError error = {0};
     cr_assert_eq(rg_environment_evaluate(w.environment,
-                                         &(RgContender){policy, w.reference, 0.1, best_of},
+                                         &(RgContender){.policy = policy,
+                                                        .reference = w.reference,
+                                                        .beta = 0.1,
+                                                        .best_of = best_of},
                                          rg_random_root(1), e, &error),
                  RG_OK, "%s", error.text);
     return e;

@@ -98,7 +98,7 @@ Test(judge_failure, of_best_of_n_ends_the_evaluation) {
         RG_OK);
     RgTask task = {0};
     lose_patience(&task, 0);
-    RgContender best = {policy, policy, 0.1, 4};
+    RgContender best = {.policy = policy, .reference = policy, .beta = 0.1, .best_of = 4};
     RgSequences *prompts = rg_sequences_create(), *out = rg_sequences_create();
     int32_t context = 1;
     rg_sequences_append(prompts, &context, 1, NULL, 0);

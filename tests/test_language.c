@@ -26,7 +26,8 @@ static LanguageStage published(const char *options, double deviation) {
 static RgEvaluation *evaluate(const LanguageStage *s, RgPolicy *policy, int64_t best_of) {
     RgEvaluation *evaluation = rg_evaluation_create();
     RgError error = {0};
-    RgContender contender = {policy, s->reference, 0.1, best_of};
+    RgContender contender = {
+        .policy = policy, .reference = s->reference, .beta = 0.1, .best_of = best_of};
     cr_assert_eq(
         rg_environment_evaluate(s->environment, &contender, rg_random_root(1), evaluation, &error),
         RG_OK, "%s", error.text);

@@ -98,7 +98,8 @@ Test(mdp, mean_return_of_episodes_is_the_exact_one) {
         square += reward[i] * reward[i] / COUNT;
     }
     RgEvaluation *evaluation = rg_evaluation_create();
-    rg_environment_evaluate(s.environment, &(RgContender){s.policy, s.policy, 1, 1},
+    rg_environment_evaluate(s.environment,
+                            &(RgContender){.policy = s.policy, .reference = s.policy, .beta = 1},
                             rg_random_root(1), evaluation, NULL);
     double error = sqrt((square - sum * sum) / COUNT);
     double exact = rg_evaluation_find(evaluation, "return");
@@ -181,9 +182,11 @@ Test(mdp, every_algorithm_raises_the_return) {
         for (int step = 0; step < 60; step++)
             cr_assert(take_step(trainer), "%s: %s", names[k], trainer->outcome.diverged);
         RgEvaluation *before = rg_evaluation_create(), *after = rg_evaluation_create();
-        rg_environment_evaluate(s.environment, &(RgContender){s.policy, s.policy, 1, 1},
-                                rg_random_root(1), before, NULL);
-        rg_environment_evaluate(s.environment, &(RgContender){policy, s.policy, 1, 1},
+        rg_environment_evaluate(
+            s.environment, &(RgContender){.policy = s.policy, .reference = s.policy, .beta = 1},
+            rg_random_root(1), before, NULL);
+        rg_environment_evaluate(s.environment,
+                                &(RgContender){.policy = policy, .reference = s.policy, .beta = 1},
                                 rg_random_root(1), after, NULL);
         cr_assert_gt(rg_evaluation_find(after, "return"),
                      rg_evaluation_find(before, "return") + 0.2, "%s", names[k]);

@@ -139,8 +139,9 @@ static void end_world(World *w) {
 
 static RgEvaluation *evaluate(const World *w, RgPolicy *policy, uint64_t seed) {
     RgEvaluation *evaluation = rg_evaluation_create();
-    rg_environment_evaluate(w->environment, &(RgContender){policy, w->reference, 0.1, 1},
-                            rg_random_root(seed), evaluation, NULL);
+    rg_environment_evaluate(
+        w->environment, &(RgContender){.policy = policy, .reference = w->reference, .beta = 0.1},
+        rg_random_root(seed), evaluation, NULL);
     return evaluation;
 }
 
@@ -704,6 +705,34 @@ Test(text, policies_that_do_not_fit_are_refused) {
     rg_environment_destroy(environment);
 }
 
+/* A share of the test data is its first elements, evaluated as with the others, and it is said how
+ * large a share was used. A whole evaluation is then the same as before. */
+Test(text, a_share_of_the_test_data_is_its_first_elements) {
+    write_world();
+    World w = world_of(WITH("pair_count", "20"));
+    RgPolicy *policy = policy_for(w.environment->space.vocabulary, "128", 6);
+    RgEvaluation *all = evaluate(&w, policy, 1), *part = rg_evaluation_create();
+    int64_t prompts = w.state->test_prompts->count, pairs = w.state->test_pairs->count / 2;
+    RgContender contender = {.policy = policy, .reference = w.reference, .beta = 0.1, .share = 0.4};
+    ASSERT_OK(rg_environment_evaluate(w.environment, &contender, rg_random_root(1), part, &error));
+    int64_t items = rg_evaluation_items(part);
+    cr_assert(items == (int64_t)round(0.4 * (double)prompts) && items < prompts);
+    cr_assert(prompts == rg_evaluation_items(all) && prompts == w.state->test_prompts->count);
+    for (int64_t i = 0; i < items; i++)
+        cr_assert_eq(column(part, "reward")[i], column(all, "reward")[i]);
+    double used =
+        ((double)items / (double)prompts + round(0.4 * (double)pairs) / (double)pairs) / 2;
+    cr_assert_float_eq(rg_evaluation_find(part, RG_EVALUATED_SHARE), used, 1e-12);
+    cr_assert(isnan(rg_evaluation_find(all, RG_EVALUATED_SHARE)));
+    RgEvaluation *again = evaluate(&w, policy, 1);
+    assert_same(all, again);
+    rg_evaluation_destroy(again);
+    rg_evaluation_destroy(part);
+    rg_evaluation_destroy(all);
+    rg_policy_destroy(policy);
+    end_world(&w);
+}
+
 /* As published weights often are: their rows come in a round number. Most of what a policy that
  * knows nothing would draw here is padding. */
 Test(text, a_vocabulary_may_be_padded_beyond_the_tokenizer) {
@@ -714,8 +743,9 @@ Test(text, a_vocabulary_may_be_padded_beyond_the_tokenizer) {
     RgPolicy *policy = policy_for(4 * tokens, "128", 1);
     ASSERT_OK(rg_environment_prepare(environment, policy, rg_random_root(3), &error));
     RgEvaluation *e = rg_evaluation_create();
-    ASSERT_OK(rg_environment_evaluate(environment, &(RgContender){policy, policy, 0.1, 1},
-                                      rg_random_root(4), e, &error));
+    ASSERT_OK(rg_environment_evaluate(
+        environment, &(RgContender){.policy = policy, .reference = policy, .beta = 0.1},
+        rg_random_root(4), e, &error));
     rg_evaluation_destroy(e);
     const RgSequences *pairs = environment->task.pairs->sequences;
     cr_assert_eq(pairs->count, 40);

@@ -4,6 +4,7 @@
  * in double_transformer.c. */
 #include "core/models/hugging_face.h"
 #include "core/models/transformer_decoder.h"
+#include "core/policy/data_parallel.h"
 #include "core/policy/token_sampler.h"
 #include "core/tensor/threads.h"
 #include "tests/like_gpt2.h"
@@ -600,6 +601,15 @@ Test(transformer_policy, feature_of_one_token_predicts_the_next) {
         cr_assert_eq(feature[16 + c], 0, "the second response is empty");
     rg_sequences_destroy(s);
     rg_policy_destroy(policy);
+}
+
+/* 8,192 tokens, between a pair and 64 sequences, and an even number. */
+Test(transformer_policy, passes_without_gradient_are_cut_by_tokens) {
+    static const int64_t expected[][2] = {{0, 64},   {1, 64},   {128, 64}, {129, 62},
+                                          {1024, 8}, {1052, 6}, {5000, 2}, {100000, 2}};
+    for (size_t i = 0; i < sizeof expected / sizeof *expected; i++)
+        cr_assert_eq(rg_values_at_once(expected[i][0]), expected[i][1], "%ld tokens",
+                     (long)expected[i][0]);
 }
 
 Test(transformer_policy, file_brings_back_the_same_policy, .init = scratch_begin) {

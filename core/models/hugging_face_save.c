@@ -3,6 +3,7 @@
 #include "core/files.h"
 #include "core/models/hugging_face.h"
 #include "core/models/hugging_face_layout.h"
+#include "core/models/transformer_decoder.h"
 #include "core/new_file.h"
 #include "core/train/safetensors.h"
 
@@ -192,6 +193,9 @@ RgStatus rg_hugging_face_save_with(const RgPolicy *policy, const RgModelEnds *en
                        "feed_forward, biases and variants");
     RG_TRY(rg_folders_make_above(folder, error));
     RG_TRY(rg_folder_make(folder, error));
+    if (policy->base)
+        rg_transformer_decoder_release(
+            NULL); /* its kept memory makes room for the merged weights */
     RgPolicy *merged = policy->base ? rg_policy_merged(policy) : NULL;
     RgStatus status = write_weights(merged ? merged : policy, architecture, folder, error);
     rg_policy_destroy(merged);

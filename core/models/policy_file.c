@@ -5,6 +5,7 @@
 #include "core/models/hugging_face.h"
 #include "core/models/llama2c.h"
 #include "core/models/transformer.h"
+#include "core/models/transformer_decoder.h"
 #include "core/policy/policy.h"
 #include "core/train/safetensors.h"
 
@@ -82,6 +83,7 @@ static char *describe_adapter(const RgAdapter *adapter) {
 RgStatus rg_policy_save(const RgPolicy *policy, const char *path, RgError *error) {
     if (!policy->base)
         return save(policy, NULL, 0, NULL, path, error);
+    rg_transformer_decoder_release(NULL); /* its kept memory makes room for the merged weights */
     RgPolicy *merged = rg_policy_merged(policy);
     int views = policy->type == &rg_policy_transformer ? policy->parameters->view_count : 0;
     RgStoredTensor *matrices = rg_allocate((size_t)views + 1, sizeof *matrices);

@@ -12,8 +12,13 @@
 #include "core/policy/data_parallel_cut.h"
 #include "core/policy/policy.h"
 
-/* Sequences per thread and turn in a pass without a gradient; and of one pass without slices. */
-enum { RG_VALUES_OF_A_THREAD = 16, RG_VALUES_AT_ONCE = 64 };
+/* Sequences per thread and turn in a pass without a gradient. */
+enum { RG_VALUES_OF_A_THREAD = 16 };
+
+/* Sequences of one such pass without slices, the longest of which has `longest` tokens: 64, or
+ * fewer that have 8,192 tokens together, at least a pair. Even, so that pairs, whose prompt is read
+ * once, stay together. */
+int64_t rg_values_at_once(int64_t longest);
 
 /* Whether a model of `weights` weights is small enough, and a batch of `tokens` tokens large
  * enough. */

@@ -95,11 +95,22 @@ typedef struct Parts {
     bool apart; /* threads take separate parts; else all share the operators of each part */
 } Parts;
 
-/* RG_VALUES_AT_ONCE is even, so pairs, whose prompt is read once, stay together. */
-static void part_by_count(Parts *parts, int64_t sequences) {
-    parts->count = (sequences + RG_VALUES_AT_ONCE - 1) / RG_VALUES_AT_ONCE;
+int64_t rg_values_at_once(int64_t longest) {
+    const int64_t most = 64, tokens = 8192;
+    int64_t fit = longest > 0 ? tokens / longest / 2 * 2 : most;
+    return fit < 2 ? 2 : fit > most ? most : fit;
+}
+
+static void part_by_count(Parts *parts, const RgSequences *sequences) {
+    int64_t n = sequences->count, longest = 0;
+    for (int64_t i = 0; i < n; i++) {
+        int64_t tokens = rg_sequence_length(sequences, i);
+        longest = tokens > longest ? tokens : longest;
+    }
+    int64_t at_once = rg_values_at_once(longest);
+    parts->count = (n + at_once - 1) / at_once;
     for (int64_t i = 0; i < parts->count; i++)
-        parts->first[i] = i * RG_VALUES_AT_ONCE;
+        parts->first[i] = i * at_once;
 }
 
 /* Cuts with about as many sequences as slices hold. */
@@ -125,7 +136,7 @@ static Parts parts_of(const RgPolicy *policy, const RgSequences *sequences) {
     if (!rg_profile_is_running() && rg_data_parallel_suits_batch(policy, sequences))
         part_by_tokens(&parts, sequences);
     else
-        part_by_count(&parts, n);
+        part_by_count(&parts, sequences);
     parts.first[parts.count] = n;
     return parts;
 }

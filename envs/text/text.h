@@ -62,7 +62,8 @@ typedef struct RgTextReference {
     uint64_t parameters_hash;
     RgRandom random;
     RgTextSamples samples;
-    double *pair_logprob; /* [test_pairs->count] */
+    double *pair_logprob; /* [pairs] */
+    int64_t pairs;        /* of test_pairs->count then */
 } RgTextReference;
 
 typedef struct RgTextState {

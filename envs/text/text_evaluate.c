@@ -60,7 +60,9 @@ static RgStatus know_reference(RgTextState *s, const RgTask *task, RgPolicy *ref
     RgContender contender = {.policy = reference};
     RgTextReference *r = &s->of_reference;
     uint64_t hash = rg_parameters_hash(reference->parameters);
-    if (r->known && r->parameters_hash == hash && r->random.key[0] == random.key[0] &&
+    bool same_data = r->known && r->samples.sequences->count == s->test_prompts->count &&
+                     r->pairs == s->test_pairs->count;
+    if (same_data && r->parameters_hash == hash && r->random.key[0] == random.key[0] &&
         r->random.key[1] == random.key[1])
         return RG_OK;
     rg_text_reference_clear(r);
@@ -68,6 +70,7 @@ static RgStatus know_reference(RgTextState *s, const RgTask *task, RgPolicy *ref
     r->random = random;
     RG_TRY(draw_samples(s, task, &contender, random, &r->samples, error));
     r->known = true;
+    r->pairs = s->test_pairs->count;
     r->pair_logprob = rg_allocate(s->test_pairs->count, sizeof *r->pair_logprob);
     rg_policy_logprob_values(reference, s->test_pairs, r->pair_logprob);
     return RG_OK;
@@ -279,8 +282,8 @@ static void judge_counts(RgEnvironment *environment, RgEvaluation *evaluation) {
         rg_evaluation_metric(evaluation, counts[i].name, counts[i].value);
 }
 
-RgStatus rg_text_evaluate(RgEnvironment *environment, const RgContender *contender, RgRandom random,
-                          RgEvaluation *evaluation, RgError *error) {
+static RgStatus evaluate_all(RgEnvironment *environment, const RgContender *contender,
+                             RgRandom random, RgEvaluation *evaluation, RgError *error) {
     RgTextState *s = environment->state;
     RgTextSamples own;
     const RgTask *task = &environment->task;
@@ -297,4 +300,31 @@ RgStatus rg_text_evaluate(RgEnvironment *environment, const RgContender *contend
     free(column);
     release_samples(&own);
     return status;
+}
+
+/* The first elements of the test data, of the share asked for, and at least one of each kind. */
+static RgStatus evaluate_share(RgEnvironment *environment, const RgContender *contender,
+                               RgRandom random, RgEvaluation *evaluation, RgError *error) {
+    RgTextState *s = environment->state;
+    RgSequences *all_prompts = s->test_prompts, *all_pairs = s->test_pairs;
+    RgSequences prompts = *all_prompts, pairs = *all_pairs; /* views, of the first */
+    double prompt_count = (double)prompts.count, pair_count = (double)pairs.count / 2;
+    double share = fmax(contender->share, 1 / fmin(prompt_count, pair_count));
+    prompts.count = (int64_t)round(share * prompt_count);
+    pairs.count = 2 * (int64_t)round(share * pair_count);
+    s->test_prompts = &prompts;
+    s->test_pairs = &pairs;
+    RgStatus status = evaluate_all(environment, contender, random, evaluation, error);
+    s->test_prompts = all_prompts;
+    s->test_pairs = all_pairs;
+    rg_evaluation_metric(
+        evaluation, RG_EVALUATED_SHARE,
+        ((double)prompts.count / prompt_count + (double)pairs.count / (2 * pair_count)) / 2);
+    return status;
+}
+
+RgStatus rg_text_evaluate(RgEnvironment *environment, const RgContender *contender, RgRandom random,
+                          RgEvaluation *evaluation, RgError *error) {
+    bool all = contender->share <= 0 || contender->share >= 1;
+    return (all ? evaluate_all : evaluate_share)(environment, contender, random, evaluation, error);
 }

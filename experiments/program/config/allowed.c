@@ -64,9 +64,10 @@ static RgStatus check_option(void *context, const RgOption *option, const RgSett
     if (option->act == RG_ACT_NONE || !setting->text[0] ||
         is_allowed(allowed, option->act, setting->text))
         return RG_OK;
-    return rg_fail(error, RG_E_USAGE,
-                   "%s = \"%.300s\" %s; for a trial from elsewhere this needs %s", setting->path,
-                   setting->text, acts[option->act].does, acts[option->act].option);
+    return rg_fail(error, RG_E_USAGE, "%s = \"%.300s\" %s; for %s this needs %s", setting->path,
+                   setting->text, acts[option->act].does,
+                   allowed->what ? allowed->what : "a trial from elsewhere",
+                   acts[option->act].option);
 }
 
 RgStatus rg_allowed_check(const RgAllowed *allowed, const RgSettings *resolved, RgError *error) {

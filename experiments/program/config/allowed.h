@@ -12,6 +12,7 @@ typedef struct RgAllowed {
     bool act[RG_ACTS];
     const char **key_variables; /* [key_count] environment variables that may be read and sent */
     int key_count;
+    const char *what; /* is to be allowed, for messages; NULL: "a trial from elsewhere" */
 } RgAllowed;
 
 /* The kinds that --allow accepts, for help and messages. */

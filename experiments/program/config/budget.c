@@ -144,6 +144,17 @@ double rg_budget_share(const RgBudgetOptions *budget, const RgSpending *spending
     return most;
 }
 
+double rg_budget_steps(const RgBudgetOptions *budget, const double before[RG_COSTS],
+                       const double each[RG_COSTS]) {
+    double least = INFINITY;
+    for (int i = 0; i < RG_COSTS; i++) {
+        double limit = rg_budget_limit(budget, (RgCost)i);
+        if (limit > 0 && each[i] > 0) /* false for NaN */
+            least = fmin(least, ceil(fmax(limit - before[i], 0) / each[i]));
+    }
+    return isfinite(least) ? least : NAN;
+}
+
 bool rg_evaluation_due(const RgEvaluationOptions *evaluation, const RgSpending *before,
                        const RgSpending *after) {
     if (evaluation->every == 0)

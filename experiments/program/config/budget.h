@@ -68,6 +68,12 @@ RgStatus rg_budget_resolve(RgBudgetOptions *budget, const RgRecipe *recipe, cons
  * unless NULL, receives the cost of that limit. */
 double rg_budget_share(const RgBudgetOptions *budget, const RgSpending *spending, RgCost *cost);
 
+/* Steps until the first limit is reached, of a trial that has spent `before` when it starts and
+ * `each` in every step. A cost that is NaN or 0 in `each` is ignored. NaN: no limit is ever
+ * reached. */
+double rg_budget_steps(const RgBudgetOptions *budget, const double before[RG_COSTS],
+                       const double each[RG_COSTS]);
+
 /* Whether a multiple of `every` was reached between `before` and `after`. */
 bool rg_evaluation_due(const RgEvaluationOptions *evaluation, const RgSpending *before,
                        const RgSpending *after);

@@ -181,7 +181,8 @@ static void plan_values(const RgTrialSpec *plan, const RgTransformerCost *model,
                         int64_t part, RgTrialCost *cost) {
     int64_t of_threads = (int64_t)rg_threads() * RG_VALUES_OF_A_THREAD;
     bool apart = rg_data_parallel_suits_sizes(rg_transformer_cost_weights(model), INT64_MAX);
-    int64_t at_once = apart ? of_threads : RG_VALUES_AT_ONCE;
+    int64_t at_once =
+        apart ? of_threads : rg_values_at_once(load.prompt_length + load.response_length);
     int64_t most = at_once / load.copies, passed = part < most ? part : most;
     RgPassLoad own = of_prompts(load, passed), scored = of_prompts(load, at_once);
     scored.copies = 1;
@@ -207,10 +208,9 @@ static void plan_temporaries(const RgTrialSpec *plan, const RgTransformerCost *m
         own.copies = drawn.copies;
         take_temporary(cost, rg_transformer_sampling_bytes(model, &own), "sampling for training");
     }
-    if (plan->adapter.rank > 0) { /* the memory of sampling is kept for the next time */
-        cost->temporary += sizeof(RgReal) * (double)cost->frozen;
-        cost->temporary_of = "sampling, and merged weights when they are saved";
-    }
+    if (plan->adapter.rank > 0) /* the memory kept from sampling is released before */
+        take_temporary(cost, sizeof(RgReal) * (double)cost->frozen,
+                       "merged weights when they are saved");
 }
 
 static RgPassCost pass_cost(const RgTrialSpec *plan, const RgTransformerCost *model,

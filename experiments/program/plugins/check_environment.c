@@ -49,7 +49,7 @@ static RgStatus begin(const RgEnvironmentType *type, const RgSettings *settings,
 
 static RgEvaluation *evaluate(const World *world, RgClaims *claims) {
     RgEvaluation *evaluation = rg_evaluation_create();
-    RgContender contender = {world->policy, world->reference, 0.1, 1};
+    RgContender contender = {.policy = world->policy, .reference = world->reference, .beta = 0.1};
     RgError error = {0};
     if (rg_environment_evaluate(world->environment, &contender, rg_random_root(1), evaluation,
                                 &error) == RG_OK)

@@ -86,7 +86,7 @@ void rg_small_race_end(RgSmallRace *race) {
 
 double rg_small_race_reward(const RgSmallRace *race) {
     RgEvaluation *evaluation = rg_evaluation_create();
-    RgContender contender = {race->policy, race->reference, 0.1, 1};
+    RgContender contender = {.policy = race->policy, .reference = race->reference, .beta = 0.1};
     RgStatus status =
         rg_environment_evaluate(race->environment, &contender, rg_random_root(1), evaluation, NULL);
     RG_ASSERT(status == RG_OK); /* a bandit's judge cannot fail */

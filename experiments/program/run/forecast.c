@@ -115,18 +115,6 @@ static void fill_from_others(RgForecast *f, const Others *others) {
 
 /* ---- from the cost model ---- */
 
-/* Steps until the first limit is reached. Costs of unknown pace are ignored. */
-static double planned_steps(const RgBudgetOptions *budget, const double before[RG_COSTS],
-                            const double each[RG_COSTS]) {
-    double least = INFINITY;
-    for (int i = 0; i < RG_COSTS; i++) {
-        double limit = rg_budget_limit(budget, (RgCost)i);
-        if (limit > 0 && each[i] > 0) /* false for NaN */
-            least = fmin(least, ceil(fmax(limit - before[i], 0) / each[i]));
-    }
-    return isfinite(least) ? least : NAN;
-}
-
 static void fill_from_plan(RgCostEstimator *planner, RgForecast *f, RgError *unplanned) {
     static const RgCost of[] = {RG_COST_STEPS, RG_COST_FLOPS, RG_COST_GENERATED_TOKENS,
                                 RG_COST_JUDGE_QUERIES};
@@ -148,7 +136,7 @@ static void fill_from_plan(RgCostEstimator *planner, RgForecast *f, RgError *unp
     if (cost.epoch_steps > 0 && (budget.steps == 0 || cost.epoch_steps < budget.steps))
         budget.steps = cost.epoch_steps;
     const double only_steps[RG_COSTS] = {1, NAN, NAN, NAN, NAN}; /* upper bounds give no pace */
-    double steps = planned_steps(&budget, before, cost.at_most ? only_steps : each);
+    double steps = rg_budget_steps(&budget, before, cost.at_most ? only_steps : each);
     for (int i = 0; i < RG_FORECAST_SECONDS; i++)
         if (isnan(f->amount[i])) {
             f->amount[i] = before[of[i]] + steps * each[of[i]];

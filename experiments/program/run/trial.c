@@ -88,6 +88,25 @@ static RgStatus select_result(RgTrialInHand *trial, const RgEvaluation *evaluati
     return RG_OK;
 }
 
+RgStatus rg_trial_evaluate(RgTrialInHand *trial, double share, RgEvaluation *evaluation,
+                           RgError *error) {
+    const RgTrialSetup *setup = &trial->run->setup;
+    const RgTrialSpec *plan = trial->plan;
+    RgRandom random = rg_random_named(rg_random_root((uint64_t)plan->seed), "evaluation");
+    RgContender contender = {.policy = trial->policy,
+                             .reference = setup->reference,
+                             .beta = plan->recipe.beta,
+                             .best_of = plan->recipe.best_of,
+                             .share = share};
+    setup->environment->task.process_group = NULL; /* the others wait for the next step */
+    RgStatus status =
+        rg_environment_evaluate(setup->environment, &contender, random, evaluation, error);
+    if (status == RG_OK && plan->evaluation.gradients > 0)
+        status = rg_gradient_terms(setup, plan, trial->trainer, evaluation, error);
+    setup->environment->task.process_group = trial->together;
+    return status;
+}
+
 static RgStatus record_step(RgTrialInHand *trial, bool evaluate, RgError *error) {
     RgTrainer *trainer = trial->trainer;
     const RgOutcome *outcome = &trainer->outcome;
@@ -114,20 +133,9 @@ static RgStatus record_step(RgTrialInHand *trial, bool evaluate, RgError *error)
     RgEvaluation *evaluation = NULL;
     if (evaluate) {
         evaluation = rg_evaluation_create();
-        RgRandom random =
-            rg_random_named(rg_random_root((uint64_t)trial->plan->seed), "evaluation");
         double start = rg_clock_seconds();
         rg_profile_lap("other", false);
-        RgContender contender = {.policy = trial->policy,
-                                 .reference = setup->reference,
-                                 .beta = trial->plan->recipe.beta,
-                                 .best_of = trial->plan->recipe.best_of};
-        setup->environment->task.process_group = NULL; /* the others wait for the next step */
-        RgStatus status =
-            rg_environment_evaluate(setup->environment, &contender, random, evaluation, error);
-        if (status == RG_OK && trial->plan->evaluation.gradients > 0)
-            status = rg_gradient_terms(setup, trial->plan, trainer, evaluation, error);
-        setup->environment->task.process_group = trial->together;
+        RgStatus status = rg_trial_evaluate(trial, 1, evaluation, error);
         rg_profile_lap("evaluation, the rest", false);
         seconds = rg_clock_seconds() - start;
         if (status != RG_OK) {

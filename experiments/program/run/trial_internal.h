@@ -33,6 +33,11 @@ typedef struct RgTrialInHand {
 RgStatus rg_trial_begin(RgTrialInHand *trial, RgError *error);
 void rg_trial_end(RgTrialInHand *trial);
 
+/* Evaluates the policy as it is, on a share of the test data where the environment takes one
+ * (RgContender.share). Nothing is recorded. */
+RgStatus rg_trial_evaluate(RgTrialInHand *trial, double share, RgEvaluation *evaluation,
+                           RgError *error);
+
 /* ---- of a process group ---- */
 
 /* Refuses a rank whose program or data differ from the first rank's. */
