@@ -350,6 +350,16 @@ Test(text, lines_that_the_template_refuses_are_counted) {
                                    "{\"prompt\": \"b\", \"chosen\": \"c\", \"rejected\": \"d\"}\n");
     refuse_setting(WITH("data", "", "train", two, "chat_template_file", file, "unusable", "stop"),
                    "two.jsonl:2: ");
+    two = scratch_write("two.jsonl",
+                        "{\"prompt\": \"a\", \"chosen\": \"x|c\", \"rejected\": \"y|c\"}\n"
+                        "{\"prompt\": \"b\", \"chosen\": \"x|\", \"rejected\": \"y|d\"}\n");
+    scratch_write(
+        "chat_template.jinja",
+        "{{ messages[0].content + '\n' }}"
+        "{% if messages | length > 1 %}{{ messages[1].content.split('|')[-1] }}{% endif %}");
+    refuse_setting(WITH("data", "", "train", two, "chat_template_file", file),
+                   "1 with a blank response (line 2: the chat template writes a blank response), "
+                   "1 with the same response twice (line 1: ");
     refuse_setting(WITH("chat_template", "qwen", "chat_template_file", file),
                    "takes the place of chat_template, which is \"qwen\"");
     free(file);

@@ -234,3 +234,19 @@ Test(text_template, conversations_that_a_template_refuses_are_told) {
     rg_text_layout_destroy(layout);
     rg_tokenizer_destroy(tokenizer);
 }
+
+/* It is then tried with one. */
+Test(text_template, some_require_a_system_message) {
+    static const char source[] =
+        "{% if messages[0].role != 'system' %}{{ raise_exception('no system') }}{% endif %}"
+        "{% for m in messages %}<|{{ m.role }}|>{{ m.content }}<|end|>{% endfor %}"
+        "{% if add_generation_prompt %}<|assistant|>{% endif %}";
+    RgTokenizer *tokenizer = make_chat_tokenizer(false);
+    RgTextLayout *layout =
+        own(tokenizer, scratch_write("chat_template.jinja", source), 0, RG_TRUNCATE_DROP);
+    ASSERT_OK(rg_text_layout_check(layout, talk, TURNS, "So.", &error));
+    cr_expect_eq(rg_text_layout_check(layout, talk + 1, 1, "So.", &error), RG_E_FORMAT);
+    cr_expect(strstr(error.text, "no system"), "%s", error.text);
+    rg_text_layout_destroy(layout);
+    rg_tokenizer_destroy(tokenizer);
+}

@@ -68,14 +68,21 @@ static void note_fault(RgJsonLine *line, const json_error_t *fault) {
         what = "a member for the second time";
     } else {
         line->fault = RG_JSON_MALFORMED;
+        what = code == json_error_numeric_overflow ? "a number beyond the largest real"
+               : code == json_error_stack_overflow ? "nesting that is too deep"
+                                                   : what;
     }
     snprintf(line->why, sizeof line->why, "%s at column %d", what, fault->column);
 }
 
+/* Identifiers may be integers beyond 64 bits. Such a line is read with all its numbers as reals. */
 static void read_value(RgJsonLines *lines, int number, const char *text, size_t size) {
+    const size_t flags = JSON_REJECT_DUPLICATES | JSON_DECODE_ANY;
     json_error_t fault;
     lines->line = (RgJsonLine){.number = number};
-    lines->line.value = json_loadb(text, size, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &fault);
+    lines->line.value = json_loadb(text, size, flags, &fault);
+    if (!lines->line.value && json_error_code(&fault) == json_error_numeric_overflow)
+        lines->line.value = json_loadb(text, size, flags | JSON_DECODE_INT_AS_REAL, &fault);
     if (!lines->line.value)
         note_fault(&lines->line, &fault);
 }

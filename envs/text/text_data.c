@@ -62,7 +62,8 @@ int64_t rg_text_data_left_out(const RgTextData *data) {
     return all;
 }
 
-/* "2 with a blank response (first: line 4), …", each with what is wrong there if `why`. */
+/* "2 with a blank response (first: line 4), …", each with what is wrong there if `why`. What a
+ * template says is always told: it may be its own fault. */
 static char *list_reasons(const RgTextData *data, bool why) {
     char *text = NULL;
     size_t size;
@@ -71,11 +72,12 @@ static char *list_reasons(const RgTextData *data, bool why) {
     const char *separator = "";
     for (int k = 0; k < RG_TEXT_REASONS; k++) {
         const RgTextLeftOut *out = &data->left_out[k];
+        bool told = why || k == RG_TEXT_REFUSED;
         if (out->count == 0)
             continue;
         fprintf(stream, "%s%lld %s (%s%s %d%s%s)", separator, (long long)out->count,
                 reason_texts[k], out->count == 1 ? "" : "first: ", data->unit, out->first,
-                why ? ": " : "", why ? out->why : "");
+                told ? ": " : "", told ? out->why : "");
         separator = ", ";
     }
     fclose(stream);

@@ -48,39 +48,77 @@ static RgTextReading reading_of(const RgTextOptions *o) {
     return reading;
 }
 
-/* Lines that the chat template refuses, and why it refused the first. */
-typedef struct Refusals {
+/* Lines that a model's own chat template refuses, or of whose responses it leaves nothing to
+ * compare. */
+typedef struct Templated {
     const RgTextLayout *layout;
-    RgError *error;
-    int *number; /* of that line */
-} Refusals;
+    RgTextLeftOut *left_out; /* [RG_TEXT_REASONS] */
+} Templated;
 
-static bool refused(const RgTextLine *line, const void *context) {
-    const Refusals *r = context;
-    RgError reason = {0}, *error = *r->number == 0 ? r->error : &reason;
-    bool taken = rg_text_layout_check(r->layout, line->turns, line->turn_count, line->chosen,
-                                      error) == RG_OK &&
-                 rg_text_layout_check(r->layout, line->turns, line->turn_count, line->rejected,
-                                      error) == RG_OK;
-    if (!taken && *r->number == 0)
-        *r->number = line->number;
-    return !taken;
+static void note_unusable(RgTextLeftOut *out, const RgTextLine *line, const char *why) {
+    if (out->count++ > 0)
+        return;
+    out->first = line->number;
+    snprintf(out->why, sizeof out->why, "%.*s", (int)sizeof out->why - 1, why);
 }
 
-static RgStatus leave_out_refused(RgTextState *s, RgTextData *data, RgError *error) {
-    RgTextLeftOut *out = &data->left_out[RG_TEXT_REFUSED];
+/* A response is never without the token that ends it. */
+static bool is_empty(const RgSequences *both, int64_t index) {
+    return rg_sequence_response_length(both, index) <= 1;
+}
+
+static bool are_same(const RgSequences *both) {
+    int64_t length = rg_sequence_response_length(both, 0);
+    return length == rg_sequence_response_length(both, 1) &&
+           memcmp(rg_sequence_response(both, 0), rg_sequence_response(both, 1),
+                  (size_t)length * sizeof(int32_t)) == 0;
+}
+
+static bool unusable_by_template(const RgTextLine *line, const void *context) {
+    const Templated *t = context;
+    const char *response[2] = {line->chosen, line->rejected};
     RgError reason = {0};
+    for (int k = 0; k < 2; k++)
+        if (rg_text_layout_check(t->layout, line->turns, line->turn_count, response[k], &reason) !=
+            RG_OK) {
+            note_unusable(&t->left_out[RG_TEXT_REFUSED], line, reason.text);
+            return true;
+        }
+    RgSequences *both = rg_sequences_create();
+    for (int k = 0; k < 2; k++)
+        rg_text_append(both, t->layout, line->turns, line->turn_count, response[k]);
+    bool empty = is_empty(both, 0) || is_empty(both, 1), same = are_same(both);
+    if (empty)
+        note_unusable(&t->left_out[RG_TEXT_EMPTY], line,
+                      "the chat template writes a blank response");
+    else if (same)
+        note_unusable(&t->left_out[RG_TEXT_SAME], line,
+                      "the chat template writes the same for both responses");
+    rg_sequences_destroy(both);
+    return empty || same;
+}
+
+/* The first line that is left out, which is an error where the config has it so. */
+static RgStatus stop_at_first(const RgTextData *data, RgError *error) {
+    const RgTextLeftOut *first = NULL;
+    for (int k = 0; k < RG_TEXT_REASONS; k++) {
+        const RgTextLeftOut *out = &data->left_out[k];
+        if (out->count > 0 && (!first || out->first < first->first))
+            first = out;
+    }
+    if (!first)
+        return RG_OK;
+    return rg_fail(error, RG_E_FORMAT, "%s:%s%d: %s", data->path,
+                   strcmp(data->unit, "element") == 0 ? " element " : "", first->first, first->why);
+}
+
+static RgStatus apply_template(const RgTextState *s, RgTextData *data, RgError *error) {
     if (!rg_text_layout_may_refuse(s->layout))
         return RG_OK;
-    RgTextData *left =
-        rg_text_data_take(data, refused, &(Refusals){s->layout, &reason, &out->first});
-    out->count = left->count;
-    rg_text_data_destroy(left);
-    snprintf(out->why, sizeof out->why, "%.*s", (int)sizeof out->why - 1, reason.text);
-    if (out->count > 0 && s->options.unusable == RG_TEXT_UNUSABLE_STOP)
-        return rg_fail(error, RG_E_FORMAT, "%s:%s%d: %s", data->path,
-                       strcmp(data->unit, "element") == 0 ? " element " : "", out->first,
-                       reason.text);
+    const Templated templated = {s->layout, data->left_out};
+    rg_text_data_destroy(rg_text_data_take(data, unusable_by_template, &templated));
+    if (s->options.unusable == RG_TEXT_UNUSABLE_STOP)
+        RG_TRY(stop_at_first(data, error));
     return data->count > 0 ? RG_OK : rg_text_data_refuse(data, error);
 }
 
@@ -99,7 +137,7 @@ static RgStatus read_file(RgTextState *s, const char *path, RgTextData **data, R
     RgStatus status = rg_text_data_read(path, &reading, data, error);
     if (status != RG_OK)
         return status == RG_E_RANGE ? rg_fail_in(error, status, "environment.line_limit") : status;
-    status = leave_out_refused(s, *data, error);
+    status = apply_template(s, *data, error);
     if (status == RG_OK) {
         count_left_out(s, *data);
         if (s->options.prompt_limit > 0)

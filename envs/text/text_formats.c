@@ -215,12 +215,12 @@ static bool read_pku(RgTextReader *r, const json_t *object) {
     const json_t *value = json_object_get(object, label);
     if (json_is_null(value))
         return rg_text_leave_out(r, RG_TEXT_UNSCORED, "\"%s\" is null", label);
-    if (!json_is_integer(value))
+    if (!json_is_number(value))
         return wrong_member(r, label, value, "0 or 1");
-    json_int_t better = json_integer_value(value);
-    if (better != 0 && better != 1)
-        return rg_text_leave_out(r, RG_TEXT_MISFIT, "\"%s\" is %lld, expected 0 or 1", label,
-                                 (long long)better);
+    double number = json_number_value(value);
+    if (number != 0 && number != 1)
+        return rg_text_leave_out(r, RG_TEXT_MISFIT, "\"%s\" is %g, expected 0 or 1", label, number);
+    int better = number == 1;
     add_turn(&r->line, RG_USER, rg_string_copy(prompt));
     return take_responses(r, response[better], response[1 - better]);
 }
@@ -366,11 +366,11 @@ static bool read_chat(RgTextReader *r, const json_t *object) {
 static bool read_label(RgTextReader *r, const json_t *object, bool *desirable) {
     const char *key = name_of(r->reading, RG_TEXT_LABEL);
     const json_t *value = json_object_get(object, key);
-    json_int_t number = json_integer_value(value);
+    double number = json_number_value(value);
     *desirable = json_is_true(value) || number == 1;
     if (json_is_null(value))
         return rg_text_leave_out(r, RG_TEXT_UNSCORED, "\"%s\" is null", key);
-    return json_is_boolean(value) || (json_is_integer(value) && (number == 0 || number == 1)) ||
+    return json_is_boolean(value) || (json_is_number(value) && (number == 0 || number == 1)) ||
            wrong_member(r, key, value, "true or false");
 }
 

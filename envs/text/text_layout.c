@@ -307,34 +307,26 @@ static RgStatus use_form(RgTextLayout *layout, int chat_template, RgError *error
 }
 
 /* Truncation keeps the begin token where the template writes it. */
-static RgStatus use_own(RgTextLayout *layout, const char *file, const RgTurn *turn,
-                        RgError *error) {
-    RgTokens tokens = {0};
-    int64_t length;
+static RgStatus use_own(RgTextLayout *layout, const char *file, RgError *error) {
     RG_TRY(rg_text_template_create(file, layout->tokenizer, &layout->own, error));
-    RG_TRY(rg_text_template_lay_out(layout->own, turn, 1, NULL, &tokens, &length, error));
+    int32_t first = rg_text_template_first(layout->own);
     layout->end = rg_text_template_end(layout->own);
-    layout->begin = rg_tokenizer_begin(layout->tokenizer);
-    if (tokens.id[0] != layout->begin)
-        layout->begin = -1;
-    rg_tokens_release(&tokens);
+    layout->begin = first == rg_tokenizer_begin(layout->tokenizer) ? first : -1;
     return RG_OK;
 }
 
 RgStatus rg_text_layout_create(const RgTokenizer *tokenizer, int chat_template, const char *file,
                                int64_t prompt_limit, RgTruncation truncation, RgTextLayout **layout,
                                RgError *error) {
-    const RgTurn short_turn = {RG_USER, (char[]){"a"}}, no_turn = {RG_USER, (char[]){""}};
+    const RgTurn no_turn = {RG_USER, (char[]){""}};
     const char *name = *file ? file : rg_chat_templates[chat_template];
     *layout = NULL;
     RgTextLayout *new = rg_allocate(1, sizeof *new);
     *new = (RgTextLayout){.tokenizer = tokenizer, .limit = prompt_limit, .truncation = truncation};
-    RgStatus status =
-        *file ? use_own(new, file, &short_turn, error) : use_form(new, chat_template, error);
+    RgStatus status = *file ? use_own(new, file, error) : use_form(new, chat_template, error);
     int64_t least = 0;
     if (status == RG_OK) /* its own template may refuse an empty turn */
-        least = *file ? rg_text_prompt_tokens(new, &short_turn, 1) - 1
-                      : rg_text_prompt_tokens(new, &no_turn, 1);
+        least = *file ? rg_text_template_least(new->own) : rg_text_prompt_tokens(new, &no_turn, 1);
     if (status == RG_OK && prompt_limit > 0 && prompt_limit <= least)
         status = rg_fail(error, RG_E_RANGE,
                          "prompt_limit is %lld, expected more than the %lld tokens of template "

@@ -14,6 +14,8 @@ struct RgTextTemplate {
     RgTemplate *jinja;
     char *path;
     char *begin, *end_name; /* bos_token and eos_token; NULL: none */
+    int32_t first;          /* of a prompt */
+    int64_t least;          /* tokens of a prompt beside its last turn's content */
     int32_t end;            /* ends a response */
     char *lead;             /* before each response */
     size_t after;           /* bytes after a response, if no special token is among them */
@@ -92,6 +94,11 @@ static void encode_response(const RgTextTemplate *t, const RgBuffer *whole, size
     rg_tokens_release(&own);
 }
 
+static RgStatus refuse_empty(const RgTextTemplate *t, RgError *error) {
+    return rg_fail(error, RG_E_FORMAT, "%s: the prompt is empty, expected at least one token",
+                   t->path);
+}
+
 RgStatus rg_text_template_lay_out(const RgTextTemplate *t, const RgTurn *turns, int64_t count,
                                   const char *response, RgTokens *tokens, int64_t *prompt_length,
                                   RgError *error) {
@@ -107,10 +114,7 @@ RgStatus rg_text_template_lay_out(const RgTextTemplate *t, const RgTurn *turns, 
         encode(t, prompt.bytes, prompt.size, tokens);
         *prompt_length = tokens->count - first;
         if (*prompt_length == 0)
-            status = rg_fail(error, RG_E_FORMAT,
-                             "%s: the prompt is empty, expected at least one "
-                             "token",
-                             t->path);
+            status = refuse_empty(t, error);
     }
     if (status == RG_OK && response) {
         whole.size -= whole.size - prompt.size < t->after ? 0 : t->after;
@@ -266,19 +270,43 @@ static RgStatus check_tokenizer(const RgTextTemplate *t, RgError *error) {
                          t->path, t->begin);
 }
 
-static RgStatus learn(RgTextTemplate *t, RgError *error) {
+static RgStatus learn_first(RgTextTemplate *t, const RgBuffer *prompt, RgError *error) {
+    RgTokens tokens = {0};
+    encode(t, prompt->bytes, prompt->size, &tokens);
+    RgStatus status = tokens.count > 0 ? RG_OK : refuse_empty(t, error);
+    t->first = tokens.count > 0 ? tokens.id[0] : -1;
+    t->least = tokens.count - 1; /* "a" is one token */
+    rg_tokens_release(&tokens);
+    return status;
+}
+
+/* Learns from a conversation of these turns. */
+static RgStatus learn_from(RgTextTemplate *t, const RgTurn *turns, int64_t count, RgError *error) {
     static const char *const answers[] = {"b", "c"};
-    const RgTurn question = {RG_USER, (char[]){"a"}};
     RgBuffer prompt = {0}, answered[2] = {{0}};
-    RgStatus status = fill_in(t, &question, 1, NULL, &prompt, error);
+    RgStatus status = fill_in(t, turns, count, NULL, &prompt, error);
     for (int k = 0; k < 2 && status == RG_OK; k++)
-        status = fill_in(t, &question, 1, answers[k], &answered[k], error);
+        status = fill_in(t, turns, count, answers[k], &answered[k], error);
+    if (status == RG_OK)
+        status = learn_first(t, &prompt, error);
     if (status == RG_OK)
         status = learn_ends(t, &prompt, answered, error);
     rg_buffer_release(&prompt);
     for (int k = 0; k < 2; k++)
         rg_buffer_release(&answered[k]);
     return status;
+}
+
+/* Some templates require a system message. The error is that of the conversation without one. */
+static RgStatus learn(RgTextTemplate *t, RgError *error) {
+    const RgTurn turns[] = {{RG_SYSTEM, (char[]){"s"}}, {RG_USER, (char[]){"a"}}};
+    RgError of_system = {0};
+    RgStatus status = learn_from(t, turns + 1, 1, error);
+    if (status == RG_OK)
+        return RG_OK;
+    free(t->lead);
+    t->lead = NULL;
+    return learn_from(t, turns, 2, &of_system) == RG_OK ? RG_OK : status;
 }
 
 RgStatus rg_text_template_create(const char *path, const RgTokenizer *tokenizer,
@@ -311,6 +339,14 @@ void rg_text_template_destroy(RgTextTemplate *t) {
     free(t->end_name);
     free(t->path);
     free(t);
+}
+
+int32_t rg_text_template_first(const RgTextTemplate *t) {
+    return t->first;
+}
+
+int64_t rg_text_template_least(const RgTextTemplate *t) {
+    return t->least;
 }
 
 int32_t rg_text_template_end(const RgTextTemplate *t) {

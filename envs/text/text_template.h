@@ -37,6 +37,9 @@ RgStatus rg_text_template_lay_out(const RgTextTemplate *template, const RgTurn *
 /* How many of a prompt's last tokens come after the content of its last turn. */
 int64_t rg_text_template_tail(const RgTextTemplate *template, const RgTurn *turns, int64_t count);
 
+int32_t rg_text_template_first(const RgTextTemplate *template); /* the token that begins a prompt */
+/* Tokens of the shortest prompt that the template was tried with, without its question. */
+int64_t rg_text_template_least(const RgTextTemplate *template);
 int32_t rg_text_template_end(const RgTextTemplate *template); /* the token that ends a response */
 /* What the template puts between prompt and response, such as " ". */
 const char *rg_text_template_lead(const RgTextTemplate *template);
