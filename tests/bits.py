@@ -28,6 +28,16 @@ def decides(built):
     return ", ".join([f"{found[1]} {found[2]}{found[3] or ''}", found[4], found[5]]) if found else built
 
 
+def read_weights(path):
+    """The policy's numbers: not the header, which names the trial, nor the factors of an adapter, which are
+    in the weights."""
+    data = path.read_bytes()
+    begin = 8 + int.from_bytes(data[:8], "little")
+    tensors = [value["data_offsets"] for name, value in json.loads(data[8:begin]).items()
+               if name != "__metadata__" and not name.endswith((".lora_A", ".lora_B"))]
+    return b"".join(data[begin + first:begin + end] for first, end in sorted(tensors))
+
+
 def digests(stores):
     for store in map(pathlib.Path, stores):
         rows = sqlite3.connect(store).execute(
@@ -36,11 +46,8 @@ def digests(stores):
             if status != "finished":
                 sys.exit(f"FAIL: {store}: {label} is {status}")
             kernels = ", ".join(json.loads(provenance)["blas_core"].split(", ")[:2])
-            # The header of the file names the trial; the numbers come after it.
-            data = store.with_suffix("").joinpath(f"{key}.safetensors").read_bytes()
-            begin = 8 + int.from_bytes(data[:8], "little")
-            print(kernels, f"{store.stem} {label}", hashlib.sha256(data[begin:]).hexdigest()[:12],
-                  sep="\t")
+            weights = read_weights(store.with_suffix("").joinpath(f"{key}.safetensors"))
+            print(kernels, f"{store.stem} {label}", hashlib.sha256(weights).hexdigest()[:12], sep="\t")
 
 
 def read_measured(path):
