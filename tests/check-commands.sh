@@ -517,6 +517,9 @@ no_room export-trial full.db dpo -o none.tar.zst
 no_room rerun -q full.trial -r none.db
 no_room verify -q full.trial
 no_room train-tokenizer texts.jsonl -v 258 -o none.json
+expect 2 '--member=promt: no line has this member' train-tokenizer texts.jsonl -m promt -v 258 -o none.json
+echo '{"id": 1}' >textless.jsonl
+expect 1 'textless.jsonl: no text to learn from' train-tokenizer textless.jsonl -v 258 -o none.json
 [[ ! -f $base ]] || no_room export -p "$base" none.hf
 full report full.db -o /dev/full
 full forget full.db dpo --yes

@@ -21,6 +21,7 @@ typedef struct Texts {
     const TokenizerArguments *arguments;
     char **text;
     int64_t count, capacity;
+    bool *found; /* [member_count] whether a line had the member */
 } Texts;
 
 static void add_text(Texts *texts, const char *text) {
@@ -40,8 +41,11 @@ static void add_members(Texts *texts, const json_t *object) {
                                          "response_0", "response_1",  "content"};
     for (size_t i = 0; i < sizeof fields / sizeof fields[0]; i++)
         add_texts(texts, json_object_get(object, fields[i]));
-    for (int i = 0; i < texts->arguments->member_count; i++)
-        add_texts(texts, json_object_get(object, texts->arguments->members[i]));
+    for (int i = 0; i < texts->arguments->member_count; i++) {
+        const json_t *value = json_object_get(object, texts->arguments->members[i]);
+        texts->found[i] = texts->found[i] || value;
+        add_texts(texts, value);
+    }
 }
 
 static void add_texts(Texts *texts, const json_t *value) {
@@ -93,13 +97,28 @@ static RgStatus read_texts(const char *path, Texts *texts, RgError *error) {
     return status;
 }
 
+static RgStatus check_texts(const Texts *texts, RgError *error) {
+    const TokenizerArguments *a = texts->arguments;
+    for (int i = 0; i < a->member_count; i++)
+        if (!texts->found[i])
+            return rg_fail(error, RG_E_USAGE, "--member=%s: no line has this member",
+                           a->members[i]);
+    return texts->count > 0 ? RG_OK
+                            : rg_fail(error, RG_E_FORMAT,
+                                      "%s: no text to learn from, see --help for the "
+                                      "members that are read",
+                                      a->files[0]);
+}
+
 static RgStatus train_tokenizer(void *arguments, RgError *error) {
     const TokenizerArguments *a = arguments;
     RgStatus status = RG_OK;
     RgTokenizer *tokenizer = NULL;
-    Texts texts = {.arguments = a};
+    Texts texts = {.arguments = a, .found = rg_allocate(a->member_count + 1, sizeof(bool))};
     for (int i = 0; i < a->file_count && status == RG_OK; i++)
         status = read_texts(a->files[i], &texts, error);
+    if (status == RG_OK)
+        status = check_texts(&texts, error);
     if (status == RG_OK)
         status = rg_tokenizer_train((const char *const *)texts.text, texts.count, a->vocabulary,
                                     &tokenizer, error);
@@ -111,6 +130,7 @@ static RgStatus train_tokenizer(void *arguments, RgError *error) {
     for (int64_t i = 0; i < texts.count; i++)
         free(texts.text[i]);
     free(texts.text);
+    free(texts.found);
     return status;
 }
 
