@@ -54,7 +54,7 @@ RgStatus rg_policy_save_with(const RgPolicy *policy, const RgStoredTensor *more,
 RgStatus rg_policy_save(const RgPolicy *policy, const char *path, RgError *error) {
     if (!policy->base)
         return rg_policy_save_with(policy, NULL, 0, path, error);
-    rg_transformer_decoder_release(NULL); /* its kept memory makes room for the merged weights */
+    rg_transformer_decoder_release(NULL); /* makes room for the merged weights */
     RgPolicy *merged = rg_policy_merged(policy);
     RgStatus status = rg_policy_save_with(merged, NULL, 0, path, error);
     rg_policy_destroy(merged);

@@ -84,6 +84,7 @@ typedef struct RgTextState {
     RgSequences *chosen;     /* [test_prompts->count] the data's chosen responses */
     double *chosen_reward;   /* of these; NULL: the judge only compares */
     RgTextReference of_reference;
+    double pair_seconds; /* spent on log-probabilities of test pairs so far */
 } RgTextState;
 
 /* ---- files ---- */
