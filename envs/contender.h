@@ -6,7 +6,10 @@
 #include "core/policy/policy.h"
 #include "core/task/task.h"
 
+/* The metrics that an evaluation on a share of the test data adds: the share that it used, and the
+ * seconds that all would have taken. */
 #define RG_EVALUATED_SHARE "evaluated_share"
+#define RG_WHOLE_SECONDS   "whole_evaluation_seconds"
 
 /* All members are borrowed. */
 typedef struct RgContender {
@@ -16,8 +19,8 @@ typedef struct RgContender {
      * (Stiennon et al. 2020, arXiv:2009.01325); 0 or 1: a plain sample. */
     int64_t best_of;
     /* The share of the test data that the evaluation uses; 0 or 1: all. For estimates of time. An
-     * environment that can use a share adds the metric RG_EVALUATED_SHARE, which is the share of it
-     * that it used: at least one element of each kind. Others always use all. */
+     * environment that can use a share adds the two metrics above, and may use more than was asked
+     * for. Others always use all. */
     double share;
 } RgContender;
 

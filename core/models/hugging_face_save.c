@@ -194,8 +194,7 @@ RgStatus rg_hugging_face_save_with(const RgPolicy *policy, const RgModelEnds *en
     RG_TRY(rg_folders_make_above(folder, error));
     RG_TRY(rg_folder_make(folder, error));
     if (policy->base)
-        rg_transformer_decoder_release(
-            NULL); /* its kept memory makes room for the merged weights */
+        rg_transformer_decoder_release(NULL); /* makes room for the merged weights */
     RgPolicy *merged = policy->base ? rg_policy_merged(policy) : NULL;
     RgStatus status = write_weights(merged ? merged : policy, architecture, folder, error);
     rg_policy_destroy(merged);

@@ -83,7 +83,7 @@ static char *describe_adapter(const RgAdapter *adapter) {
 RgStatus rg_policy_save(const RgPolicy *policy, const char *path, RgError *error) {
     if (!policy->base)
         return save(policy, NULL, 0, NULL, path, error);
-    rg_transformer_decoder_release(NULL); /* its kept memory makes room for the merged weights */
+    rg_transformer_decoder_release(NULL); /* makes room for the merged weights */
     RgPolicy *merged = rg_policy_merged(policy);
     int views = policy->type == &rg_policy_transformer ? policy->parameters->view_count : 0;
     RgStoredTensor *matrices = rg_allocate((size_t)views + 1, sizeof *matrices);

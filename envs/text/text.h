@@ -90,6 +90,7 @@ typedef struct RgTextState {
     double *chosen_reward;   /* of these; NULL: the judge only compares, or is external and was not
                               * asked yet */
     RgTextReference of_reference;
+    double pair_seconds; /* spent on log-probabilities of test pairs so far */
 } RgTextState;
 
 /* ---- files ---- */

@@ -47,6 +47,12 @@ static RgStatus draw_samples(const RgTextState *s, const RgTask *task, const RgC
     return reward_samples(s, s->independent, samples->sequences, &samples->independent, error);
 }
 
+static void pair_values(RgTextState *s, RgPolicy *policy, double *logprob) {
+    double start = rg_clock_seconds();
+    rg_policy_logprob_values(policy, s->test_pairs, logprob);
+    s->pair_seconds += rg_clock_seconds() - start;
+}
+
 /* ---- the reference ---- */
 
 void rg_text_reference_clear(RgTextReference *of_reference) {
@@ -72,7 +78,7 @@ static RgStatus know_reference(RgTextState *s, const RgTask *task, RgPolicy *ref
     r->known = true;
     r->pairs = s->test_pairs->count;
     r->pair_logprob = rg_allocate(s->test_pairs->count, sizeof *r->pair_logprob);
-    rg_policy_logprob_values(reference, s->test_pairs, r->pair_logprob);
+    pair_values(s, reference, r->pair_logprob);
     return RG_OK;
 }
 
@@ -186,13 +192,13 @@ static void describe_responses(const RgTextState *s, const RgSequences *samples,
  *   logps_*          mean log π of the responses, nats
  *   nll              −log π per token, over chosen and rejected responses
  *   nll_chosen       the same over the chosen ones only, which is the loss of sft */
-static void written_pairs(const RgTextState *s, RgPolicy *policy, const double *base, double beta,
+static void written_pairs(RgTextState *s, RgPolicy *policy, const double *base, double beta,
                           RgEvaluation *evaluation) {
     double *own = rg_allocate(s->test_pairs->count, sizeof *own);
     double chosen = 0, rejected = 0, margin = 0, right = 0;
     double pairs = (double)s->test_pairs->count / 2;
     int64_t chosen_tokens = 0;
-    rg_policy_logprob_values(policy, s->test_pairs, own);
+    pair_values(s, policy, own);
     for (int64_t i = 0; i < s->test_pairs->count; i += 2) {
         double gap = (own[i] - base[i]) - (own[i + 1] - base[i + 1]);
         chosen += own[i];
@@ -302,24 +308,35 @@ static RgStatus evaluate_all(RgEnvironment *environment, const RgContender *cont
     return status;
 }
 
-/* The first elements of the test data, of the share asked for, and at least one of each kind. */
+/* The first of `count` elements: a share, and at least so many. */
+static int64_t first_of(int64_t count, double share, int64_t least) {
+    int64_t first = (int64_t)round(share * (double)count);
+    first = first > least ? first : least;
+    return first < count ? first : count;
+}
+
+/* On the first test prompts and written pairs. The time of sampling hardly depends on the number of
+ * prompts while these are few, because every token reads all weights: so they are not too few. */
 static RgStatus evaluate_share(RgEnvironment *environment, const RgContender *contender,
                                RgRandom random, RgEvaluation *evaluation, RgError *error) {
+    enum { LEAST_PROMPTS = 16, LEAST_PAIRS = 2 };
     RgTextState *s = environment->state;
     RgSequences *all_prompts = s->test_prompts, *all_pairs = s->test_pairs;
-    RgSequences prompts = *all_prompts, pairs = *all_pairs; /* views, of the first */
-    double prompt_count = (double)prompts.count, pair_count = (double)pairs.count / 2;
-    double share = fmax(contender->share, 1 / fmin(prompt_count, pair_count));
-    prompts.count = (int64_t)round(share * prompt_count);
-    pairs.count = 2 * (int64_t)round(share * pair_count);
+    RgSequences prompts = *all_prompts, pairs = *all_pairs; /* views */
+    prompts.count = first_of(all_prompts->count, contender->share, LEAST_PROMPTS);
+    pairs.count = 2 * first_of(all_pairs->count / 2, contender->share, LEAST_PAIRS);
+    double start = rg_clock_seconds(), before = s->pair_seconds;
     s->test_prompts = &prompts;
     s->test_pairs = &pairs;
     RgStatus status = evaluate_all(environment, contender, random, evaluation, error);
     s->test_prompts = all_prompts;
     s->test_pairs = all_pairs;
-    rg_evaluation_metric(
-        evaluation, RG_EVALUATED_SHARE,
-        ((double)prompts.count / prompt_count + (double)pairs.count / (2 * pair_count)) / 2);
+    double of_pairs = s->pair_seconds - before, rest = rg_clock_seconds() - start - of_pairs;
+    double prompt_share = (double)prompts.count / (double)all_prompts->count;
+    double pair_share = (double)pairs.count / (double)all_pairs->count;
+    double whole = rest / prompt_share + of_pairs / pair_share;
+    rg_evaluation_metric(evaluation, RG_WHOLE_SECONDS, whole);
+    rg_evaluation_metric(evaluation, RG_EVALUATED_SHARE, (rest + of_pairs) / whole);
     return status;
 }
 

@@ -393,8 +393,8 @@ static const RgArgument arguments[] = {
     RG_ARGUMENT_REPEATED(
         PlanArguments, kinds, kind_count, "allow", 0, "KINDS",
         "let the measurement act, as a list of kinds: command (a judge runs a program), endpoint "
-        "(a "
-        "judge sends texts to its address), save (a reward model is written to the file that the "
+        "(a judge sends texts to its address), save (a reward model is written to the file that "
+        "the "
         "config names); without its kind such a trial is not measured"),
     RG_ARGUMENT_REPEATED(PlanArguments, key_variables, key_variable_count, "key-variable", 0,
                          "NAME",

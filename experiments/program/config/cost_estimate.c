@@ -183,7 +183,8 @@ static void plan_values(const RgTrialSpec *plan, const RgTransformerCost *model,
     bool apart = rg_data_parallel_suits_sizes(rg_transformer_cost_weights(model), INT64_MAX);
     int64_t at_once =
         apart ? of_threads : rg_values_at_once(load.prompt_length + load.response_length);
-    int64_t most = at_once / load.copies, passed = part < most ? part : most;
+    int64_t most = at_once > load.copies ? at_once / load.copies : 1;
+    int64_t passed = part < most ? part : most;
     RgPassLoad own = of_prompts(load, passed), scored = of_prompts(load, at_once);
     scored.copies = 1;
     cost->values = rg_transformer_values_cost(model, &scored).peak; /* in evaluation */

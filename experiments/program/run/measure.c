@@ -102,7 +102,8 @@ static RgStatus evaluate(RgTrialInHand *trial, double *share, double *seconds, R
     RgStatus status = rg_trial_evaluate(trial, *share, evaluation, error);
     double used = rg_evaluation_find(evaluation, RG_EVALUATED_SHARE);
     *share = isnan(used) ? 1 : used;
-    *seconds = (rg_clock_seconds() - start) / *share;
+    *seconds =
+        isnan(used) ? rg_clock_seconds() - start : rg_evaluation_find(evaluation, RG_WHOLE_SECONDS);
     rg_evaluation_destroy(evaluation);
     return status;
 }
