@@ -34,8 +34,10 @@ category() {
     'experiments/study/run'*) needs='half an hour' ;;
     'experiments/data/verses '*) needs='two packages: check-install.sh; the test has data in their place' ;;
     *verses/exploration.cfg*) settings="$tiny_text --only exact" ;;
-    'regatta run '*verses/head-to-head.cfg* | 'regatta run '*verses/budget.cfg*)
-        settings="$tiny_text --only base --only dpo --only online-dpo" ;;
+    'regatta run '*verses/head-to-head.cfg*)
+        settings="$tiny_text --only dpo --only online-dpo"
+        settings+=' -s sweep=({option="environment.pair_count";values=[16,24];})' ;;
+    'regatta run '*verses/budget.cfg*) settings="$tiny_text --only base --only dpo --only online-dpo" ;;
     'regatta '*verses/*.cfg*) settings=$tiny_text ;;
     'regatta '*own-data/base.cfg*) settings='-s budget.steps=20 -s evaluation.every=10 -s environment.test_prompts=8' ;;
     'regatta '*own-data/compare.cfg*)
