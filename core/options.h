@@ -33,7 +33,7 @@ typedef enum RgOptionKind {
     RG_KIND_INCLUDE, /* no option: the rows of `table`, for the struct at the offset */
 } RgOptionKind;
 
-enum { RG_LIST_MOST = 16 };
+enum { RG_LIST_MOST = 32 };
 
 /* A list such as [ "word", 13 ]: strings, owned by the settings, and integers as text. */
 typedef struct RgOptionList {

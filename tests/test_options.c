@@ -207,7 +207,7 @@ Test(options, lists_of_words_and_integers_are_read_recorded_and_told) {
     FILE *stream = open_memstream(&text, &size);
     rg_options_print(word_options, stream);
     fclose(stream);
-    cr_assert_str_eq(text, "  words: a list of at most 16 strings and integers; default []\n"
+    cr_assert_str_eq(text, "  words: a list of at most 32 strings and integers; default []\n"
                            "      names, or numbers\n");
     free(text);
 }
@@ -220,14 +220,14 @@ Test(options, what_is_no_list_of_words_and_integers_is_refused) {
         const char *text, *expected;
     } cases[] = {
         {"boats.1.words", RG_SETTING_STRING, "Ana",
-         "x.cfg:12: boats.1.words = \"Ana\": expected a list of at most 16 strings and integers, "
+         "x.cfg:12: boats.1.words = \"Ana\": expected a list of at most 32 strings and integers, "
          "as "
          "in words = [\"Ana\"];"},
         {"boats.1.words", RG_SETTING_INTEGER, "13", ", as in words = [13];"},
         {"boats.1.words.0", RG_SETTING_REAL, "0.5", "x.cfg:12: boats.1.words.0 = 0.5: expected a "},
         {"boats.1.words.0.name", RG_SETTING_STRING, "Ana", "boats.1.words is a group or a list"},
         {"boats.1.words.captain", RG_SETTING_STRING, "Ana", "boats.1.words is a group or a list"},
-        {"boats.1.words.16", RG_SETTING_STRING, "Ana", "expected a list of at most 16 strings"},
+        {"boats.1.words.32", RG_SETTING_STRING, "Ana", "expected a list of at most 32 strings"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         end(), begin();
