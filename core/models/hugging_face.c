@@ -342,9 +342,11 @@ RgStatus rg_hugging_face_load_classifier(const char *folder, RgSequenceClassifie
                                          RgError *error) {
     *classifier = (RgSequenceClassifier){.padding = -1};
     RgStatus status = load_folder(folder, classifier, &classifier->policy, error);
-    if (status == RG_OK)
-        rg_parameters_freeze(classifier->policy->parameters);
-    else
+    if (status != RG_OK) {
         rg_sequence_classifier_release(classifier);
-    return status;
+        return status;
+    }
+    RG_ASSERT(classifier->policy);
+    rg_parameters_freeze(classifier->policy->parameters);
+    return RG_OK;
 }

@@ -181,6 +181,7 @@ static RgStatus read_matrix(RgPolicy *policy, const RgPeftMatrix *m, const RgSaf
     if (status == RG_OK)
         status = read_tensor(file, path, name[1], m->place.rows, rank, &b, error);
     if (status == RG_OK) {
+        RG_ASSERT(a && b);
         memcpy(value + m->a->offset, a, sizeof *a * (size_t)m->a->count);
         for (int64_t row = 0; row < m->b->size[0]; row++)
             memcpy(value + m->b->offset + row * rank, b + rg_peft_row(policy, m, row) * rank,

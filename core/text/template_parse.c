@@ -179,7 +179,7 @@ static RgTemplateNode *if_statement(RgTemplateParser *p) {
         if (!rg_template_skip_word(p, "elif"))
             break;
     }
-    if (rg_template_skip_word(p, "else")) {
+    if (branch && rg_template_skip_word(p, "else")) {
         expect_end_of_statement(p);
         *branch = statements(p, end);
     }

@@ -51,7 +51,7 @@ static Value function_range(RgTemplateWork *work, Arguments a) {
         part[2] == 0 || part[2] < -far || part[2] > far)
         rg_template_fail(work, "range: expected one to three numbers of at most %d, and no step 0",
                          RG_TEMPLATE_STEPS);
-    if (work->failed)
+    if (work->failed || part[2] == 0)
         return rg_template_undefined;
     int64_t up = part[2] > 0 ? 1 : -1, span = (part[1] - part[0]) * up, step = part[2] * up;
     int64_t count = span <= 0 ? 0 : (span + step - 1) / step;

@@ -143,7 +143,7 @@ static bool scores_differ(RgTextReader *r, const json_t *object) {
 /* ---- plain ---- */
 
 static bool read_plain(RgTextReader *r, const json_t *object) {
-    const char *text[2], *prompt;
+    const char *text[2] = {"", ""}, *prompt = "";
     if (!string_member(r, object, name_of(r->reading, RG_TEXT_PROMPT), &prompt) ||
         !response_member(r, object, name_of(r->reading, RG_TEXT_CHOSEN), &text[0]) ||
         !response_member(r, object, name_of(r->reading, RG_TEXT_REJECTED), &text[1]))
@@ -174,7 +174,7 @@ static void split_transcript(RgTextLine *line, const char *text, const char *end
 }
 
 static bool read_hh(RgTextReader *r, const json_t *object) {
-    const char *text[2];
+    const char *text[2] = {"", ""};
     for (int k = 0; k < 2; k++) {
         const char *key = name_of(r->reading, k ? RG_TEXT_REJECTED : RG_TEXT_CHOSEN);
         if (!response_member(r, object, key, &text[k]))
@@ -207,7 +207,7 @@ static bool read_hh(RgTextReader *r, const json_t *object) {
 
 static bool read_pku(RgTextReader *r, const json_t *object) {
     static const char *const labels[] = {"better_response_id", "safer_response_id"};
-    const char *prompt, *response[2], *label = labels[r->reading->preference];
+    const char *prompt = "", *response[2] = {"", ""}, *label = labels[r->reading->preference];
     if (!string_member(r, object, "prompt", &prompt) ||
         !response_member(r, object, "response_0", &response[0]) ||
         !response_member(r, object, "response_1", &response[1]))
@@ -229,7 +229,7 @@ static bool read_pku(RgTextReader *r, const json_t *object) {
 
 /* The best and the worst of all, by overall score; the first of equals. */
 static bool read_ultrafeedback(RgTextReader *r, const json_t *object) {
-    const char *prompt, *text[2] = {"", ""};
+    const char *prompt = "", *text[2] = {"", ""};
     double score[2] = {-INFINITY, INFINITY};
     const json_t *list = json_object_get(object, "completions"), *completion;
     size_t i;
@@ -238,7 +238,7 @@ static bool read_ultrafeedback(RgTextReader *r, const json_t *object) {
     if (!json_is_array(list) || json_array_size(list) < 2)
         return wrong_member(r, "completions", list, "an array of at least two");
     json_array_foreach((json_t *)list, i, completion) {
-        const char *response;
+        const char *response = "";
         if (!response_member(r, completion, "response", &response))
             return false;
         const json_t *value = json_object_get(completion, "overall_score");
@@ -305,8 +305,8 @@ static bool read_conversation(RgTextReader *r, const char *key, const json_t *li
 static bool has_same_turns(RgTextReader *r, const char *key, const json_t *list) {
     bool same = json_array_size(list) == (size_t)r->line.turn_count + 1;
     for (int64_t i = 0; i < r->line.turn_count && same; i++) {
-        RgRole role;
-        const char *text;
+        RgRole role = RG_USER;
+        const char *text = "";
         if (!read_message(r, key, list, (size_t)i, &role, &text))
             return false;
         same = role == r->line.turns[i].role && strcmp(text, r->line.turns[i].text) == 0;
@@ -331,8 +331,8 @@ static json_t *whole_conversation(const RgTextReader *r, const json_t *object, R
 static bool read_conversations(RgTextReader *r, json_t *const list[2]) {
     const char *key[] = {name_of(r->reading, RG_TEXT_CHOSEN),
                          name_of(r->reading, RG_TEXT_REJECTED)};
-    const char *text[2];
-    RgRole role;
+    const char *text[2] = {"", ""};
+    RgRole role = RG_USER;
     if (!read_conversation(r, key[0], list[0], &text[0]) || !has_same_turns(r, key[1], list[1]) ||
         !read_message(r, key[1], list[1], json_array_size(list[1]) - 1, &role, &text[1]))
         return false;
@@ -376,7 +376,7 @@ static bool read_label(RgTextReader *r, const json_t *object, bool *desirable) {
 
 /* The completion as a string, after a prompt that is one, too. */
 static bool read_completion(RgTextReader *r, const json_t *object, const char **response) {
-    const char *prompt;
+    const char *prompt = "";
     if (!string_member(r, object, name_of(r->reading, RG_TEXT_PROMPT), &prompt) ||
         !response_member(r, object, name_of(r->reading, RG_TEXT_COMPLETION), response))
         return false;

@@ -66,6 +66,7 @@ static void wait_in(RgTextMatch *match, struct Queue *queue, const RgTextLine *l
         match->capacity = match->capacity ? 2 * match->capacity : 256;
         match->lines = rg_reallocate(match->lines, (size_t)match->capacity, sizeof *match->lines);
     }
+    RG_ASSERT(match->lines);
     int64_t own = match->count++;
     match->lines[own] = (Waiting){.line = *line, .next = -1};
     if (queue->first < 0)

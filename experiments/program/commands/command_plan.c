@@ -244,6 +244,7 @@ static void show_layout(const RgTimedTrial *trials, int64_t count, const PlanArg
 /* Of `count` trials of the first seed; every seed has as many, which take as long. */
 static void show_all(const RgExperiment *experiment, const PlanArguments *a, const Planned *all,
                      int64_t count) {
+    RG_ASSERT(count > 0);
     RgTimedTrial *trials = rg_allocate(experiment->trial_count, sizeof *trials);
     int64_t known = 0;
     double sum = 0;
