@@ -31,7 +31,9 @@ category() {
     build/tests/* | REGATTA_COVERAGE=*) needs='a build, and minutes' ;;
     *verses/endpoint.cfg*) needs='a server: check-endpoint.sh' ;;
     *parl/walker.cfg* | *parl-walker.db*) needs='MuJoCo, and hours' ;;
-    'experiments/study/run'*) needs='half an hour' ;;
+    'experiments/study/run'*) needs='an hour' ;;
+    experiments/data/random-qwen*) needs='a gigabyte, and npm' ;;
+    'regatta plan --measure '*sail-qwen1.5-0.5b*) needs='a model of random-qwen1.5-0.5b' ;;
     'experiments/data/verses '*) needs='two packages: check-install.sh; the test has data in their place' ;;
     *verses/exploration.cfg*) settings="$tiny_text --only exact" ;;
     'regatta run '*verses/head-to-head.cfg*)
