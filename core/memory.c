@@ -2,6 +2,7 @@
 /* Allocation that never fails: heap memory, aligned memory, whole pages, and scratch memory. */
 #include "core/memory.h"
 
+#include <pthread.h>
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -75,8 +76,29 @@ void rg_pages_release(void *pages, size_t bytes) {
     munmap(pages, bytes);
 }
 
+static pthread_key_t of_thread; /* the thread's scratch memory, as a list */
+
+static void free_scratches(void *first) {
+    for (RgScratch *scratch = first; scratch; scratch = scratch->next) {
+        free(scratch->memory);
+        scratch->memory = NULL;
+        scratch->size = 0;
+    }
+}
+
+static void make_key(void) {
+    if (pthread_key_create(&of_thread, free_scratches) != 0)
+        out_of_memory(sizeof(RgScratch));
+}
+
 void *rg_scratch(RgScratch *scratch, size_t bytes) {
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
     if (scratch->size < bytes) {
+        if (!scratch->memory) {
+            pthread_once(&once, make_key);
+            scratch->next = pthread_getspecific(of_thread);
+            pthread_setspecific(of_thread, scratch);
+        }
         free(scratch->memory);
         scratch->memory = rg_allocate_aligned(bytes);
         scratch->size = bytes;

@@ -26,11 +26,12 @@ void *rg_reallocate(void *memory, size_t count, size_t each); /* new tail not ze
 char *rg_string_copy(const char *text);                       /* NULL gives NULL */
 char *rg_string_format(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
-/* Scratch memory that is kept from call to call, usually owned by one thread. Initialise it to
- * zero. */
+/* Scratch memory that is kept from call to call: a static variable of one thread, initially zero.
+ * It is freed when the thread ends. */
 typedef struct RgScratch {
     void *memory;
     size_t size;
+    struct RgScratch *next; /* of the same thread */
 } RgScratch;
 /* At least `bytes` bytes, aligned; the previous content is lost. */
 void *rg_scratch(RgScratch *scratch, size_t bytes);
