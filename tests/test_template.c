@@ -142,6 +142,14 @@ Test(template, white_space_goes_as_transformers_sets_it) {
     }
 }
 
+static void expect_refused(const char *source, const char *message) {
+    RgError error = {0};
+    char *text = render(source, &error);
+    cr_expect_null(text, "%s", source);
+    cr_expect(strstr(error.text, message), "%s: %s", source, error.text);
+    free(text);
+}
+
 Test(template, faults_are_named_with_line_and_what_was_expected) {
     static const struct {
         const char *source, *message;
@@ -176,13 +184,8 @@ Test(template, faults_are_named_with_line_and_what_was_expected) {
         {"{{ range(-999999999999999999 * 9, 999999999999999999 * 9) }}", "of at most 4000000"},
         {"{{ range(1, 2, 3, 4) }}", "range has 4 arguments, expected at most 3"},
     };
-    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        RgError error = {0};
-        char *text = render(cases[i].source, &error);
-        cr_expect_null(text, "%s", cases[i].source);
-        cr_expect(strstr(error.text, cases[i].message), "%s: %s", cases[i].source, error.text);
-        free(text);
-    }
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+        expect_refused(cases[i].source, cases[i].message);
 }
 
 /* Time, memory, output and nesting are limited. */
@@ -215,13 +218,8 @@ Test(template, hostile_ones_are_refused_in_time, .timeout = 20) {
         {"{% for i in range(99999) %}{{ 'a' * 9999 }}{% endfor %}", "more than"},
         {"{{ ('a' * 999999).replace('a', 'a' * 9999) }}", "more than"},
     };
-    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        RgError error = {0};
-        char *text = render(cases[i].source, &error);
-        cr_expect_null(text, "%s", cases[i].source);
-        cr_expect(strstr(error.text, cases[i].message), "%s: %s", cases[i].source, error.text);
-        free(text);
-    }
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+        expect_refused(cases[i].source, cases[i].message);
     static const char *const repeated[] = {"(",     "[",     "not ",       "-",
                                            "{'a':", "1 if ", "x|f(",       "1+",
                                            "x.y",   ".a",    "{% if a %}", "{% for i in a %}"};

@@ -227,8 +227,11 @@ Test(text_template, conversations_that_a_template_refuses_are_told) {
     RgTokenizer *tokenizer = make_chat_tokenizer(false);
     RgTextLayout *layout = own(tokenizer, template_path("mistral.jinja"), 0, RG_TRUNCATE_DROP);
     cr_expect(rg_text_layout_may_refuse(layout));
-    ASSERT_OK(rg_text_layout_check(layout, talk + 1, 3, "So.", &error));
-    cr_expect_eq(rg_text_layout_check(layout, talk + 2, 2, "So.", &error), RG_E_FORMAT);
+    RgSequences *s = rg_sequences_create();
+    ASSERT_OK(rg_text_try_append(s, layout, talk + 1, 3, "So.", &error));
+    cr_expect_eq(rg_text_try_append(s, layout, talk + 2, 2, "So.", &error), RG_E_FORMAT);
+    cr_expect_eq(s->count, 1);
+    rg_sequences_destroy(s);
     cr_expect(strstr(error.text, "user and assistant do not alternate at turn 1"), "%s",
               error.text);
     rg_text_layout_destroy(layout);
@@ -244,8 +247,10 @@ Test(text_template, some_require_a_system_message) {
     RgTokenizer *tokenizer = make_chat_tokenizer(false);
     RgTextLayout *layout =
         own(tokenizer, scratch_write("chat_template.jinja", source), 0, RG_TRUNCATE_DROP);
-    ASSERT_OK(rg_text_layout_check(layout, talk, TURNS, "So.", &error));
-    cr_expect_eq(rg_text_layout_check(layout, talk + 1, 1, "So.", &error), RG_E_FORMAT);
+    RgSequences *s = rg_sequences_create();
+    ASSERT_OK(rg_text_try_append(s, layout, talk, TURNS, "So.", &error));
+    cr_expect_eq(rg_text_try_append(s, layout, talk + 1, 1, "So.", &error), RG_E_FORMAT);
+    rg_sequences_destroy(s);
     cr_expect(strstr(error.text, "no system"), "%s", error.text);
     rg_text_layout_destroy(layout);
     rg_tokenizer_destroy(tokenizer);

@@ -46,10 +46,6 @@ const char *rg_json_lines_unit(const RgJsonLines *lines) {
     return lines->is_array ? "element" : "line";
 }
 
-char *rg_json_lines_place(const RgJsonLines *lines, int number) {
-    return rg_string_format("%s:%s%d", lines->path, lines->is_array ? " element " : "", number);
-}
-
 /* ---- a value ---- */
 
 static void note_fault(RgJsonLine *line, const json_error_t *fault) {

@@ -41,7 +41,5 @@ RgStatus rg_json_lines_next(RgJsonLines *lines, const RgJsonLine **line, RgError
 
 /* What the file consists of, known after the first call: "line" or "element". */
 const char *rg_json_lines_unit(const RgJsonLines *lines);
-/* The place of a line: "x.jsonl:3", "x.json: element 3". The caller frees it. */
-char *rg_json_lines_place(const RgJsonLines *lines, int number);
 
 #endif

@@ -34,6 +34,25 @@ static void append_integer(RgTemplateWork *work, RgBuffer *out, int64_t value) {
     append_string(work, out, text);
 }
 
+/* The words of a notation. */
+typedef struct Words {
+    const char *none, *yes, *no;
+} Words;
+
+static const Words python = {"None", "True", "False"}, json = {"null", "true", "false"};
+
+static void append_scalar(RgTemplateWork *work, RgBuffer *out, RgTemplateValue value,
+                          const Words *words) {
+    if (value.kind == RG_TEMPLATE_INTEGER)
+        append_integer(work, out, value.integer);
+    else if (value.kind == RG_TEMPLATE_REAL)
+        append_real(work, out, value.real);
+    else if (value.kind == RG_TEMPLATE_BOOLEAN)
+        append_string(work, out, value.boolean ? words->yes : words->no);
+    else
+        append_string(work, out, words->none);
+}
+
 /* Python's quotes: ' unless the text has ' and no ". */
 static void append_quoted(RgTemplateWork *work, RgBuffer *out, RgTemplateText text) {
     char quote =
@@ -69,16 +88,10 @@ void rg_template_print(RgTemplateWork *work, RgTemplateValue value, RgBuffer *ou
     case RG_TEMPLATE_UNDEFINED:
         break;
     case RG_TEMPLATE_NONE:
-        append_string(work, out, "None");
-        break;
     case RG_TEMPLATE_BOOLEAN:
-        append_string(work, out, value.boolean ? "True" : "False");
-        break;
     case RG_TEMPLATE_INTEGER:
-        append_integer(work, out, value.integer);
-        break;
     case RG_TEMPLATE_REAL:
-        append_real(work, out, value.real);
+        append_scalar(work, out, value, &python);
         break;
     case RG_TEMPLATE_STRING:
         append(work, out, value.string.bytes, value.string.size);
@@ -165,16 +178,10 @@ static void json_value(RgTemplateWork *work, RgTemplateValue value, int64_t inde
         return;
     switch (value.kind) {
     case RG_TEMPLATE_NONE:
-        append_string(work, out, "null");
-        break;
     case RG_TEMPLATE_BOOLEAN:
-        append_string(work, out, value.boolean ? "true" : "false");
-        break;
     case RG_TEMPLATE_INTEGER:
-        append_integer(work, out, value.integer);
-        break;
     case RG_TEMPLATE_REAL:
-        append_real(work, out, value.real);
+        append_scalar(work, out, value, &json);
         break;
     case RG_TEMPLATE_STRING:
         json_text(work, value.string, out);

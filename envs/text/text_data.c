@@ -95,6 +95,11 @@ char *rg_text_data_report(const RgTextData *data) {
     return report;
 }
 
+RgStatus rg_text_data_stop(const RgTextData *data, int number, const char *why, RgError *error) {
+    const char *element = strcmp(data->unit, "element") == 0 ? " element " : "";
+    return rg_fail(error, RG_E_FORMAT, "%s:%s%d: %s", data->path, element, number, why);
+}
+
 RgStatus rg_text_data_refuse(const RgTextData *data, RgError *error) {
     if (data->read == 0)
         return rg_fail(error, RG_E_FORMAT, "%s: no %ss, expected at least one", data->path,
@@ -121,10 +126,7 @@ static RgStatus leave_out(File *file, RgError *error) {
     RgTextReader *r = &file->reader;
     RgTextLeftOut *out = &file->data->left_out[r->reason];
     if (r->reading->stop) {
-        char *place = rg_json_lines_place(file->lines, r->line.number);
-        RgStatus status = rg_fail(error, RG_E_FORMAT, "%s: %s", place, r->why);
-        free(place);
-        return status;
+        return rg_text_data_stop(file->data, r->line.number, r->why, error);
     }
     if (out->count++ == 0) {
         out->first = r->line.number;

@@ -69,6 +69,8 @@ bool rg_text_renames(const RgTextReading *reading);
 
 typedef enum RgRole { RG_SYSTEM, RG_USER, RG_ASSISTANT } RgRole;
 extern const char *const rg_role_names[]; /* "system", "user", "assistant" */
+/* Sets the role of this name; false: there is none, and *role stays. */
+bool rg_role_named(const char *name, RgRole *role);
 
 typedef struct RgTurn {
     RgRole role;
@@ -94,7 +96,7 @@ typedef enum RgTextReason {
     RG_TEXT_DUPLICATE,  /* a member occurs twice */
     RG_TEXT_MALFORMED,  /* not a JSON object */
     RG_TEXT_MISFIT,     /* a member is missing, or not as the format has it */
-    RG_TEXT_REFUSED, /* by the chat template, see rg_text_layout_check; not counted by the reader */
+    RG_TEXT_REFUSED, /* by the chat template, see rg_text_try_append; not counted by the reader */
     RG_TEXT_REASONS,
 } RgTextReason;
 extern const char *const rg_text_reasons[]; /* "empty", …: parts of metric names */
@@ -119,6 +121,9 @@ int64_t rg_text_data_left_out(const RgTextData *data); /* for any reason */
 /* "x.jsonl: left out 3 of 10 lines as unusable: 2 with a blank response (first: line 4), …", which
  * the caller frees; NULL: none is left out. */
 char *rg_text_data_report(const RgTextData *data);
+/* RG_E_FORMAT, "x.jsonl:3: …" or "x.json: element 3: …", for the first line that is left out, where it
+ * is an error. */
+RgStatus rg_text_data_stop(const RgTextData *data, int number, const char *why, RgError *error);
 /* RG_E_FORMAT, for a file of which nothing is left: the same with what is wrong in each first line. */
 RgStatus rg_text_data_refuse(const RgTextData *data, RgError *error);
 

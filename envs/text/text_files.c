@@ -78,24 +78,24 @@ static bool unusable_by_template(const RgTextLine *line, const void *context) {
     const Templated *t = context;
     const char *response[2] = {line->chosen, line->rejected};
     RgError reason = {0};
-    for (int k = 0; k < 2; k++)
-        if (rg_text_layout_check(t->layout, line->turns, line->turn_count, response[k], &reason) !=
-            RG_OK) {
-            note_unusable(&t->left_out[RG_TEXT_REFUSED], line, reason.text);
-            return true;
-        }
+    RgStatus status = RG_OK;
     RgSequences *both = rg_sequences_create();
-    for (int k = 0; k < 2; k++)
-        rg_text_append(both, t->layout, line->turns, line->turn_count, response[k]);
-    bool empty = is_empty(both, 0) || is_empty(both, 1), same = are_same(both);
-    if (empty)
+    for (int k = 0; k < 2 && status == RG_OK; k++)
+        status = rg_text_try_append(both, t->layout, line->turns, line->turn_count, response[k],
+                                    &reason);
+    bool usable = false;
+    if (status != RG_OK)
+        note_unusable(&t->left_out[RG_TEXT_REFUSED], line, reason.text);
+    else if (is_empty(both, 0) || is_empty(both, 1))
         note_unusable(&t->left_out[RG_TEXT_EMPTY], line,
                       "the chat template writes a blank response");
-    else if (same)
+    else if (are_same(both))
         note_unusable(&t->left_out[RG_TEXT_SAME], line,
                       "the chat template writes the same for both responses");
+    else
+        usable = true;
     rg_sequences_destroy(both);
-    return empty || same;
+    return !usable;
 }
 
 /* The first line that is left out, which is an error where the config has it so. */
@@ -108,8 +108,7 @@ static RgStatus stop_at_first(const RgTextData *data, RgError *error) {
     }
     if (!first)
         return RG_OK;
-    return rg_fail(error, RG_E_FORMAT, "%s:%s%d: %s", data->path,
-                   strcmp(data->unit, "element") == 0 ? " element " : "", first->first, first->why);
+    return rg_text_data_stop(data, first->first, first->why, error);
 }
 
 static RgStatus apply_template(const RgTextState *s, RgTextData *data, RgError *error) {

@@ -14,6 +14,15 @@ const char *const rg_text_preferences[] = {"better", "safer", NULL};
 const char *const rg_role_names[] = {
     [RG_SYSTEM] = "system", [RG_USER] = "user", [RG_ASSISTANT] = "assistant"};
 
+bool rg_role_named(const char *name, RgRole *role) {
+    for (RgRole known = RG_SYSTEM; known <= RG_ASSISTANT; known++)
+        if (strcmp(rg_role_names[known], name) == 0) {
+            *role = known;
+            return true;
+        }
+    return false;
+}
+
 static const char *const column_names[] = {
     [RG_TEXT_PROMPT] = "prompt",     [RG_TEXT_CHOSEN] = "chosen",
     [RG_TEXT_REJECTED] = "rejected", [RG_TEXT_COMPLETION] = "completion",
@@ -274,14 +283,12 @@ static bool read_message(RgTextReader *r, const char *key, const json_t *list, s
             r, RG_TEXT_MISFIT,
             "\"%s\"[%zu] is not a message, expected strings \"role\" and \"content\"", key, index);
     *text = json_string_value(content);
-    for (*role = RG_SYSTEM; *role <= RG_ASSISTANT; (*role)++)
-        if (strcmp(rg_role_names[*role], json_string_value(name)) == 0)
-            return true;
     *role = RG_ASSISTANT;
-    return responds || rg_text_leave_out(r, RG_TEXT_MISFIT,
-                                         "\"%s\"[%zu]: role \"%.30s\", expected system, user or "
-                                         "assistant",
-                                         key, index, json_string_value(name));
+    return rg_role_named(json_string_value(name), role) || responds ||
+           rg_text_leave_out(r, RG_TEXT_MISFIT,
+                             "\"%s\"[%zu]: role \"%.30s\", expected system, user or "
+                             "assistant",
+                             key, index, json_string_value(name));
 }
 
 /* The messages of a conversation before its response, and that. */

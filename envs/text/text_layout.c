@@ -208,54 +208,59 @@ static const char *lead_of(const RgTextLayout *layout) {
     return layout->form->lead ? layout->form->lead : "";
 }
 
-static int64_t lay_out_both(const RgTextLayout *layout, const RgTurn *turns, int64_t count,
-                            const char *response, RgTokens *tokens) {
-    int64_t tail = 0, prompt_length = 0;
+/* Tokens of prompt and response, to be released after an error, too. */
+static RgStatus lay_out_both(const RgTextLayout *layout, const RgTurn *turns, int64_t count,
+                             const char *response, RgTokens *tokens, int64_t *prompt_length,
+                             RgError *error) {
+    int64_t tail = 0;
+    *tokens = (RgTokens){0};
     if (layout->own) {
-        *tokens = lay_out_own(layout, turns, count, response, &prompt_length);
-        if (layout->limit > 0 && prompt_length > layout->limit)
+        RG_TRY(rg_text_template_lay_out(layout->own, turns, count, response, tokens, prompt_length,
+                                        error));
+        if (layout->limit > 0 && *prompt_length > layout->limit)
             tail = rg_text_template_tail(layout->own, turns, count);
-        return cut(layout, tokens, prompt_length, tail);
+        *prompt_length = cut(layout, tokens, *prompt_length, tail);
+        return RG_OK;
     }
     *tokens = lay_out_form(layout, turns, count, &tail);
-    prompt_length = cut(layout, tokens, tokens->count, tail);
+    *prompt_length = cut(layout, tokens, tokens->count, tail);
     if (response) {
         char *text = rg_string_format("%s%s", lead_of(layout), response);
         rg_tokenizer_encode(layout->tokenizer, text, strlen(text), tokens);
         rg_tokens_append(tokens, layout->end);
         free(text);
     }
-    return prompt_length;
-}
-
-RgStatus rg_text_layout_check(const RgTextLayout *layout, const RgTurn *turns, int64_t count,
-                              const char *response, RgError *error) {
-    RgTokens tokens = {0};
-    int64_t length;
-    RgStatus status = layout->own ? rg_text_template_lay_out(layout->own, turns, count, response,
-                                                             &tokens, &length, error)
-                                  : RG_OK;
-    rg_tokens_release(&tokens);
-    return status;
+    return RG_OK;
 }
 
 bool rg_text_layout_may_refuse(const RgTextLayout *layout) {
     return layout->own != NULL;
 }
 
+RgStatus rg_text_try_append(RgSequences *sequences, const RgTextLayout *layout, const RgTurn *turns,
+                            int64_t count, const char *response, RgError *error) {
+    RgTokens tokens;
+    int64_t length = 0;
+    RgStatus status = lay_out_both(layout, turns, count, response, &tokens, &length, error);
+    if (status == RG_OK)
+        rg_sequences_append(sequences, tokens.id, length, tokens.id + length,
+                            tokens.count - length);
+    rg_tokens_release(&tokens);
+    return status;
+}
+
 void rg_text_append(RgSequences *sequences, const RgTextLayout *layout, const RgTurn *turns,
                     int64_t count, const char *response) {
-    RgTokens tokens;
-    int64_t prompt_length = lay_out_both(layout, turns, count, response, &tokens);
-    rg_sequences_append(sequences, tokens.id, prompt_length, tokens.id + prompt_length,
-                        tokens.count - prompt_length);
-    rg_tokens_release(&tokens);
+    RgStatus status = rg_text_try_append(sequences, layout, turns, count, response, NULL);
+    RG_ASSERT(status == RG_OK);
 }
 
 void rg_text_append_whole(RgSequences *sequences, const RgTextLayout *layout, const RgTurn *turns,
                           int64_t count, const char *response) {
     RgTokens tokens;
-    lay_out_both(layout, turns, count, response, &tokens);
+    int64_t length;
+    RgStatus status = lay_out_both(layout, turns, count, response, &tokens, &length, NULL);
+    RG_ASSERT(status == RG_OK);
     rg_sequences_append(sequences, tokens.id, 1, tokens.id + 1, tokens.count - 1);
     rg_tokens_release(&tokens);
 }

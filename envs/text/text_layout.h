@@ -26,11 +26,7 @@ typedef struct RgTextLayout RgTextLayout;
 RgStatus rg_text_layout_create(const RgTokenizer *tokenizer, int chat_template, const char *file,
                                int64_t prompt_limit, RgTruncation truncation, RgTextLayout **layout,
                                RgError *error);
-/* Whether the template takes the conversation, with a response unless it is NULL. The built-in ones
- * take all; of others, the functions below must get only what was checked. RG_E_FORMAT, with the
- * reason. */
-RgStatus rg_text_layout_check(const RgTextLayout *layout, const RgTurn *turns, int64_t count,
-                              const char *response, RgError *error);
+/* Whether there are conversations that the template does not take. The built-in ones take all. */
 bool rg_text_layout_may_refuse(const RgTextLayout *layout);
 void rg_text_layout_destroy(RgTextLayout *layout);
 
@@ -38,7 +34,12 @@ int32_t rg_text_layout_end(const RgTextLayout *layout); /* the token that ends a
 /* Number of tokens of the prompt before truncation. */
 int64_t rg_text_prompt_tokens(const RgTextLayout *layout, const RgTurn *turns, int64_t count);
 
-/* Append one sequence, its prompt truncated to the limit; a response of NULL: only a prompt. */
+/* Append one sequence, its prompt truncated to the limit; a response of NULL: only a prompt.
+ * RG_E_FORMAT, with the reason, if the template refuses the conversation; nothing is then
+ * appended. */
+RgStatus rg_text_try_append(RgSequences *sequences, const RgTextLayout *layout, const RgTurn *turns,
+                            int64_t count, const char *response, RgError *error);
+/* The same for a conversation that is known to be taken, as all functions below expect. */
 void rg_text_append(RgSequences *sequences, const RgTextLayout *layout, const RgTurn *turns,
                     int64_t count, const char *response);
 /* Append prompt and response as one text to be learnt as a whole: the prompt is only its first

@@ -248,10 +248,9 @@ static RgStatus learn_ends(RgTextTemplate *t, const RgBuffer *prompt, const RgBu
         return status;
     }
     t->end = first_special(t, answered[0].bytes + answered[0].size - end, end);
-    if (t->end < 0) {
-        t->after = end;
+    t->after = t->end < 0 ? end : 0;
+    if (t->end < 0)
         t->end = rg_tokenizer_end(t->tokenizer);
-    }
     return t->end >= 0 ? RG_OK
                        : rg_fail(error, RG_E_FORMAT,
                                  "%s: no special token ends a response, and the tokenizer has no "

@@ -86,13 +86,10 @@ static RgStatus tokenize_text(Reading *r, json_t *object, long number, RgError *
 static RgStatus read_turn(const Reading *r, json_t *message, long number, size_t index,
                           RgTurn *turn, RgError *error) {
     const char *role = json_string_value(json_object_get(message, "role"));
+    bool known = role && rg_role_named(role, &turn->role);
     json_t *content = json_object_get(message, "content");
     turn->text = (char *)json_string_value(content);
-    for (turn->role = RG_SYSTEM; role && turn->role <= RG_ASSISTANT; turn->role++)
-        if (strcmp(role, rg_role_names[turn->role]) == 0)
-            break;
-    if (!role || turn->role > RG_ASSISTANT || !turn->text ||
-        strlen(turn->text) != json_string_length(content))
+    if (!known || !turn->text || strlen(turn->text) != json_string_length(content))
         return rg_fail(error, RG_E_FORMAT,
                        "%s:%ld: messages[%zu] is not a message, expected a role (system, user or "
                        "assistant) and a content, a string without NUL",
@@ -105,17 +102,16 @@ static RgStatus tokenize_turns(Reading *r, RgTurn *turns, size_t count, long num
                                RgError *error) {
     const char *response = turns[count - 1].role == RG_ASSISTANT ? turns[count - 1].text : NULL;
     int64_t before = (int64_t)count - (response != NULL);
-    RgStatus status = rg_text_layout_check(r->layout, turns, before, response, error);
-    if (status != RG_OK)
-        return rg_fail_in(error, status, "%s:%ld", r->path, number);
     RgSequences *sequences = rg_sequences_create();
-    rg_text_append(sequences, r->layout, turns, before, response);
-    r->tokens.count = 0;
-    for (int64_t i = 0; i < rg_sequence_length(sequences, 0); i++)
-        rg_tokens_append(&r->tokens, rg_sequence_prompt(sequences, 0)[i]);
-    print_tokens(r, sequences->prompt_length[0]);
+    RgStatus status = rg_text_try_append(sequences, r->layout, turns, before, response, error);
+    if (status == RG_OK) {
+        r->tokens.count = 0;
+        for (int64_t i = 0; i < rg_sequence_length(sequences, 0); i++)
+            rg_tokens_append(&r->tokens, rg_sequence_prompt(sequences, 0)[i]);
+        print_tokens(r, sequences->prompt_length[0]);
+    }
     rg_sequences_destroy(sequences);
-    return RG_OK;
+    return status == RG_OK ? RG_OK : rg_fail_in(error, status, "%s:%ld", r->path, number);
 }
 
 static RgStatus tokenize_chat(Reading *r, json_t *object, long number, RgError *error) {

@@ -230,8 +230,10 @@ RgStatus rg_check_compatibility(const RgExperiment *experiment, const char *path
                                 RgReadyEnvironment *ready, RgError *error) {
     Work w = {.experiment = experiment, .path = path, .error = error};
     pthread_t thread; /* its OpenMP threads end with it: processes may be forked later */
-    if (pthread_create(&thread, NULL, work, &w) == 0)
-        pthread_join(thread, NULL);
+    int fault = pthread_create(&thread, NULL, work, &w);
+    if (fault != 0)
+        return rg_fail(error, RG_E_FILE, "cannot start a thread: %s", strerror(fault));
+    pthread_join(thread, NULL);
     if (!ready || w.status != RG_OK)
         rg_ready_environment_clear(&w.last);
     if (ready)
