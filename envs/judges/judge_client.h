@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* A connection to an external judge that compares two responses to a prompt, or scores one: an HTTP endpoint
- * (envs/judges/judge_endpoint.h) or a command (envs/judges/judge_command.h). Several requests may
- * be open at a time. Other files define what an answer means and what happens without one
+/* A connection to an external judge that compares two responses to a prompt, or scores one: an HTTP
+ * endpoint (envs/judges/judge_endpoint.h) or a command (envs/judges/judge_command.h). Several
+ * requests may be open at a time. Other files define what an answer means and what happens without one
  * (envs/judges/judge_requests.h, envs/judges/judge_external.h). One thread at a time uses a
  * client. */
 #ifndef RG_ENVS_JUDGES_JUDGE_CLIENT_H

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Comparisons and scores by an external judge. Judges tend to prefer the response at one position. So each
- * pair is judged in both orders, and a response is better only if both answers name it.
+/* Comparisons and scores by an external judge. Judges tend to prefer the response at one position.
+ * So each pair is judged in both orders, and a response is better only if both answers name it.
  *
  * A regular expression reads an answer: its match is A, B, or C for a tie. A judge with the answer
  * "score" gives each response a number instead, which is its reward. */
