@@ -176,17 +176,13 @@ static bool works_alike(const RgTrialSpec *a, const RgTrialCost *of_a, const RgT
                  of_a->create_flops == of_b->create_flops && of_a->total == of_b->total &&
                  of_a->generated_tokens == of_b->generated_tokens &&
                  of_a->judge_queries == of_b->judge_queries;
-    for (int i = 0; parts[i] && alike; i++) {
-        RgSettings *own = rg_settings_create(), *other = rg_settings_create();
-        rg_settings_copy_group(own, parts[i], a->resolved, parts[i]);
-        rg_settings_copy_group(other, parts[i], b->resolved, parts[i]);
-        char *own_text = rg_settings_to_json(own), *other_text = rg_settings_to_json(other);
-        alike = strcmp(own_text, other_text) == 0;
-        free(own_text);
-        free(other_text);
-        rg_settings_destroy(own);
-        rg_settings_destroy(other);
-    }
+    if (!alike)
+        return false;
+    char *own = rg_resolved_groups(a->resolved, parts);
+    char *other = rg_resolved_groups(b->resolved, parts);
+    alike = strcmp(own, other) == 0;
+    free(own);
+    free(other);
     return alike;
 }
 

@@ -21,11 +21,7 @@ void rg_cost_estimator_clear(RgCostEstimator *planner) {
 }
 
 static char *identity_of(const RgTrialSpec *plan) {
-    RgSettings *part = rg_settings_create();
-    rg_settings_copy_group(part, "environment", plan->resolved, "environment");
-    char *identity = rg_settings_to_json(part);
-    rg_settings_destroy(part);
-    return identity;
+    return rg_resolved_groups(plan->resolved, (const char *const[]){"environment", NULL});
 }
 
 void rg_cost_estimator_take(RgCostEstimator *planner, const RgTrialSpec *plan,

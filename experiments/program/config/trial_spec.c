@@ -407,6 +407,15 @@ static RgStatus refuse_if_named(void *message, const RgOption *option, const RgS
                : RG_OK;
 }
 
+char *rg_resolved_groups(const RgSettings *resolved, const char *const *groups) {
+    RgSettings *part = rg_settings_create();
+    for (int i = 0; groups[i]; i++)
+        rg_settings_copy_group(part, groups[i], resolved, groups[i]);
+    char *json = rg_settings_to_json(part);
+    rg_settings_destroy(part);
+    return json;
+}
+
 RgStatus rg_resolved_name_missing(const RgSettings *resolved, RgStatus status, RgError *error) {
     if (status != RG_OK && error) {
         RgError message = *error;

@@ -103,6 +103,10 @@ RgStatus rg_resolved_name_missing(const RgSettings *resolved, RgStatus status, R
  * that differs; RG_E_FILE if one is missing. Inputs without a sum are not checked. */
 RgStatus rg_resolved_check_inputs(const RgSettings *resolved, RgError *error);
 
+/* Groups of the resolved settings, such as "environment", as one JSON object, malloc'd. Where it is
+ * the same, so are they. `groups` ends with NULL. */
+char *rg_resolved_groups(const RgSettings *resolved, const char *const *groups);
+
 /* Calls `visit` for every option set by the resolved settings of a trial, in all its parts, until
  * one fails. */
 RgStatus rg_resolved_visit(const RgSettings *resolved, RgOptionVisit *visit, void *context,

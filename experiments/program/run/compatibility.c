@@ -31,16 +31,6 @@ static void drop_policy(Pairing *p) {
     p->settings = NULL;
 }
 
-/* The settings of the named groups, as JSON. */
-static char *settings_of(const RgTrialSpec *plan, const char *const *groups) {
-    RgSettings *part = rg_settings_create();
-    for (int i = 0; groups[i]; i++)
-        rg_settings_copy_group(part, groups[i], plan->resolved, groups[i]);
-    char *json = rg_settings_to_json(part);
-    rg_settings_destroy(part);
-    return json;
-}
-
 /* A missing file is none of the config: it is left to those who look for files. */
 static RgStatus pass_on(RgStatus status, const RgError *why, RgError *error) {
     return status == RG_OK || status == RG_E_FILE ? RG_OK : rg_fail(error, status, "%s", why->text);
@@ -85,7 +75,7 @@ static RgStatus create_policy(Pairing *p, const RgTrialSpec *plan, RgError *erro
 }
 
 static RgStatus make_policy(Pairing *p, const RgTrialSpec *plan, RgError *error) {
-    char *settings = settings_of(plan, (const char *const[]){"policy", NULL});
+    char *settings = rg_resolved_groups(plan->resolved, (const char *const[]){"policy", NULL});
     if (p->settings && strcmp(p->settings, settings) == 0) {
         free(settings);
         return RG_OK;
@@ -151,11 +141,12 @@ static void read_done(Survey *s, const char *path) {
 /* Number the environments of the first trials of each kind, unless they are done. */
 static void number_environments(Survey *s) {
     static const char *const all[] = {"environment", "policy", "algorithm", "training", NULL};
+    static const char *const one[] = {"environment", NULL};
     RgLookup *environments = rg_lookup_create();
     for (int64_t i = 0; i < s->experiment->trial_count; i++) {
         const RgTrialSpec *plan = &s->experiment->trials[i];
-        char *kind = settings_of(plan, all);
-        char *environment = settings_of(plan, (const char *const[]){"environment", NULL});
+        char *kind = rg_resolved_groups(plan->resolved, all);
+        char *environment = rg_resolved_groups(plan->resolved, one);
         int64_t *seen = rg_lookup_at(s->kinds, kind, strlen(kind));
         int64_t *own = rg_lookup_at(environments, environment, strlen(environment));
         s->number[i] = -1;

@@ -6,6 +6,7 @@
 #include "core/new_file.h"
 #include "core/tensor/profile.h"
 #include "core/tensor/threads.h"
+#include "experiments/program/run/process_pool.h"
 #include "experiments/program/run/trial_internal.h"
 
 #include <errno.h>
@@ -14,7 +15,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -181,9 +181,7 @@ typedef struct Report {
 } Report;
 
 static _Noreturn void work(const RgTrialSpec *plan, double seconds, pid_t parent, Report *report) {
-    prctl(PR_SET_PDEATHSIG, SIGKILL);
-    if (getppid() != parent)
-        _exit(1); /* it died before PR_SET_PDEATHSIG was set */
+    rg_die_with_parent(parent);
     RgTrialRun run = {0};
     RgTrialInHand trial = {.run = &run, .plan = plan};
     report->status = measure(&trial, seconds, &report->measurement, &report->error);

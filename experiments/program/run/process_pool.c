@@ -151,10 +151,14 @@ static RgStatus run_alone(ProcessPool *pool, int64_t trial, RgError *error) {
     return status;
 }
 
-static _Noreturn void work(ProcessPool *pool, int64_t trial, Report *report) {
+void rg_die_with_parent(pid_t parent) {
     prctl(PR_SET_PDEATHSIG, SIGKILL);
-    if (getppid() != pool->leader)
-        _exit(1); /* the leader died before PR_SET_PDEATHSIG was set */
+    if (getppid() != parent)
+        _exit(1); /* it died before PR_SET_PDEATHSIG was set */
+}
+
+static _Noreturn void work(ProcessPool *pool, int64_t trial, Report *report) {
+    rg_die_with_parent(pool->leader);
     rg_stop_on_sigterm();
     signal(SIGCHLD, SIG_DFL);
     sigprocmask(SIG_SETMASK, &pool->mask, NULL);

@@ -11,6 +11,8 @@
 
 #include "experiments/program/run/trial.h"
 
+#include <sys/types.h>
+
 typedef struct RgProcessPoolOptions {
     int jobs;            /* maximum number of concurrent trials */
     int threads;         /* total over all of them */
@@ -26,5 +28,8 @@ typedef struct RgProcessPoolOptions {
  * more than one thread, and does not in this function. */
 RgStatus rg_process_pool_run(RgTrialRun *run, const RgExperiment *experiment,
                              const RgProcessPoolOptions *options, RgError *error);
+
+/* In a process that was just forked: lets it be killed when its parent ends, in whatever way. */
+void rg_die_with_parent(pid_t parent);
 
 #endif

@@ -20,13 +20,9 @@ static int64_t environment_seed(const RgTrialSpec *plan) {
 /* The resolved settings of the environment, and of the policy if `all`, and the seed that both are
  * drawn from. */
 static char *identity_of(const RgTrialSpec *plan, bool all) {
-    RgSettings *parts = rg_settings_create();
-    rg_settings_copy_group(parts, "environment", plan->resolved, "environment");
-    if (all)
-        rg_settings_copy_group(parts, "policy", plan->resolved, "policy");
-    char *json = rg_settings_to_json(parts);
+    const char *const groups[] = {"environment", all ? "policy" : NULL, NULL};
+    char *json = rg_resolved_groups(plan->resolved, groups);
     char *identity = rg_string_format("%lld %s", (long long)environment_seed(plan), json);
-    rg_settings_destroy(parts);
     free(json);
     return identity;
 }
