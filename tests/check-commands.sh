@@ -387,6 +387,8 @@ cp out scored
 expect 0 '' export -p "$base" -t "$tokenizer" exported
 expect 0 '"logprob"' score -p exported -t exported/tokenizer.json lines.jsonl
 cmp -s out scored || complain "an exported policy scores otherwise"
+expect 0 '"logprob"' score -p exported lines.jsonl # by the tokenizer in the folder
+cmp -s out scored || complain "the tokenizer of a policy's folder is not its own"
 mkdir beside
 cp "$tokenizer" beside/tokenizer.json
 echo '{{ messages[0].content }}' >beside/chat_template.jinja
@@ -442,6 +444,33 @@ expect 0 '^\{"ids": \[0, .*, 1\], "response": \[0, .*0, 1(, 1)+\], "decoded": "<
     tokenize -t "$tokenizer" --chat chat_template.jinja chats.jsonl
 expect 0 '"decoded": "<\|begin\|>Why\?\\n"\}$' tokenize -t "$tokenizer" -c plain chats.jsonl
 expect 2 '--chat: "none" is neither a file nor a built-in template' tokenize -t "$tokenizer" -c none chats.jsonl
+# A policy sees a conversation as tokenize shows it, whether it has messages or a prompt alone.
+"$program" tokenize -t "$tokenizer" --chat chat_template.jinja chats.jsonl | python3 -c '
+import json, sys
+for line in map(json.loads, sys.stdin):
+    at = len(line["ids"]) - sum(line["response"])
+    if line["ids"][at:]:
+        print(json.dumps({"prompt_tokens": line["ids"][:at], "response_tokens": line["ids"][at:]}))' >ids.jsonl
+tail -n 1 chats.jsonl >said.jsonl
+printf '{"prompt": "Why <|end|>?", "response": "So."}\n' >asked.jsonl
+expect 0 '"logprob"' score -p "$base" ids.jsonl
+cp out scored
+chat=(-p "$base" -t "$tokenizer" --chat chat_template.jinja)
+for file in said asked; do
+    expect 0 '"logprob"' score "${chat[@]}" $file.jsonl
+    cmp -s out scored || complain "score --chat $file.jsonl: not as by its tokens"
+done
+head -n 1 chats.jsonl >asked.jsonl
+expect 0 '"prompt":"USER: Why\?ASSISTANT: "' sample "${chat[@]}" asked.jsonl
+cp out sampled
+expect 0 '"response"' sample "${chat[@]}" -m 'Why?'
+cmp -s out sampled || complain "sample --chat -m asks otherwise than messages do"
+expect 1 'asked.jsonl:1: expected a response' score "${chat[@]}" asked.jsonl
+expect 1 'said.jsonl:1: the last message is the assistant' sample "${chat[@]}" said.jsonl
+expect 2 'text needs --tokenizer FILE, as .* has no tokenizer.json' sample -p "$base" --chat plain -m 'Why?'
+printf '{"prompt": 3}\n' >asked.jsonl
+expect 1 'asked.jsonl:1: expected an object with the list messages' sample "${chat[@]}" asked.jsonl
+
 printf '{"messages": []}\n' >chats.jsonl
 expect 1 'chats.jsonl:1: expected an object with the list messages' tokenize -t "$tokenizer" -c plain chats.jsonl
 printf '{"messages": [{"role": "tool", "content": "x"}]}\n' >chats.jsonl

@@ -44,6 +44,9 @@ category() {
     'regatta '*own-data/base.cfg*) settings='-s budget.steps=20 -s evaluation.every=10 -s environment.test_prompts=8' ;;
     'regatta '*own-data/compare.cfg*)
         settings='-s budget.steps=1 -s training.batch=4 -s environment.test_prompts=8 -s environment.response_limit=80' ;;
+    'regatta run '*pythia/fine-tuning.cfg*) settings='-s budget.steps=20 -s evaluation.every=0 -s environment.test_prompts=8' ;;
+    'regatta run '*pythia/adapter.cfg*)
+        settings='-s budget.steps=2 -s evaluation.every=0 -s training.batch=4 -s environment.test_prompts=8' ;;
     'regatta check-gradients '*parl/*) settings='-n 2' ;;
     'regatta check-gradients '*exact-language.cfg*) # the sums over all pairs of 20,736 sentences take half a minute
         settings='-n 20 -s environment.language="./experiments/study/score-2.language"' ;;
@@ -58,7 +61,7 @@ category() {
         settings='-s budget.steps=4 -s evaluation.every=0 -s environment.groups=20 -s training.batch=64' ;;
     'regatta run '*published/*) settings='-s budget.steps=4 -s evaluation.every=0 -s seeds=[1]' ;;
     'regatta run '*.cfg*) settings='-s budget.steps=10 -s evaluation.every=5' ;;
-    'regatta '* | 'export '* | 'echo '* | 'make -C mine'* | 'experiments/data/own-data '*) ;;
+    'regatta '* | 'export '* | 'echo '* | 'make -C mine'* | 'experiments/data/own-data '* | 'experiments/data/pythia '*) ;;
     *) complain "$page: $1: of no category of check-docs.sh" && needs='a category' ;;
     esac
 }

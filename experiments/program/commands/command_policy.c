@@ -8,6 +8,7 @@
 #include "core/text/terminal.h"
 #include "core/text/tokenizer.h"
 #include "core/utf8.h"
+#include "experiments/program/commands/chat.h"
 #include "experiments/program/commands/command.h"
 
 #include <jansson.h>
@@ -15,11 +16,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 enum { SCORED_AT_ONCE = 64 }; /* lines per batch: bounds the memory for files of any length */
 
 typedef struct PolicyArguments {
-    const char *policy, *tokenizer, *file, *prompt;
+    const char *policy, *tokenizer, *chat, *file, *prompt;
     int64_t copies, seed;
     RgSampling sampling;
     const char **stops, **stop_ids; /* [stop_count] texts of tokens, [stop_id_count] */
@@ -27,22 +29,46 @@ typedef struct PolicyArguments {
     RgTokens stop_tokens;
 } PolicyArguments;
 
-/* The policy and, if given, its tokenizer. */
+/* The policy, its tokenizer once a text has needed it, and the layout of conversations, if any. */
 typedef struct Model {
+    const PolicyArguments *arguments;
     RgPolicy *policy;
     RgTokenizer *tokenizer;
+    RgTextLayout *layout;
 } Model;
 
-static RgStatus open_model(const PolicyArguments *a, Model *model, RgError *error) {
+/* Loads the tokenizer that is named, or the one that lies in the policy's folder, unless that is
+ * done. */
+static RgStatus need_tokenizer(Model *model, RgError *error) {
+    const PolicyArguments *a = model->arguments;
+    if (model->tokenizer)
+        return RG_OK;
+    if (a->tokenizer)
+        return rg_tokenizer_load(a->tokenizer, 0, &model->tokenizer, error);
+    char *beside = rg_string_format("%s/tokenizer.json", a->policy);
+    RgStatus status =
+        access(beside, F_OK) == 0
+            ? rg_tokenizer_load(beside, 0, &model->tokenizer, error)
+            : rg_fail(error, RG_E_USAGE, "text needs --tokenizer FILE, as %s has no tokenizer.json",
+                      a->policy);
+    free(beside);
+    return status;
+}
+
+static RgStatus open_model(Model *model, RgError *error) {
+    const PolicyArguments *a = model->arguments;
     rg_threads_set(rg_processors());
     RG_TRY(rg_weights_check_path(a->policy, error));
     RG_TRY(rg_policy_load(a->policy, &model->policy, error));
-    if (a->tokenizer)
-        RG_TRY(rg_tokenizer_load(a->tokenizer, 0, &model->tokenizer, error));
+    if (a->tokenizer || a->chat)
+        RG_TRY(need_tokenizer(model, error));
+    if (a->chat)
+        RG_TRY(rg_chat_layout_create(a->chat, model->tokenizer, &model->layout, error));
     return RG_OK;
 }
 
 static void close_model(Model *model) {
+    rg_text_layout_destroy(model->layout);
     rg_tokenizer_destroy(model->tokenizer);
     rg_policy_destroy(model->policy);
 }
@@ -100,16 +126,18 @@ static RgStatus encode_line(const Model *model, const json_t *prompt, const json
                                place.file, place.line);
 }
 
-static RgStatus missing_tokenizer(Place place, RgError *error) {
-    return rg_fail(error, RG_E_USAGE,
-                   "%s:%ld: text needs --tokenizer FILE; or give prompt_tokens and "
-                   "response_tokens",
-                   place.file, place.line);
+/* Appends the line's conversation, which has to end in a response. */
+static RgStatus read_chat(const Model *model, const json_t *line, Place place,
+                          RgSequences *sequences, RgError *error) {
+    RG_TRY(rg_chat_append(sequences, model->layout, line, place.file, place.line, error));
+    return rg_sequence_response_length(sequences, sequences->count - 1) > 0
+               ? RG_OK
+               : rg_fail(error, RG_E_FORMAT, "%s:%ld: expected a response", place.file, place.line);
 }
 
 /* Appends the line's sequence: ids as given, or the encoding of a text. */
-static RgStatus read_line(const Model *model, const json_t *line, Place place,
-                          RgSequences *sequences, RgError *error) {
+static RgStatus read_line(Model *model, const json_t *line, Place place, RgSequences *sequences,
+                          RgError *error) {
     const json_t *prompt_ids = json_object_get(line, "prompt_tokens");
     const json_t *response_ids = json_object_get(line, "response_tokens");
     const json_t *prompt = json_object_get(line, "prompt");
@@ -117,15 +145,19 @@ static RgStatus read_line(const Model *model, const json_t *line, Place place,
     RgTokens tokens = {0};
     int64_t prompt_length = 0;
     RgStatus status;
+    if (model->layout)
+        return read_chat(model, line, place, sequences, error);
     if (json_is_array(prompt_ids) && json_is_array(response_ids)) {
         status = read_ids(prompt_ids, "prompt_tokens", place, &tokens, error);
         prompt_length = tokens.count;
         if (status == RG_OK)
             status = read_ids(response_ids, "response_tokens", place, &tokens, error);
     } else if (json_is_string(prompt) && json_is_string(response)) {
-        status = model->tokenizer
-                     ? encode_line(model, prompt, response, place, &tokens, &prompt_length, error)
-                     : missing_tokenizer(place, error);
+        status = need_tokenizer(model, error);
+        if (status == RG_OK)
+            status = encode_line(model, prompt, response, place, &tokens, &prompt_length, error);
+        else
+            status = rg_fail_in(error, status, "%s:%ld", place.file, place.line);
     } else {
         status = rg_fail(error, RG_E_FORMAT,
                          "%s:%ld: expected an object with the texts prompt and response, or the "
@@ -151,7 +183,7 @@ static void print_json(json_t *object) {
 
 /* A batch of lines to score, and a count of non-finite results. */
 typedef struct Scoring {
-    const Model *model;
+    Model *model;
     RgSequences *sequences;
     int64_t number[SCORED_AT_ONCE]; /* line numbers of the sequences */
     int64_t not_finite, first_not_finite;
@@ -216,7 +248,7 @@ static RgStatus score_lines(Scoring *s, RgLines *lines, const char *path, RgErro
                          s->not_finite > 1 ? ", nor are others below" : "");
 }
 
-static RgStatus score_file(const Model *model, const char *path, RgError *error) {
+static RgStatus score_file(Model *model, const char *path, RgError *error) {
     RgLines *lines;
     RG_TRY(rg_lines_open_argument(path, &lines, error));
     rg_terminal_data();
@@ -236,7 +268,18 @@ static void append_prompt(const Model *model, const char *prompt, RgSequences *p
     rg_tokens_release(&tokens);
 }
 
-/* Reads "prompt" of each line. */
+/* A conversation without a response. */
+static RgStatus append_chat(const Model *model, json_t *line, Place place, RgSequences *prompts,
+                            RgError *error) {
+    json_object_del(line, "response");
+    RG_TRY(rg_chat_append(prompts, model->layout, line, place.file, place.line, error));
+    return rg_sequence_response_length(prompts, prompts->count - 1) == 0
+               ? RG_OK
+               : rg_fail(error, RG_E_FORMAT, "%s:%ld: the last message is the assistant's",
+                         place.file, place.line);
+}
+
+/* Reads the prompt of each line. */
 static RgStatus read_prompt_lines(const Model *model, RgLines *lines, const char *path,
                                   RgSequences *prompts, RgError *error) {
     const char *text;
@@ -247,12 +290,17 @@ static RgStatus read_prompt_lines(const Model *model, RgLines *lines, const char
             return RG_OK;
         json_t *object = json_loadb(text, size, 0, NULL);
         const char *prompt = json_string_value(json_object_get(object, "prompt"));
-        if (prompt)
+        Place place = {path, (long)rg_lines_number(lines)};
+        RgStatus status = RG_OK;
+        if (model->layout)
+            status = append_chat(model, object, place, prompts, error);
+        else if (prompt)
             append_prompt(model, prompt, prompts);
+        else
+            status = rg_fail(error, RG_E_FORMAT, "%s:%ld: expected an object with the text prompt",
+                             place.file, place.line);
         json_decref(object);
-        if (!prompt)
-            return rg_fail(error, RG_E_FORMAT, "%s:%lld: expected an object with the text prompt",
-                           path, (long long)rg_lines_number(lines));
+        RG_TRY(status);
     }
 }
 
@@ -264,6 +312,12 @@ static RgStatus read_prompts(const Model *model, const PolicyArguments *a, RgSeq
         RG_TRY(rg_lines_open_argument(a->file, &lines, error));
         RgStatus status = read_prompt_lines(model, lines, a->file, prompts, error);
         rg_lines_close(lines);
+        RG_TRY(status);
+    } else if (model->layout) {
+        json_t *line = json_pack("{s:s}", "prompt", a->prompt);
+        RgStatus status = line ? append_chat(model, line, (Place){"--prompt", 1}, prompts, error)
+                               : rg_fail(error, RG_E_USAGE, "--prompt: expected UTF-8");
+        json_decref(line);
         RG_TRY(status);
     } else {
         append_prompt(model, a->prompt, prompts);
@@ -307,9 +361,8 @@ static RgStatus read_stop_tokens(const Model *model, PolicyArguments *a, RgError
     return RG_OK;
 }
 
-static RgStatus sample_prompts(const Model *model, PolicyArguments *a, RgError *error) {
-    if (!model->tokenizer)
-        return rg_fail(error, RG_E_USAGE, "sample: expected --tokenizer FILE");
+static RgStatus sample_prompts(Model *model, PolicyArguments *a, RgError *error) {
+    RG_TRY(need_tokenizer(model, error));
     RG_TRY(read_stop_tokens(model, a, error));
     rg_terminal_data();
     RgSequences *prompts = rg_sequences_create(), *out = rg_sequences_create();
@@ -317,7 +370,8 @@ static RgStatus sample_prompts(const Model *model, PolicyArguments *a, RgError *
     if (status == RG_OK) {
         RgSampling sampling = a->sampling;
         sampling.tokens = rg_tokenizer_vocabulary(model->tokenizer);
-        sampling.end_token = rg_tokenizer_end(model->tokenizer);
+        sampling.end_token =
+            model->layout ? rg_text_layout_end(model->layout) : rg_tokenizer_end(model->tokenizer);
         rg_policy_sample(model->policy, prompts, a->copies, &sampling,
                          rg_random_root((uint64_t)a->seed), out, NULL);
         for (int64_t i = 0; i < out->count; i++) {
@@ -344,8 +398,8 @@ static RgStatus check_file(void *arguments, RgError *error) {
 
 static RgStatus score(void *arguments, RgError *error) {
     const PolicyArguments *a = arguments;
-    Model model = {0};
-    RgStatus status = open_model(a, &model, error);
+    Model model = {.arguments = a};
+    RgStatus status = open_model(&model, error);
     if (status == RG_OK)
         status = score_file(&model, a->file, error);
     close_model(&model);
@@ -360,7 +414,10 @@ static const RgArgument score_arguments[] = {
         "a policy of this program, a folder in Hugging Face's layout, or a llama2.c checkpoint",
         .expected = "expected --policy WEIGHTS"),
     RG_ARGUMENT_OPTION(PolicyArguments, tokenizer, "tokenizer", 't', "FILE",
-                       "tokenizer.json, or a llama2.c vocabulary"),
+                       "tokenizer.json, or a llama2.c vocabulary (default: tokenizer.json in the "
+                       "policy's folder)"),
+    RG_ARGUMENT_OPTION(PolicyArguments, chat, "chat", 'c', "TEMPLATE",
+                       "lay prompts out as conversations: " RG_CHAT_HELP),
     RG_ARGUMENT_END,
 };
 
@@ -369,9 +426,11 @@ const RgCommand rg_command_score = {
     .summary = "log-probabilities of given responses under a policy",
     .usage = "FILE.jsonl",
     .purpose = "Print the log-probability of each given response under a policy.",
-    .details = "Each line of FILE has prompt and response as text (needs --tokenizer), or "
-               "prompt_tokens and response_tokens as lists of ids. For each, one JSON line: "
-               "logprob, summed over the response's tokens, in nats, and tokens, their number.",
+    .details = "Each line of FILE has prompt and response as text, or "
+               "prompt_tokens and response_tokens as lists of ids. With --chat, the prompt is what "
+               "the user says, or the line has messages, a list of roles and contents that ends "
+               "with the assistant's. For each, one JSON line: logprob, summed over the response's "
+               "tokens, in nats, and tokens, their number.",
     .arguments = score_arguments,
     .size = sizeof(PolicyArguments),
     .check = check_file,
@@ -390,8 +449,8 @@ static RgStatus check_sample(void *arguments, RgError *error) {
 
 static RgStatus sample(void *arguments, RgError *error) {
     PolicyArguments *a = arguments;
-    Model model = {0};
-    RgStatus status = open_model(a, &model, error);
+    Model model = {.arguments = a};
+    RgStatus status = open_model(&model, error);
     if (status == RG_OK)
         status = sample_prompts(&model, a, error);
     close_model(&model);
@@ -434,8 +493,10 @@ const RgCommand rg_command_sample = {
     .usage = "[FILE.jsonl]",
     .purpose = "Sample responses from a policy.",
     .details =
-        "Prompts are the text prompt of each line of a JSON lines file, or --prompt. Prints one "
-        "JSON line per response, with prompt and response. Equal seeds give equal responses. The "
+        "Prompts are the text prompt of each line of a JSON lines file, or --prompt. With --chat, "
+        "a prompt is what the user says, or a line has messages, a list of roles and contents. "
+        "Prints one JSON line per response, with prompt and response. Equal seeds give equal "
+        "responses. The "
         "ends that a folder's generation_config.json lists end a response, too.",
     .arguments = sample_arguments,
     .size = sizeof(PolicyArguments),

@@ -5,14 +5,13 @@
 #include "core/text/terminal.h"
 #include "core/text/tokenizer.h"
 #include "core/utf8.h"
-#include "envs/text/text_layout.h"
+#include "experiments/program/commands/chat.h"
 #include "experiments/program/commands/command.h"
 
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 typedef struct TokenizeArguments {
     const char *tokenizer, *file;
@@ -82,28 +81,9 @@ static RgStatus tokenize_text(Reading *r, json_t *object, long number, RgError *
     return RG_OK;
 }
 
-/* The text is borrowed. */
-static RgStatus read_turn(const Reading *r, json_t *message, long number, size_t index,
-                          RgTurn *turn, RgError *error) {
-    const char *role = json_string_value(json_object_get(message, "role"));
-    bool known = role && rg_role_named(role, &turn->role);
-    json_t *content = json_object_get(message, "content");
-    turn->text = (char *)json_string_value(content);
-    if (!known || !turn->text || strlen(turn->text) != json_string_length(content))
-        return rg_fail(error, RG_E_FORMAT,
-                       "%s:%ld: messages[%zu] is not a message, expected a role (system, user or "
-                       "assistant) and a content, a string without NUL",
-                       r->path, number, index);
-    return RG_OK;
-}
-
-/* The last message is a response if it is the assistant's. */
-static RgStatus tokenize_turns(Reading *r, RgTurn *turns, size_t count, long number,
-                               RgError *error) {
-    const char *response = turns[count - 1].role == RG_ASSISTANT ? turns[count - 1].text : NULL;
-    int64_t before = (int64_t)count - (response != NULL);
+static RgStatus tokenize_chat(Reading *r, json_t *object, long number, RgError *error) {
     RgSequences *sequences = rg_sequences_create();
-    RgStatus status = rg_text_try_append(sequences, r->layout, turns, before, response, error);
+    RgStatus status = rg_chat_append(sequences, r->layout, object, r->path, number, error);
     if (status == RG_OK) {
         r->tokens.count = 0;
         for (int64_t i = 0; i < rg_sequence_length(sequences, 0); i++)
@@ -111,25 +91,6 @@ static RgStatus tokenize_turns(Reading *r, RgTurn *turns, size_t count, long num
         print_tokens(r, sequences->prompt_length[0]);
     }
     rg_sequences_destroy(sequences);
-    return status == RG_OK ? RG_OK : rg_fail_in(error, status, "%s:%ld", r->path, number);
-}
-
-static RgStatus tokenize_chat(Reading *r, json_t *object, long number, RgError *error) {
-    json_t *messages = json_object_get(object, "messages"), *message = NULL;
-    size_t count = json_array_size(messages), i = 0;
-    RgStatus status = RG_OK;
-    if (count == 0)
-        return rg_fail(error, RG_E_FORMAT,
-                       "%s:%ld: expected an object with the list messages, which is not empty",
-                       r->path, number);
-    RgTurn *turns = rg_allocate(count, sizeof *turns);
-    json_array_foreach(messages, i, message) {
-        if (status == RG_OK)
-            status = read_turn(r, message, number, i, &turns[i], error);
-    }
-    if (status == RG_OK)
-        status = tokenize_turns(r, turns, count, number, error);
-    free(turns);
     return status;
 }
 
@@ -163,28 +124,13 @@ static RgStatus tokenize_file(Reading *r, RgError *error) {
     return status;
 }
 
-/* A built-in template by its name, else a file. */
-static RgStatus make_layout(const TokenizeArguments *a, Reading *r, RgError *error) {
-    int k = 0;
-    while (rg_chat_templates[k] && strcmp(rg_chat_templates[k], a->chat) != 0)
-        k++;
-    bool named = rg_chat_templates[k];
-    if (!named && access(a->chat, F_OK) != 0)
-        return rg_fail(error, RG_E_USAGE,
-                       "--chat: \"%s\" is neither a file nor a built-in template, expected plain, "
-                       "chatml, qwen, llama-3, phi-3, zephyr, hh, sail-pku, sail-ultrafeedback or "
-                       "a file",
-                       a->chat);
-    return rg_text_layout_create(r->tokenizer, named ? k : 0, named ? "" : a->chat, 0,
-                                 RG_TRUNCATE_DROP, &r->layout, error);
-}
-
 static RgStatus tokenize(void *arguments, RgError *error) {
     const TokenizeArguments *a = arguments;
     RgTokenizer *tokenizer = NULL;
     RG_TRY(rg_tokenizer_load(a->tokenizer, 0, &tokenizer, error));
     Reading reading = {.tokenizer = tokenizer, .path = a->file};
-    RgStatus status = a->chat ? make_layout(a, &reading, error) : RG_OK;
+    RgStatus status =
+        a->chat ? rg_chat_layout_create(a->chat, tokenizer, &reading.layout, error) : RG_OK;
     if (status == RG_OK)
         status = tokenize_file(&reading, error);
     rg_buffer_release(&reading.line);
@@ -202,8 +148,7 @@ static const RgArgument arguments[] = {
     RG_ARGUMENT_OPTION(TokenizeArguments, tokenizer, "tokenizer", 't', "FILE",
                        "tokenizer.json, or a llama2.c vocabulary", .expected = expected),
     RG_ARGUMENT_OPTION(TokenizeArguments, chat, "chat", 'c', "TEMPLATE",
-                       "lay out conversations: a built-in chat template, or the model's own, "
-                       "chat_template.jinja or tokenizer_config.json"),
+                       "lay out conversations: " RG_CHAT_HELP),
     RG_ARGUMENT_END,
 };
 
@@ -215,9 +160,10 @@ const RgCommand rg_command_tokenize = {
     .details =
         "Each line of FILE has a text. For each, one JSON line: ids, its tokens, and decoded, the "
         "text of the ids. Special tokens in the text are recognised; none is added. With --chat "
-        "each line has messages, a list of roles and contents. The line for it has also response: "
-        "1 for each token that is learnt, those of the last message if it is the assistant's, and "
-        "0 for the prompt's.",
+        "each line has messages, a list of roles and contents, or prompt, what the user says, and "
+        "perhaps response. The line for it has also response: 1 for each token that is learnt, "
+        "those of the response or of the last message if it is the assistant's, and 0 for the "
+        "prompt's.",
     .arguments = arguments,
     .size = sizeof(TokenizeArguments),
     .run = tokenize,
