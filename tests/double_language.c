@@ -3,6 +3,7 @@
  * policies and of SAIL's objective against central differences. */
 #include "envs/bandit/bandit_metrics.h"
 #include "envs/language/language_gradient.h"
+#include "envs/language/language_metrics.h"
 #include "language.h"
 
 #include <math.h>
@@ -65,6 +66,33 @@ Test(exact_language, pair_sum_holds_where_exponentials_underflow) {
                            expected);
     }
     language_end(&s);
+}
+
+/* So many sentences that the sum over pairs goes by a series, between few and many of an interval. */
+Test(exact_language, pair_sum_of_many_sentences_is_that_of_all_pairs) {
+    enum { MANY = 1500 };
+    double own[MANY], base[MANY], reward[MANY], total[2] = {0};
+    RgRandom random = rg_random_root(6);
+    for (int i = 0; i < MANY; i++) {
+        own[i] = rg_random_normal(random, (uint64_t)(3 * i));
+        base[i] = 3 * rg_random_normal(random, (uint64_t)(3 * i + 1));
+        reward[i] = rg_random_normal(random, (uint64_t)(3 * i + 2));
+        total[0] += exp(own[i]);
+        total[1] += exp(base[i]);
+    }
+    for (int i = 0; i < MANY; i++) {
+        own[i] -= log(total[0]);
+        base[i] -= log(total[1]);
+    }
+    RgLevels levels = rg_levels_create(reward, MANY);
+    const RgRewardTable table = {1, MANY, reward};
+    for (double beta = 0.001; beta < 2000; beta *= 4) {
+        double expected = rg_bandit_sail_objective(&table, own, base, beta, 0.5, 0.1);
+        double found = rg_levels_sail_objective(&levels, own, base, beta, 0.5, 0.1);
+        cr_expect_float_eq(found, expected, 1e-12 * fabs(expected), "%g: %.17g, %.17g", beta, found,
+                           expected);
+    }
+    rg_levels_clear(&levels);
 }
 
 Test(exact_language, win_rate_against_the_data_counts_its_preferred_sentences) {

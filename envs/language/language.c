@@ -18,9 +18,6 @@ static const char *const demonstration_sources[] = {"chosen", "grammar", NULL};
 enum { GENERATOR_OWN, GENERATOR_MULBERRY32 };
 static const char *const generators[] = {"own", "mulberry32", NULL};
 
-/* The pair sum takes n² / 2 logarithms: 2 s on two cores for the most sentences. */
-enum { MOST_IN_PAIRS = 65536 };
-
 typedef struct Options {
     const char *language;
     int64_t groups, group_size;
@@ -464,11 +461,10 @@ static void measure(const State *s, const RgContender *contender, const double *
     rg_evaluation_metric(evaluation, "entropy", rg_bandit_entropy(&rewards, table, NULL));
     rg_evaluation_metric(evaluation, "frontier_reward", frontier);
     rg_evaluation_metric(evaluation, "frontier_shortfall", frontier - reward);
-    if (rewards.responses <= MOST_IN_PAIRS)
-        rg_evaluation_metric(evaluation, "sail_objective",
-                             rg_levels_sail_objective(&s->judged_levels, table, base->logprob,
-                                                      contender->beta, o->label_temperature,
-                                                      o->label_noise));
+    rg_evaluation_metric(evaluation, "sail_objective",
+                         rg_levels_sail_objective(&s->judged_levels, table, base->logprob,
+                                                  contender->beta, o->label_temperature,
+                                                  o->label_noise));
     grammar_metrics(s, table, evaluation);
     implicit_rewards(s, table, contender->beta, evaluation);
     rg_evaluation_metric(evaluation, "unseen_mass", unseen_mass(s, table));
@@ -482,7 +478,7 @@ static void measure(const State *s, const RgContender *contender, const double *
  *   regret, optimality_gap            J*_β − J_β(π), and max r − E_π[r]
  *   frontier_reward                   the largest reward of any policy with this KL
  *   frontier_shortfall                frontier_reward − reward
- *   sail_objective                    of at most 65,536 sentences
+ *   sail_objective                    E[log σ(β·Δ)] over pairs and labels
  *   grammatical_mass, grammar_kl      see grammar_metrics
  *   reward_margin, reward_accuracy    of the offline pairs
  *   chosen_log_ratio, rejected_log_ratio   E[h] of their two sides

@@ -147,7 +147,9 @@ static void judge_wins(const RgLevels *l, const double *mass, double temperature
 /* Sentences with a probability p above zero, by u = β(log π − log π_ref) descending. */
 typedef struct Spread {
     int64_t count;
-    double *u, *p; /* [count] */
+    double *u, *p;  /* [count] */
+    double *mass;   /* [count + 1] Σ_{b < a} p_b */
+    double *moment; /* [count + 1] Σ_{b < a} p_b u_b */
 } Spread;
 
 static int compare_descending(const void *a, const void *b) {
@@ -157,50 +159,109 @@ static int compare_descending(const void *a, const void *b) {
 static Spread spread_create(int64_t n, const double *logprob, const double *reference,
                             double beta) {
     Ranked *ranked = rg_allocate(n, sizeof *ranked);
-    Spread s = {.u = rg_allocate(n, sizeof *s.u), .p = rg_allocate(n, sizeof *s.p)};
+    Spread s = {.u = rg_allocate(n, sizeof *s.u),
+                .p = rg_allocate(n, sizeof *s.p),
+                .mass = rg_allocate(n + 1, sizeof *s.mass),
+                .moment = rg_allocate(n + 1, sizeof *s.moment)};
     for (int64_t i = 0; i < n; i++)
         if (exp(logprob[i]) > 0)
             ranked[s.count++] = (Ranked){beta * (logprob[i] - reference[i]), i};
     qsort(ranked, (size_t)s.count, sizeof *ranked, compare_descending);
+    s.mass[0] = s.moment[0] = 0;
     for (int64_t i = 0; i < s.count; i++) {
         s.u[i] = ranked[i].value;
         s.p[i] = exp(logprob[ranked[i].sentence]);
+        s.mass[i + 1] = s.mass[i] + s.p[i];
+        s.moment[i + 1] = s.moment[i] + s.p[i] * s.u[i];
     }
     free(ranked);
     return s;
 }
 
-/* Σ_{begin ≤ a < end} p_a Σ_{b > a} p_b log(E_a + E_b), for E [count] */
-static double sum_pairs(const Spread *s, const double *e, int64_t begin, int64_t end) {
-    enum { LEAST = 32 };
-    double partial[RG_SPREAD_MOST] = {0}, sum = 0;
-    RG_FOR_PIECES(end - begin, rg_spread(end - begin, LEAST),
-                  for (int64_t a = begin + first; a < begin + last; a++) partial[piece] +=
-                  s->p[a] * rg_sum_logs(s->count - a - 1, e[a], e + a + 1, s->p + a + 1));
-    for (int i = 0; i < RG_SPREAD_MOST; i++)
-        sum += partial[i];
+static void spread_clear(Spread *s) {
+    free(s->u);
+    free(s->p);
+    free(s->mass);
+    free(s->moment);
+}
+
+/* The number of sentences with u > v; of u ≥ v for the next number below v. */
+static int64_t spread_above(const Spread *s, double v) {
+    int64_t low = 0, high = s->count;
+    while (low < high) {
+        int64_t middle = low + (high - low) / 2;
+        if (s->u[middle] > v)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+/* F(v) = Σ_a p_a log(e^{u_a} + e^v) is analytic for |Im v| < π. On an interval of v that is 2 wide,
+ * half of which is 1, its Chebyshev series falls by π + √(π² + 1) = 6.4 with every term: 22 terms are
+ * exact to rounding. */
+enum { TERMS = 22 };
+static const double half_width = 1;
+/* From here on log(e^u + e^v) is the larger of u and v: the rest, e^−40, is below its rounding. */
+static const double far = 40;
+
+/* Σ_{first ≤ b < last} p_b F(u_b), for u_first ≥ … > u_first − 2: from F at the u_b, or at as many
+ * points as the series has terms, if that is less. `e` [count] is scratch memory. */
+static double sum_interval(const Spread *s, int64_t first, int64_t last, double *e) {
+    double centre = s->u[first] - half_width, series[TERMS] = {0}, moment[TERMS] = {0}, sum = 0;
+    int64_t near = spread_above(s, centre + half_width + far);
+    int64_t low = spread_above(s, centre - half_width - far);
+    bool each = last - first <= TERMS;
+    for (int64_t a = near; a < low; a++)
+        e[a] = exp(s->u[a] - centre);
+    double above = s->moment[near], between = s->mass[low] - s->mass[near];
+    double below = s->mass[s->count] - s->mass[low];
+    for (int64_t k = 0; k < (each ? last - first : TERMS); k++) {
+        double x = each ? s->u[first + k] - centre : cos(M_PI * ((double)k + 0.5) / TERMS);
+        double value = above + below * (centre + x) + between * centre +
+                       rg_sum_logs(low - near, exp(x), e + near, s->p + near);
+        if (each)
+            sum += s->p[first + k] * value;
+        for (int j = 0; j < TERMS && !each; j++)
+            series[j] +=
+                (j == 0 ? 1.0 : 2.0) / TERMS * value * cos(M_PI * j * ((double)k + 0.5) / TERMS);
+    }
+    /* Σ_b p_b T_j(x_b), by T_{j+1} = 2 x T_j − T_{j−1} */
+    for (int64_t b = first; b < last && !each; b++) {
+        double x = s->u[b] - centre, before = 1, now = x;
+        moment[0] += s->p[b];
+        for (int j = 1; j < TERMS; j++) {
+            moment[j] += s->p[b] * now;
+            double next = 2 * x * now - before;
+            before = now;
+            now = next;
+        }
+    }
+    for (int j = 0; j < TERMS; j++)
+        sum += series[j] * moment[j];
     return sum;
 }
 
-/* Σ_ab p_a p_b log(e^{u_a} + e^{u_b}) over all ordered pairs, with one exponential per sentence:
- * e^u is taken relative to a top so near that it cannot underflow for the larger u of a pair. */
+/* Σ_ab p_a p_b log(e^{u_a} + e^{u_b}) over all ordered pairs. */
 static double sum_log_sums(const Spread *s) {
-    const double deepest = 700;
-    double *e = rg_allocate(s->count, sizeof *e), total = 0;
+    int64_t *begin = rg_allocate(s->count + 1, sizeof *begin), intervals = 0;
+    double total = 0;
     for (int64_t first = 0, last; first < s->count; first = last) {
-        double top = s->u[first], rest = 0;
-        for (last = first + 1; last < s->count && s->u[last] > top - deepest;)
+        begin[intervals++] = first;
+        for (last = first + 1; last < s->count && s->u[last] > s->u[first] - 2 * half_width;)
             last++;
-        for (int64_t i = first; i < s->count; i++)
-            e[i] = exp(s->u[i] - top);
-        total += 2 * sum_pairs(s, e, first, last);
-        for (int64_t i = s->count - 1; i >= first; i--) {
-            if (i < last)
-                total += s->p[i] * (2 * rest * top + s->p[i] * (s->u[i] + M_LN2));
-            rest += s->p[i];
-        }
     }
-    free(e);
+    begin[intervals] = s->count;
+    double *sums = rg_allocate(intervals, sizeof *sums);
+    RG_FOR_PIECES(intervals, rg_spread(intervals, 1), double *e = rg_allocate(s->count, sizeof *e);
+                  for (int64_t i = first; i < last; i++) sums[i] =
+                      sum_interval(s, begin[i], begin[i + 1], e);
+                  free(e));
+    for (int64_t i = 0; i < intervals; i++)
+        total += sums[i];
+    free(sums);
+    free(begin);
     return total;
 }
 
@@ -218,8 +279,7 @@ double rg_levels_sail_objective(const RgLevels *l, const double *logprob, const 
             labelled += exp(logprob[i]) * beta * (logprob[i] - reference[i]) * wins[l->level[i]];
     Spread spread = spread_create(l->sentences, logprob, reference, beta);
     double log_sums = sum_log_sums(&spread);
-    free(spread.u);
-    free(spread.p);
+    spread_clear(&spread);
     free(wins);
     free(mass);
     return 2 * labelled - log_sums;

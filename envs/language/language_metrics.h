@@ -33,8 +33,8 @@ void rg_levels_best_of(const RgLevels *levels, int64_t count, double *logprob);
  * π ∝ π_ref exp(r/β) with the β that has this KL; the largest reward of the support beyond that. */
 double rg_levels_frontier(const RgLevels *levels, const double *reference_mass, double kl);
 
-/* SAIL's objective J = E_{y1,y2~π, z~p*}[ log σ(β·Δ_z) ] of rg_bandit_sail_objective, over n²/2
- * pairs. logprob, reference [n]. */
+/* SAIL's objective J = E_{y1,y2~π, z~p*}[ log σ(β·Δ_z) ] of rg_bandit_sail_objective, equal to
+ * rounding, by some hundred sums over the sentences instead of n²/2 pairs. logprob, reference [n]. */
 double rg_levels_sail_objective(const RgLevels *levels, const double *logprob,
                                 const double *reference, double beta, double label_temperature,
                                 double label_noise);

@@ -4,7 +4,8 @@
  *
  * It is raised when a change moves numbers on purpose: the weights in tests/golden/bits.txt, which
  * tests/check-bits.sh checks for every method, or metrics and costs. Commits and releases
- * that do not change numbers keep the keys, so that stores remain usable.
+ * that do not change numbers keep the keys, so that stores remain usable. Rounding alone does not
+ * raise it, as it differs between kernels, too.
  *
  * The first, "0.1.0", was the release's. 2: work before the first step is charged, which PARL's
  * reward fitting was not; PPO counts the sums that every batch has, and logs means over epochs. */
