@@ -18,6 +18,9 @@ extern const RgEnvironmentType rg_environment_text;
 /* An unusable line is left out, or ends the program. */
 enum { RG_TEXT_UNUSABLE_SKIP, RG_TEXT_UNUSABLE_STOP };
 
+/* Single responses are read if they have a counterpart, as a pair; or all of them. */
+enum { RG_TEXT_UNPAIRED_MATCHED, RG_TEXT_UNPAIRED_ALL };
+
 /* Texts for supervised training; see the option. */
 enum { RG_TEXT_DEMONSTRATIONS_CHOSEN, RG_TEXT_DEMONSTRATIONS_CORPUS, RG_TEXT_DEMONSTRATIONS_WHOLE };
 
@@ -27,6 +30,7 @@ typedef struct RgTextOptions {
     int format, preference;
     const char *column[RG_TEXT_COLUMNS]; /* names of members; valid in create only */
     int unusable;                        /* what an unusable line leads to */
+    int unpaired;                        /* which single responses are read */
     double judge_share, test_share;
     RgOptionPart judge, independent_judge; /* valid in create only */
     int chat_template;
@@ -80,12 +84,15 @@ typedef struct RgTextState {
     RgSequences *prompts; /* of training */
     RgSequences *demonstrations;
     RgPairs *pairs;           /* of the last prepare */
+    RgSingles *singles;       /* likewise; NULL: only matched ones are read */
     int64_t dropped_pairs;    /* of the data set, with a response over the limit */
+    int64_t dropped_singles;  /* single responses over the limit */
     int64_t unlabelled_pairs; /* sampled ones that the judge left unlabelled */
     int64_t left_out[RG_TEXT_REASONS], dropped_prompts, truncated_prompts; /* of all files */
 
     RgSequences *test_prompts;
-    RgSequences *test_pairs; /* chosen and rejected of the first lines, alternating */
+    RgSequences *test_pairs; /* chosen and rejected of the first lines, alternating; none where all
+                              * responses are single */
     RgSequences *chosen;     /* [test_prompts->count] the data's chosen responses */
     double *chosen_reward;   /* of these; NULL: the judge only compares, or is external and was not
                               * asked yet */

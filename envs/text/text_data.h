@@ -17,8 +17,9 @@
  *
  * Other members are ignored. A chat's "chosen" and "rejected" may omit the turns before the
  * response if the list "prompt" has them (TRL's explicit prompts). Plain lines and chats may have
- * scores of both responses, of which ties are left out. Unpaired lines become pairs: of one conversation, the first response
- * with either label that is left, and so on.
+ * scores of both responses, of which ties are left out. Unpaired lines become pairs: of one
+ * conversation, the first response with either label that is left, and so on. Those that are without
+ * a counterpart at the end are left out, or kept as they are.
  *
  * A line that cannot be used is left out and counted by its reason. How texts become tokens is
  * defined in envs/text/text_layout.h. */
@@ -61,6 +62,7 @@ typedef struct RgTextReading {
     RgTextPreference preference;
     const char *column[RG_TEXT_COLUMNS]; /* names of members; NULL: as in the list above */
     bool stop;                           /* the first unusable line is an error */
+    bool singles;                        /* single responses without a counterpart are kept */
     int64_t line_limit;                  /* MiB; 0: RG_LINE_MIB */
 } RgTextReading;
 
@@ -80,9 +82,13 @@ typedef struct RgTurn {
 typedef struct RgTextLine {
     RgTurn *turns; /* [turn_count] the conversation up to the response, at least one */
     int64_t turn_count;
-    char *chosen, *rejected;
-    int number; /* of the line in its file, from 1 */
+    char *chosen, *rejected; /* one of them is NULL: a single response */
+    int number;              /* of the line in its file, from 1 */
 } RgTextLine;
+
+static inline bool rg_text_line_is_pair(const RgTextLine *line) {
+    return line->chosen && line->rejected;
+}
 
 /* Why a line is unusable. */
 typedef enum RgTextReason {

@@ -10,13 +10,16 @@
 
 /* ---- making them ---- */
 
-/* The first lines in the form for judges, borrowed from `data`; to be released. */
-static RgJudgeShare share_of(const RgTextState *s, const RgTextData *data, int64_t count) {
-    RgJudgeText *texts = rg_allocate(count, sizeof *texts);
+/* The pairs among the lines in the form for judges, borrowed from `data`; to be released. */
+static RgJudgeShare share_of(const RgTextState *s, const RgTextData *data) {
+    RgJudgeText *texts = rg_allocate(data->count, sizeof *texts);
     RgSequences *sequences = rg_sequences_create();
-    for (int64_t i = 0; i < count; i++) {
+    int64_t count = 0;
+    for (int64_t i = 0; i < data->count; i++) {
         const RgTextLine *line = &data->lines[i];
-        texts[i] = (RgJudgeText){rg_text_line_prompt(line), line->chosen, line->rejected};
+        if (!rg_text_line_is_pair(line))
+            continue;
+        texts[count++] = (RgJudgeText){rg_text_line_prompt(line), line->chosen, line->rejected};
         rg_text_append(sequences, s->layout, line->turns, line->turn_count, line->chosen);
         rg_text_append(sequences, s->layout, line->turns, line->turn_count, line->rejected);
     }
@@ -35,10 +38,14 @@ static void release_share(RgJudgeShare *share) {
 
 static RgStatus make_judge(const RgTextState *s, const RgOptionPart *part, const RgTextData *data,
                            bool independent, RgRandom random, RgJudge **new, RgError *error) {
-    RgJudgeShare share = share_of(s, data, data->count);
+    RgJudgeShare share = share_of(s, data);
     share.independent = independent;
     RgRandom own = rg_random_named(random, independent ? "judge-independent" : "judge");
     RgStatus status = rg_judge_create(part, &share, own, new, error);
+    if (status == RG_E_RANGE && share.count < data->count)
+        status = rg_fail_in(
+            error, status, "%lld of %lld lines are single responses, and a judge learns from pairs",
+            (long long)(data->count - share.count), (long long)data->count);
     release_share(&share);
     return status;
 }
@@ -167,16 +174,18 @@ static bool is_measured(const RgJudge *judge) {
     return !rg_judge_only_compares(judge) && !judge->type->use_answers;
 }
 
-/* The written chosen responses, and their rewards by a judge that gives some. */
+/* The written chosen responses to the test prompts, and their rewards by a judge that gives some. */
 static RgStatus reward_chosen(RgTextState *s, const RgTextData *test, RgError *error) {
     int64_t count = s->test_prompts->count;
     RgSequences *chosen = s->chosen = rg_sequences_create();
     const char **text = rg_allocate(2 * count, sizeof *text);
-    for (int64_t i = 0; i < count; i++) {
+    for (int64_t i = 0; chosen->count < count; i++) {
         const RgTextLine *line = &test->lines[i];
+        if (!line->chosen)
+            continue;
+        text[chosen->count] = rg_text_line_prompt(line);
+        text[count + chosen->count] = line->chosen;
         rg_text_append(chosen, s->layout, line->turns, line->turn_count, line->chosen);
-        text[i] = rg_text_line_prompt(line);
-        text[count + i] = line->chosen;
     }
     RgJudgeItems items = {count, text, text + count, chosen};
     RgStatus status = RG_OK;
@@ -189,13 +198,14 @@ static RgStatus reward_chosen(RgTextState *s, const RgTextData *test, RgError *e
 }
 
 static RgStatus measure_judges(RgTextState *s, const RgTextData *test, RgError *error) {
-    RgJudgeShare share = share_of(s, test, test->count);
+    RgJudgeShare share = share_of(s, test);
     double temperature = s->options.label_temperature;
     RgStatus status = RG_OK;
     s->judge_quality.accuracy = s->independent_quality.accuracy = NAN;
-    if (is_measured(s->judge))
+    bool pairs = share.count > 0;
+    if (pairs && is_measured(s->judge))
         status = rg_judge_quality(s->judge, &share, temperature, &s->judge_quality, error);
-    if (status == RG_OK && is_measured(s->independent))
+    if (status == RG_OK && pairs && is_measured(s->independent))
         status =
             rg_judge_quality(s->independent, &share, temperature, &s->independent_quality, error);
     release_share(&share);
