@@ -227,7 +227,8 @@ Test(singles, of_all_pairs_have_the_gradient_of_the_pairs) {
                  {"bco", "beta=0.5", 0},
                  {"bco", "beta=0.5", 0.4}};
     for (size_t k = 0; k < sizeof cases / sizeof *cases; k++) {
-        double of_pairs[CONTEXTS * RESPONSES], of_singles[CONTEXTS * RESPONSES], norm = 0;
+        double of_pairs[CONTEXTS * RESPONSES] = {0}, of_singles[CONTEXTS * RESPONSES] = {0};
+        double norm = 0;
         char *single = rg_string_format("%s single=true", cases[k].options);
         double a =
             whole_gradient(cases[k].method, cases[k].options, cases[k].deviation, 30, of_pairs);
