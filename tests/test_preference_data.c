@@ -2,7 +2,8 @@
 /* Preferences as they are published: formats, compressed files, chat templates, limits. */
 #include "core/files.h"
 #include "core/text/lines.h"
-#include "envs/text/text_layout.h"
+#include "envs/text/text_data.h"
+#include "envs/text_layout.h"
 #include "tests/chat_tokenizer.h"
 #include "tests/shared_data.h"
 

@@ -506,7 +506,7 @@ Test(text, lines_that_the_template_refuses_are_counted) {
 
 static double reward_of(RgJudge *judge, const char *prompt, const char *response) {
     double reward;
-    RgJudgeItems items = {1, &prompt, &response, NULL};
+    RgJudgeItems items = {1, &prompt, &response, NULL, NULL};
     ASSERT_OK(rg_judge_rewards(judge, &items, &reward, &error));
     return reward;
 }

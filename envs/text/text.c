@@ -261,12 +261,17 @@ static void take_whole_lines(RgTextState *s, const RgTextFiles *files) {
 static RgStatus use_files(RgTextState *s, RgTextFiles *files, RgRandom random, RgError *error) {
     RG_TRY(rg_text_judges_create(s, files, random, error));
     RG_TRY(make_test_set(s, files->part[RG_TEXT_PART_TEST], error));
+    RG_TRY(rg_text_judges_learn_turns(s, files, error));
     RG_TRY(rg_text_judges_measure(s, files->part[RG_TEXT_PART_TEST], error));
     if (s->options.demonstrations == RG_TEXT_DEMONSTRATIONS_WHOLE)
         take_whole_lines(s, files);
     s->train = files->part[RG_TEXT_PART_TRAIN];
     files->part[RG_TEXT_PART_TRAIN] = NULL;
     take_prompts(s);
+    if (s->conversations) {
+        s->test = files->part[RG_TEXT_PART_TEST];
+        files->part[RG_TEXT_PART_TEST] = NULL;
+    }
     return RG_OK;
 }
 
@@ -384,6 +389,9 @@ static void destroy(RgEnvironment *environment) {
     rg_singles_destroy(s->singles);
     rg_sequences_destroy(s->demonstrations);
     rg_sequences_destroy(s->prompts);
+    rg_lookup_destroy(s->conversation_of);
+    free(s->conversations);
+    rg_text_data_destroy(s->test);
     rg_text_data_destroy(s->train);
     rg_judge_destroy(s->independent);
     rg_judge_destroy(s->judge);

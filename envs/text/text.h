@@ -8,10 +8,11 @@
 #ifndef RG_ENVS_TEXT_TEXT_H
 #define RG_ENVS_TEXT_TEXT_H
 
+#include "core/lookup.h"
 #include "envs/environment.h"
 #include "envs/judges/judge_quality.h"
 #include "envs/text/text_data.h"
-#include "envs/text/text_layout.h"
+#include "envs/text_layout.h"
 
 extern const RgEnvironmentType rg_environment_text;
 
@@ -80,6 +81,12 @@ typedef struct RgTextState {
     /* On all test lines. The accuracy is NaN if the judge only compares: it would cost requests. */
     RgJudgeQuality judge_quality, independent_quality;
 
+    /* For judges that read turns: all conversations, by the tokens of their prompts, and the test lines
+     * that they are borrowed from, besides `train`. */
+    RgLookup *conversation_of; /* numbers of `conversations`; NULL: no judge reads turns */
+    RgConversation *conversations;
+    RgTextData *test;
+
     RgTextData *train;
     RgSequences *prompts; /* of training */
     RgSequences *demonstrations;
@@ -128,6 +135,9 @@ RgStatus rg_text_file_read(RgTextState *state, const char *name, RgTextData **da
 
 RgStatus rg_text_judges_create(RgTextState *state, const RgTextFiles *files, RgRandom random,
                                RgError *error);
+/* If one of them lays out conversations itself, make `conversations` from the lines of training and
+ * test, which have to stay. RG_E_FORMAT, with file and line, if there is one that it cannot read. */
+RgStatus rg_text_judges_learn_turns(RgTextState *state, const RgTextFiles *files, RgError *error);
 /* The judges' quality on the test lines, and the rewards of the chosen responses. */
 /* Asks an external judge for the rewards of the written chosen responses, once. */
 RgStatus rg_text_reward_chosen(RgTextState *state, RgError *error);

@@ -25,6 +25,7 @@ RgTextData *rg_text_data_take(RgTextData *data, bool (*wanted)(const RgTextLine 
                               const void *context) {
     RgTextData *taken = rg_allocate(1, sizeof *taken);
     taken->path = rg_string_copy(data->path);
+    taken->unit = data->unit;
     taken->lines = rg_allocate(data->count + 1, sizeof *taken->lines);
     taken->capacity = data->count + 1;
     int64_t left = 0;

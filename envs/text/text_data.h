@@ -22,11 +22,11 @@
  * a counterpart at the end are left out, or kept as they are.
  *
  * A line that cannot be used is left out and counted by its reason. How texts become tokens is
- * defined in envs/text/text_layout.h. */
+ * defined in envs/text_layout.h. */
 #ifndef RG_ENVS_TEXT_TEXT_DATA_H
 #define RG_ENVS_TEXT_TEXT_DATA_H
 
-#include "core/base.h"
+#include "envs/conversation.h"
 
 typedef enum RgTextFormat {
     RG_TEXT_AUTO, /* detected from the members of the first line that has those of a format */
@@ -68,16 +68,6 @@ typedef struct RgTextReading {
 
 /* Whether a column has a name of its own, which the formats pku and ultrafeedback do not read. */
 bool rg_text_renames(const RgTextReading *reading);
-
-typedef enum RgRole { RG_SYSTEM, RG_USER, RG_ASSISTANT } RgRole;
-extern const char *const rg_role_names[]; /* "system", "user", "assistant" */
-/* Sets the role of this name; false: there is none, and *role stays. */
-bool rg_role_named(const char *name, RgRole *role);
-
-typedef struct RgTurn {
-    RgRole role;
-    char *text;
-} RgTurn;
 
 typedef struct RgTextLine {
     RgTurn *turns; /* [turn_count] the conversation up to the response, at least one */

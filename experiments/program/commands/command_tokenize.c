@@ -5,7 +5,7 @@
 #include "core/text/terminal.h"
 #include "core/text/tokenizer.h"
 #include "core/utf8.h"
-#include "envs/text/text_layout.h"
+#include "envs/text_layout.h"
 #include "experiments/program/commands/command.h"
 
 #include <jansson.h>
