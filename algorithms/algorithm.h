@@ -42,7 +42,8 @@ typedef enum RgSource {
     RG_FROM_JUDGE,
     RG_FROM_REFERENCE,
     RG_FROM_MIXTURE, /* the geometric mixture of policy and reference */
-    RG_FROM_OTHERS,  /* the responses of the batch's next pair, to this pair's prompt */
+    RG_FROM_OTHERS,  /* the responses of the batch's next pair, to this pair's prompt; likewise of
+                        single responses */
 } RgSource;
 
 /* How the two responses of a pair are drawn: independently, or by a distribution over all pairs of
@@ -104,6 +105,9 @@ typedef struct RgRecipe {
      * rewards; 0 to 2: the two that were drawn, as the judge labels them. */
     int64_t candidates;
     int64_t group; /* k responses of the policy to each prompt instead of pairs; 0: none */
+    /* Single responses of the data set, each with a label of its own, instead of pairs:
+     * RgBatch.desirable. Responses and preferences are RG_FROM_DATASET. */
+    bool single;
     /* Source of a third response to the prompt of each pair: RG_FROM_POLICY, RG_FROM_REFERENCE or
      * RG_FROM_OTHERS. It has no gradient. */
     RgSource third;
@@ -162,6 +166,14 @@ extern const char *const rg_pair_samplers[], *const rg_sampler_weights[];
                          "then fits the loss's curvature",                                         \
                          .later = true)
 
+/* The option of methods that can take the responses of the data set one by one; it sets their
+ * recipe's single. */
+#define RG_SINGLE(type)                                                                            \
+    RG_OPTION_BOOLEAN(type, single, "false",                                                       \
+                      "take the data set's responses one by one, with or without a counterpart, "  \
+                      "in place of its pairs; a batch is then of so many responses",               \
+                      .later = true)
+
 /* The option of methods whose pairs come from the policy and are labelled by the judge; it sets
  * their recipe's candidates, and rewards where they are more than 2. */
 #define RG_CANDIDATES(type)                                                                        \
@@ -170,9 +182,10 @@ extern const char *const rg_pair_samplers[], *const rg_sampler_weights[];
                       "and the worst are the pair; 2: both of two, as the judge labels them",      \
                       .later = true)
 
-/* True: a batch consists of pairs; false: of groups or demonstrations. */
+/* True: a batch consists of pairs; false: of groups, single responses or demonstrations. */
 static inline bool rg_recipe_takes_pairs(const RgRecipe *r) {
-    return r->group == 0 && (r->preferences != RG_FROM_NOWHERE || r->opponents != RG_FROM_NOWHERE);
+    return r->group == 0 && !r->single &&
+           (r->preferences != RG_FROM_NOWHERE || r->opponents != RG_FROM_NOWHERE);
 }
 
 /* ---- work: the cost of a method's own step ---- */
@@ -243,7 +256,7 @@ typedef struct RgSteps {
     RgTensor *features;
 } RgSteps;
 
-/* Pairs (k is 2), groups and demonstrations (k is 1). */
+/* Pairs (k is 2), groups, and single responses and demonstrations (k is 1). */
 typedef struct RgBatch {
     int64_t prompts, k;
     int64_t response_limit; /* most tokens of a sampled response; for an episode, steps */
@@ -264,14 +277,16 @@ typedef struct RgBatch {
     /* [prompts] constant: weights of the prompts in the mean over the batch (rg_batch_mean), of
      * mean 1 unless the recipe has matched_weights; NULL: all are 1. */
     RgTensor *weight;
-    bool exact;              /* the batch holds every possible pair, weighted by its probability */
-    RgTensor *reward;        /* [prompts, k] for groups, by the judge; NULL if it only compares */
-    const double *judged;    /* [prompts, k] `reward` in double as given by the judge */
-    RgTensor *win_rate;      /* [prompts, k] with rewards: mean over the other responses y' of the
+    bool exact;           /* the batch holds every possible pair, weighted by its probability */
+    RgTensor *desirable;  /* [prompts] for single responses: 1 or, if undesirable, 0; else NULL */
+    RgTensor *reward;     /* [prompts, k] for groups, by the judge; NULL if it only compares */
+    const double *judged; /* [prompts, k] `reward` in double as given by the judge */
+    RgTensor *win_rate;   /* [prompts, k] with rewards: mean over the other responses y' of the
                              probability P(y ≻ y') that the judge prefers y; with rivals: whether
                              it prefers y to its rival, 1 or 0 */
     RgSide chosen, rejected; /* for pairs: first and last of `order` */
-    /* If the recipe has a third response: [prompts]; for RG_FROM_OTHERS both of a pair, [2·prompts];
+    /* If the recipe has a third response: [prompts]; for RG_FROM_OTHERS both of a pair, [2·prompts],
+     * or the next single response, [prompts];
      * if `exact` every response to every prompt, with the weight third_weight of mean 1 (else NULL)
      * that rg_third_mean takes. */
     RgSide third;
@@ -295,6 +310,8 @@ RgTensor *rg_third_mean(RgTape *tape, const RgBatch *batch, RgTensor *terms);
 RgTensor *rg_log_ratio_margin(RgTape *tape, const RgBatch *batch);
 /* F = log σ(β·Δ), [pairs]: the log-likelihood of the labels under the policy's implicit reward. */
 RgTensor *rg_preference_fit(RgTape *tape, const RgBatch *batch, double beta);
+/* For single responses, 1 where a response is desirable and −1 where it is not: [prompts]. */
+RgTensor *rg_batch_signs(RgTape *tape, const RgBatch *batch);
 /* log π(y)/|y|, [pairs]. */
 RgTensor *rg_mean_logprob(RgTape *tape, const RgSide *side);
 /* Column `place` of x [prompts, k]: [prompts]. */

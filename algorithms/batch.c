@@ -20,6 +20,10 @@ RgTensor *rg_log_ratio_margin(RgTape *t, const RgBatch *batch) {
     return rg_sub(t, batch->chosen.log_ratio, batch->rejected.log_ratio);
 }
 
+RgTensor *rg_batch_signs(RgTape *t, const RgBatch *batch) {
+    return rg_add_scalar(t, rg_scale(t, batch->desirable, 2), -1);
+}
+
 RgTensor *rg_mean_logprob(RgTape *t, const RgSide *side) {
     return rg_div(t, side->logprob, side->length);
 }

@@ -9,7 +9,12 @@
  * gradient. The authors' code combines the prompt of each example with the response of the next
  * example, desirable or not. Here y' are both responses of the next pair (kl_responses = "all"), so
  * that each example has one. With "chosen" they are only its chosen response. With exact expectations
- * z is that of all pairs, as in a batch without end. */
+ * z is that of all pairs, as in a batch without end.
+ *
+ * With single = true an example is one response, which needs no counterpart. The loss is the mean over
+ * the batch, of as many desirable and undesirable responses as come, and y' is the next response:
+ *
+ *     L = mean of λ·(1 − σ(±(β·h(y) − z))),  + and λ_D where y is desirable, − and λ_U where not */
 #include "algorithms/algorithm.h"
 
 #include <math.h>
@@ -18,6 +23,7 @@ typedef struct KtoOptions {
     double beta;
     double desirable_weight, undesirable_weight;
     int kl_responses;
+    bool single;
     RgSharedTerms shared;
 } KtoOptions;
 
@@ -34,6 +40,7 @@ static const RgOption kto_options[] = {
         KtoOptions, kl_responses, "all", kl_responses,
         "responses, each with the prompt of another pair, from which the KL term z is estimated: "
         "all, both of the batch's next pair, as in the authors' code; or only its chosen one"),
+    RG_SINGLE(KtoOptions),
     RG_OPTION_INCLUDE(KtoOptions, shared, rg_sft_options),
     RG_OPTION_INCLUDE(KtoOptions, shared, rg_moving_reference_options),
     RG_OPTION_END,
@@ -57,10 +64,24 @@ static double divergence_of(const RgBatch *batch, double beta) {
     return fmax(divergence, 0);
 }
 
+static RgTensor *loss_of_singles(RgStep *step, const KtoOptions *o, const RgBatch *batch,
+                                 double divergence) {
+    RgTape *t = step->tape;
+    RgTensor *h = rg_reshape(t, batch->log_ratio, RG_SHAPE(batch->prompts));
+    RgTensor *gain = rg_add_scalar(t, rg_scale(t, h, (RgReal)o->beta), (RgReal)-divergence);
+    RgTensor *lost = rg_sigmoid(t, rg_negate(t, rg_mul(t, rg_batch_signs(t, batch), gain)));
+    RgTensor *weight = rg_add_scalar(
+        t, rg_scale(t, batch->desirable, (RgReal)(o->desirable_weight - o->undesirable_weight)),
+        (RgReal)o->undesirable_weight);
+    return rg_batch_mean(step, batch, rg_mul(t, weight, lost)); /* 1 − σ(x) = σ(−x) */
+}
+
 static RgTensor *kto_loss(RgStep *step, const void *options, const RgBatch *batch) {
     RgTape *t = step->tape;
     const KtoOptions *o = options;
     double divergence = divergence_of(batch, o->beta);
+    if (o->single)
+        return loss_of_singles(step, o, batch, divergence);
     RgTensor *good = rg_batch_mean(step, batch, worth(t, &batch->chosen, o->beta, divergence, 1));
     RgTensor *bad = rg_batch_mean(step, batch, worth(t, &batch->rejected, o->beta, divergence, -1));
     RgTensor *both = rg_add(t, rg_scale(t, good, (RgReal)(-0.5 * o->desirable_weight)),
@@ -74,8 +95,20 @@ static void kto_recipe(const void *options, RgRecipe *recipe) {
     recipe->third = RG_FROM_OTHERS;
     recipe->beta = o->beta;
     recipe->shared = o->shared;
-    recipe->third_chosen = o->kl_responses == KL_OF_CHOSEN;
+    recipe->third_chosen = o->kl_responses == KL_OF_CHOSEN && !o->single;
     recipe->couples = true;
+    recipe->single = o->single;
+}
+
+static RgStatus kto_check(const void *options, const RgTask *task, const RgPolicy *policy,
+                          RgError *error) {
+    const KtoOptions *o = options;
+    (void)task, (void)policy;
+    return !o->single || o->kl_responses == KL_OF_ALL
+               ? RG_OK
+               : rg_fail(error, RG_E_USAGE,
+                         "kto: kl_responses is \"chosen\", and single is true: a single response "
+                         "may have no chosen one after it; expected \"all\"");
 }
 
 const RgAlgorithm rg_algorithm_kto = {
@@ -87,4 +120,5 @@ const RgAlgorithm rg_algorithm_kto = {
               .options_size = sizeof(KtoOptions)},
     .recipe = kto_recipe,
     .loss = kto_loss,
+    .check = kto_check,
 };

@@ -290,7 +290,7 @@ one_line
 # It is said before the first step of the first trial, and by a dry run.
 section late-refusal
 refused() { # METHOD MESSAGE: the method, beside a dpo that fits
-    sed "s/^algorithms = .*/algorithms = ( { type = \"dpo\"; }, $1 );/" ../x.cfg >late.cfg
+    sed "s|^algorithms = .*|algorithms = ( { type = \"dpo\"; }, $1 );|" ../x.cfg >late.cfg
     for dry in --quiet --dry-run; do
         regatta run $dry late.cfg && complain "$name: $1, $dry: exit 0"
         said "$2"
@@ -308,11 +308,25 @@ refused '{ type = "parl"; lower = "solved"; }' 'can be enumerated'
 refused '{ type = "parl"; upper = "none"; }' 'keeps the reward of pretrain'
 refused '{ type = "ppo"; reward = "linear"; environment = { pair_count = 0; }; }' 'the environment has none'
 refused '{ type = "sft"; environment = { pair_count = 0; }; }' 'sft needs demonstrations'
+refused '{ type = "kto"; single = true; kl_responses = "chosen"; }' 'kto: kl_responses is "chosen", and single is true'
+refused '{ type = "kto"; single = true; sft_coefficient = 0.1; }' 'kto: sft_coefficient'
+refused '{ type = "bco"; single = true; training = { expectation = "exact"; }; }' 'it learns from no pairs'
 refused '{ type = "dpo"; label = "b"; policy = { context = 48; }; }' "exceeds the policy's context of 48"
 refused '{ type = "dpo"; label = "b"; policy = { heads = 3; }; }' 'does not divide into 3 heads'
 refused '{ type = "dpo"; label = "b"; policy = { reference = "uniform"; }; }' 'policy.reference is "uniform"'
 refused '{ type = "dpo"; label = "b"; environment = { response_limit = 2; }; }' 'more tokens than response_limit'
 refused '{ type = "dpo"; label = "b"; environment = { columns = { prompt = "q"; }; }; }' 'none of 300 lines is usable'
+# Single responses are no pairs.
+for i in {1..300}; do
+    label=$((i % 3 == 0))
+    echo "{\"prompt\": \"The king saw $i.\", \"completion\": \"You have $i and $label.\", \"label\": $label}"
+done >single.jsonl
+echo "you 1" | tr ' ' '\t' >lexicon
+single='train = "./single.jsonl"; pairs = "dataset"; unpaired = "all"; '
+lexicon='judge = { type = "lexicon"; file = "./lexicon"; }; independent_judge = { type = "lexicon"; file = "./lexicon"; };'
+refused "{ type = \"dpo\"; label = \"b\"; environment = { $single $lexicon }; }" 'none but single responses'
+refused "{ type = \"sft\"; label = \"b\"; environment = { $single }; }" 'a judge learns from pairs'
+refused "{ type = \"kto\"; environment = { train = \"./single.jsonl\"; }; }" 'expected "all" to read it alone'
 cp ../x.cfg sweep.cfg
 echo 'sweep = ( { option = "environment.prompt_limit"; values = [0, 1]; } );' >>sweep.cfg
 regatta run -q sweep.cfg && complain "$name: a swept value that does not fit"

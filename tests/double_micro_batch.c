@@ -60,6 +60,7 @@ Test(micro_batch, of_dpo_and_its_like_adds_up_to_the_batch) {
 /* The shift is that of earlier steps; and all terms that losses share. */
 Test(micro_batch, of_bco_and_of_shared_terms_adds_up_to_the_batch) {
     check_parts("bco", "");
+    check_parts("bco", "single=true");
     check_parts("dpo", "beta=1 sft_coefficient=0.3 dpop_coefficient=2 length_normalisation=true "
                        "length_coefficient=0.1");
     check_parts("apo", "beta=1 sft_coefficient=0.3 sft_logprob=sum dpop_coefficient=2");

@@ -442,6 +442,7 @@ Test(trainer, tokens_count_in_every_pass_that_trains_on_them) {
         int64_t passes;
     } cases[] = {{"dpo", "", 2},
                  {"kto", "", 2},
+                 {"kto", "single=true", 1},
                  {"vpo", "", 3},
                  {"selm", "", 3},
                  {"ppo", "epochs=5", 5},
@@ -755,15 +756,28 @@ Test(algorithms, ppo_on_a_fitted_reward_keeps_what_is_claimed) {
         }
 }
 
-Test(algorithms, a_batch_in_parts_has_the_gradient_of_the_whole) {
-    check_all(rg_claim_parts, on_policy, 21);
-}
-
 static void claim_gradient(const RgAlgorithm *a, const char *options, RgClaims *claims) {
     Race race = race_begin(a->about.name, options, bandit, 0, 16);
     if (a->loss)
         rg_claim_gradient(race.trainer, claims);
     race_end(&race);
+}
+
+Test(algorithms, that_take_single_responses_keep_what_is_claimed) {
+    static const char *const name[] = {"kto", "bco"};
+    static Claim *const claim[] = {rg_claim_threads, rg_claim_learning, rg_claim_checkpoint,
+                                   rg_claim_costs, claim_gradient};
+    for (int i = 0; i < 2; i++)
+        for (int k = 0; k < 5; k++) {
+            RgClaims claims = {0};
+            claim[k](rg_algorithm_find(name[i]), "single=true reference_steps=3", &claims);
+            cr_expect_eq(claims.failed, 0, "%s: %s", name[i], claims.first_failure);
+            cr_expect_gt(claims.held, 0);
+        }
+}
+
+Test(algorithms, a_batch_in_parts_has_the_gradient_of_the_whole) {
+    check_all(rg_claim_parts, on_policy, 21);
 }
 
 Test(algorithms, the_gradient_of_each_loss_is_that_of_its_differences) {

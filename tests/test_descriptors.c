@@ -127,6 +127,8 @@ Test(descriptors, of_recipes_have_what_their_sources_call_for) {
     LACKING("dpo", pair_sampler, RG_PAIRS_UNIFORM, "as it has a pair_sampler");
     LACKING("xpo", pair_sampler, RG_PAIRS_UNIFORM, "as it has a pair_sampler");
     LACKING("sft", third, RG_FROM_REFERENCE, "pairs, as it has a third response");
+    LACKING("online-dpo", single, true, "from dataset alone, as it has single");
+    LACKING("hybrid", single, true, "a third response from all others or nowhere");
     LACKING("online-dpo", on_policy, 1.5, "on_policy");
     LACKING("dpo", epochs, 0, "epochs");
     LACKING("dpo", sampler_steps, -1, "sampler_steps");

@@ -54,7 +54,7 @@ static RgJudge *judge_of(int independent, const RgJudgeText *from, int64_t count
 
 static double reward_of(RgJudge *judge, const char *prompt, const char *response) {
     double reward;
-    RgJudgeItems items = {1, &prompt, &response, NULL};
+    RgJudgeItems items = {1, &prompt, &response, NULL, NULL};
     cr_assert_eq(rg_judge_rewards(judge, &items, &reward, &error), RG_OK, "%s", error.text);
     return reward;
 }

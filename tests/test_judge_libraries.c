@@ -66,7 +66,7 @@ static RgJudge *judge_of(const char *type, const char *key, RgSettingKind kind, 
 static double reward_of(RgJudge *judge, const char *response) {
     double reward;
     const char *prompt = "";
-    RgJudgeItems items = {1, &prompt, &response, NULL};
+    RgJudgeItems items = {1, &prompt, &response, NULL, NULL};
     cr_assert_eq(rg_judge_rewards(judge, &items, &reward, &error), RG_OK, "%s", error.text);
     return reward;
 }
@@ -270,7 +270,7 @@ Test(grammar, to_run_out_of_time_is_an_error) {
     for (int i = 0; i < 190; i++)
         strcat(text, words[(i * i * 7 + i / 3) % 5]);
     const char *prompt = "", *response = text;
-    RgJudgeItems items = {1, &prompt, &response, NULL};
+    RgJudgeItems items = {1, &prompt, &response, NULL, NULL};
     double reward;
     cr_expect_eq(rg_judge_rewards(judge, &items, &reward, &error), RG_E_RANGE);
     cr_expect(strstr(error.text, "more than 1 seconds for \"was : that"), "%s", error.text);
@@ -336,7 +336,7 @@ enum { RESPONSES = sizeof responses / sizeof *responses };
 
 static void reward_all(RgJudge *judge, double *reward) {
     const char *prompts[RESPONSES] = {0};
-    RgJudgeItems items = {RESPONSES, prompts, responses, NULL};
+    RgJudgeItems items = {RESPONSES, prompts, responses, NULL, NULL};
     cr_assert_eq(rg_judge_rewards(judge, &items, reward, &error), RG_OK, "%s", error.text);
 }
 

@@ -2,7 +2,8 @@
 /* Preferences as they are published: formats, compressed files, chat templates, limits. */
 #include "core/files.h"
 #include "core/text/lines.h"
-#include "envs/text/text_layout.h"
+#include "envs/text/text_data.h"
+#include "envs/text_layout.h"
 #include "tests/chat_tokenizer.h"
 #include "tests/shared_data.h"
 
@@ -352,6 +353,37 @@ Test(preference_data, single_responses_become_pairs_of_their_prompt) {
               SINGLE("\"p\"", "\"a\"", "true") SINGLE("\"q\"", "\"b\"", "false"),
               ": none of 2 lines is usable: 2 without a response of the other label to the same "
               "prompt (first: line 1");
+}
+
+Test(preference_data, single_responses_can_be_kept_in_their_places) {
+    RgTextData *d = NULL;
+    const RgTextReading reading = {.singles = true};
+    ASSERT_OK(rg_text_data_read(
+        scratch_write("x.jsonl",
+                      SINGLE("\"p\"", "\"good\"", "true") SINGLE("\"q\"", "\"lonely\"", "false")
+                          SINGLE("\"p\"", "\"bad\"", "false") SINGLE("\"r\"", "\"x\"", "true")
+                              SINGLE("\"r\"", "\"x\"", "false")
+                                  SINGLE("\"p\"", "\"fine\"", "true")),
+        &reading, &d, &error));
+    static const struct {
+        int number;
+        const char *chosen, *rejected;
+    } expected[] = {{2, NULL, "lonely"}, {3, "good", "bad"}, {6, "fine", NULL}};
+    cr_assert_eq(d->count, 3);
+    for (int i = 0; i < 3; i++) {
+        const RgTextLine *line = &d->lines[i];
+        cr_expect_eq(line->number, expected[i].number);
+        cr_expect_eq(line->chosen == NULL, expected[i].chosen == NULL);
+        cr_expect_eq(line->rejected == NULL, expected[i].rejected == NULL);
+        cr_expect_eq(rg_text_line_is_pair(line), i == 1);
+        if (line->chosen && expected[i].chosen)
+            cr_expect_str_eq(line->chosen, expected[i].chosen);
+        if (line->rejected && expected[i].rejected)
+            cr_expect_str_eq(line->rejected, expected[i].rejected);
+    }
+    cr_expect_eq(d->left_out[RG_TEXT_UNMATCHED].count, 0);
+    cr_expect_eq(d->left_out[RG_TEXT_SAME].count, 2, "of both labels");
+    rg_text_data_destroy(d);
 }
 
 /* 3 MiB of one letter, as a file and compressed, when a line may have 2. */

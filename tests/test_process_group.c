@@ -297,6 +297,7 @@ Test(process_group, gives_the_bits_of_one_process_with_shared_terms) {
                                 "dpop_coefficient=2 length_normalisation=true";
     check_bits((Trial){.algorithm = "dpo", .options = terms, .shards = 4, .answers = -1});
     check_bits((Trial){.algorithm = "bco", .options = terms, .shards = 3, .answers = -1});
+    check_bits((Trial){.algorithm = "bco", .options = "single=true", .shards = 3, .answers = -1});
     check_bits((Trial){.algorithm = "online-dpo",
                        .options = "candidates=4",
                        .shards = 3,

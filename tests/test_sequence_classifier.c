@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /* Reward models made elsewhere: values of two architectures against those that another program
- * computed in float64 (tests/golden/models.py), the judge's tokens against its own tokenizer's, and
- * what is refused. */
+ * computed in float64 (tests/golden/models.py), the judge's tokens against its own tokenizer's, its own
+ * chat template against texts laid out by hand, and what is refused. */
 #include "core/models/hugging_face.h"
 #include "core/models/transformer.h"
 #include "core/text/tokenizer.h"
 #include "envs/judges/judge.h"
+#include "envs/text/text.h"
+#include "envs/text_layout.h"
 #include "tests/golden_model.h"
 
 #include <criterion/parameterized.h>
@@ -367,5 +369,240 @@ Test(sequence_classifier_judge, refuses_a_tokenizer_of_another_model) {
     expect_refusal(&s, "tokenizer.json");
     s.share.tokenizer = NULL;
     expect_refusal(&s, "a sequence classifier needs tokens, and was given text alone");
+    end(&s);
+}
+
+/* ---- a chat template of its own ---- */
+
+static const char jinja[] = "{% for m in messages %}{{ 'Q' if m.role == 'user' else 'A' }}"
+                            "{{ m.content }}|{% endfor %}";
+
+/* Conversations of three turns, in which no two prompts are the same. */
+static void write_talks(const char *name) {
+    char *content = NULL;
+    size_t size;
+    FILE *stream = open_memstream(&content, &size);
+    for (int i = 0; i < 80; i++) {
+        static const char *const side[] = {"chosen", "rejected"};
+        for (int k = 0; k < 2; k++)
+            fprintf(stream,
+                    "%s\"%s\": [{\"role\": \"user\", \"content\": \"a%d\"}, "
+                    "{\"role\": \"assistant\", \"content\": \"b\"}, "
+                    "{\"role\": \"user\", \"content\": \"c\"}, "
+                    "{\"role\": \"assistant\", \"content\": \"%s %d\"}]",
+                    k ? ", " : "{", side[k], i, k ? "no" : "yes", i % 7);
+        fprintf(stream, "}\n");
+    }
+    fclose(stream);
+    scratch_write(name, content);
+    free(content);
+}
+
+/* Key, value, …, NULL of the environment, whose own template is plain; both judges are this one. */
+static RgStatus open_world(const Scene *s, const char *const *entries, RgEnvironment **environment,
+                           RgError *error) {
+    RgSettings *settings = rg_settings_create();
+    const char *const usual[] = {"train",     scratch("talks.jsonl"), "pairs", "dataset",
+                                 "tokenizer", scratch("theirs.json"), NULL};
+    cr_assert_eq(rg_tokenizer_save(s->theirs, scratch("theirs.json"), error), RG_OK);
+    for (int k = 0; k < 2; k++) {
+        const char *const *all = k ? entries : usual;
+        for (; all[0]; all += 2) {
+            char *path = rg_string_format("e.%s", all[0]);
+            bool number = strspn(all[1], "0123456789") == strlen(all[1]);
+            rg_settings_set(settings, path, number ? RG_SETTING_INTEGER : RG_SETTING_STRING, all[1],
+                            "test", 1);
+            free(path);
+        }
+    }
+    RgStatus status =
+        rg_environment_create("text", settings, "e", rg_random_root(1), environment, error);
+    rg_settings_destroy(settings);
+    return status;
+}
+
+#define WITH(...)                                                                                  \
+    (const char *const[]) {                                                                        \
+        __VA_ARGS__, NULL                                                                          \
+    }
+#define JUDGE(which, ...)                                                                          \
+    which ".type", "sequence-classifier", which ".weights", s.folder, __VA_ARGS__
+
+/* What the reward model gives a text that is laid out by hand. */
+static double value_by_hand(const Scene *s, const char *text) {
+    RgSequenceClassifier model;
+    RgError error = {0};
+    RgTokens ids = {0};
+    double value;
+    cr_assert_eq(rg_hugging_face_load_classifier(s->folder, &model, &error), RG_OK);
+    rg_tokenizer_encode(s->own, text, strlen(text), &ids);
+    cr_assert_leq(ids.count, 48, "the text exceeds the context");
+    RgSequences *one = rg_sequences_create();
+    rg_sequences_append(one, ids.id, 0, ids.id, ids.count);
+    rg_sequence_classifier_values(&model, one, &value);
+    rg_sequences_destroy(one);
+    rg_tokens_release(&ids);
+    rg_sequence_classifier_release(&model);
+    return value;
+}
+
+/* By what the environment hands out: sequences in the policy's tokens, in its own layout. */
+Test(sequence_classifier_judge, lays_out_conversations_by_its_own_template) {
+    Scene s = begin();
+    RgError error = {0};
+    RgEnvironment *environment;
+    write_talks("talks.jsonl");
+    char *file = rg_string_copy(scratch_write("judge.jinja", jinja));
+    cr_assert_eq(open_world(&s,
+                            WITH(JUDGE("judge", "judge.chat_template_file", file),
+                                 JUDGE("independent_judge", "independent_judge.chat_template",
+                                       "environment")),
+                            &environment, &error),
+                 RG_OK, "%s", error.text);
+    RgTextState *state = environment->state;
+    const RgTask *task = &environment->task;
+    int64_t count = state->test_pairs->count;
+    double *reward = rg_allocate(count, sizeof *reward), *other = rg_allocate(count, sizeof *other);
+    cr_assert_gt(count, 4);
+    cr_assert_eq(task->judge(task->environment, state->test_pairs, reward, &error), RG_OK, "%s",
+                 error.text);
+    cr_assert_eq(rg_text_rewards(state, state->independent, state->test_pairs, other, &error),
+                 RG_OK);
+    for (int64_t i = 0; i < count; i++) {
+        const RgTextLine *line = &state->test->lines[i / 2];
+        char *text = rg_string_format("Q%s|Ab|Qc|A%s|", line->turns[0].text,
+                                      i % 2 ? line->rejected : line->chosen);
+        double expected = value_by_hand(&s, text);
+        cr_expect(fabs(reward[i] - expected) <= tolerance * fmax(1, fabs(expected)),
+                  "%s: %.9g, not %.9g", text, reward[i], expected);
+        cr_expect(fabs(reward[i] - other[i]) > 1e-3, "the environment's template is another");
+        free(text);
+    }
+    cr_expect_eq(state->chosen_reward[0], reward[0], "that of the written responses is the same");
+
+    /* a prompt of the training lines, and one that nobody knows */
+    RgSequences *asked = rg_sequences_create();
+    int32_t yes = 0;
+    rg_sequences_append(asked, rg_sequence_prompt(task->prompts, 3),
+                        task->prompts->prompt_length[3], NULL, 0);
+    cr_expect_eq(task->judge(task->environment, asked, reward, &error), RG_OK, "%s", error.text);
+    char *text = rg_string_format("Q%s|Ab|Qc|A|", state->train->lines[3].turns[0].text);
+    cr_expect_float_eq(reward[0], value_by_hand(&s, text), tolerance);
+    free(text);
+    rg_sequences_append(asked, &yes, 1, &yes, 1);
+    cr_expect_eq(task->judge(task->environment, asked, reward, &error), RG_E_USAGE);
+    cr_expect(strstr(error.text, "a prompt that is none of the data's"), "%s", error.text);
+    rg_sequences_destroy(asked);
+    rg_environment_destroy(environment);
+    free(reward);
+    free(other);
+    free(file);
+    end(&s);
+}
+
+/* A built-in template lays out as it does for a policy of the judge's tokenizer; and a mixture hands
+ * the conversations on. */
+Test(sequence_classifier_judge, lays_out_conversations_by_a_built_in_template) {
+    Scene s = begin();
+    RgError error = {0};
+    RgEnvironment *environment;
+    write_talks("talks.jsonl");
+    cr_assert_eq(open_world(&s,
+                            WITH(JUDGE("judge", "judge.chat_template", "sail-pku"),
+                                 "independent_judge.type", "mixture", "independent_judge.scale",
+                                 "none", "independent_judge.length_control", "0",
+                                 JUDGE("independent_judge.judges.0",
+                                       "independent_judge.judges.0.chat_template", "sail-pku"),
+                                 "independent_judge.judges.0.weight", "2"),
+                            &environment, &error),
+                 RG_OK, "%s", error.text);
+    RgTextState *state = environment->state;
+    RgTextLayout *layout;
+    RgSequenceClassifier model;
+    RgSequences *own = rg_sequences_create();
+    cr_assert_eq(rg_hugging_face_load_classifier(s.folder, &model, &error), RG_OK);
+    enum { SAIL_PKU = 7 };
+    cr_assert_str_eq(rg_chat_templates[SAIL_PKU], "sail-pku");
+    cr_assert_eq(rg_text_layout_create(s.own, SAIL_PKU, "", 0, RG_TRUNCATE_DROP, &layout, &error),
+                 RG_OK);
+    const RgTextLine *line = &state->test->lines[0];
+    rg_text_append(own, layout, line->turns, line->turn_count, line->chosen);
+    rg_text_append(own, layout, line->turns, line->turn_count, line->rejected);
+    RgSequences *fits = rg_sequences_create(); /* all but the first and the last 47 are cut off */
+    for (int i = 0; i < 2; i++) {
+        const int32_t *ids = own->tokens + own->start[i];
+        int64_t length = rg_sequence_length(own, i), over = length > 48 ? length - 48 : 0;
+        int32_t kept[48];
+        for (int64_t k = 0; k < length - over; k++)
+            kept[k] = ids[k == 0 ? 0 : k + over];
+        rg_sequences_append(fits, kept, 0, kept, length - over);
+    }
+    double expected[2], reward[2], mixed[2];
+    RgSequences pair = *state->test_pairs;
+    pair.count = 2;
+    rg_sequence_classifier_values(&model, fits, expected);
+    cr_assert_eq(rg_text_rewards(state, state->judge, &pair, reward, &error), RG_OK);
+    cr_assert_eq(rg_text_rewards(state, state->independent, &pair, mixed, &error), RG_OK);
+    for (int i = 0; i < 2; i++) {
+        cr_expect_float_eq(reward[i], expected[i], tolerance * fmax(1, fabs(expected[i])));
+        cr_expect_float_eq(mixed[i], 2 * reward[i], 1e-9);
+    }
+    rg_sequences_destroy(own);
+    rg_sequences_destroy(fits);
+    rg_text_layout_destroy(layout);
+    rg_sequence_classifier_release(&model);
+    rg_environment_destroy(environment);
+    end(&s);
+}
+
+Test(sequence_classifier_judge, refuses_conversations_and_templates_that_it_cannot_read) {
+    Scene s = begin();
+    RgError error = {0};
+    RgEnvironment *environment;
+    RgJudge *judge;
+    write_talks("talks.jsonl");
+    static const struct {
+        const char *source, *place, *told;
+    } cases[] = {
+        {"{{ raise_exception('Never') }}", "judge.jinja:1: ", "the template refuses"},
+        {"{% for m in messages %}{{ m.role }}{% endfor %}",
+         "judge.jinja: ", "a response is not in the text"},
+        {"{% if messages[0].content.endswith('1') %}{{ raise_exception('No ones') }}{% endif %}"
+         "{{ messages[-1].content }}",
+         "talks.jsonl:", "No ones"},
+    };
+    for (size_t k = 0; k < sizeof cases / sizeof *cases; k++) {
+        char *file = rg_string_copy(scratch_write("judge.jinja", cases[k].source));
+        cr_expect_eq(open_world(&s,
+                                WITH(JUDGE("judge", "judge.chat_template_file", file),
+                                     JUDGE("independent_judge", "independent_judge.chat_template",
+                                           "environment")),
+                                &environment, &error),
+                     RG_E_FORMAT);
+        cr_expect(strstr(error.text, cases[k].place) && strstr(error.text, cases[k].told),
+                  "%s\nexpected: %s%s", error.text, cases[k].place, cases[k].told);
+        cr_expect_neq(open_world(&s,
+                                 WITH(JUDGE("judge", "judge.chat_template_file", file),
+                                      "judge.chat_template", "hh"),
+                                 &environment, &error),
+                      RG_OK);
+        cr_expect(strstr(error.text, "which is \"hh\", expected one of them"), "%s", error.text);
+        free(file);
+    }
+    cr_expect_neq(
+        open_world(&s, WITH(JUDGE("judge", "judge.chat_template", "chatml")), &environment, &error),
+        RG_OK);
+    cr_expect(strstr(error.text, "template \"chatml\" needs the token <|im_start|>"), "%s",
+              error.text);
+
+    /* without a conversation there is nothing to lay out */
+    cr_assert_eq(open_judge(s.folder, &s.share, &judge, &error), RG_OK, "%s", error.text);
+    judge->reads_turns = true;
+    double reward[JUDGED];
+    RgJudgeItems items = {.count = JUDGED, .sequences = s.sequences};
+    cr_expect_eq(rg_judge_rewards(judge, &items, reward, &error), RG_E_USAGE);
+    cr_expect(strstr(error.text, "lays out conversations itself, and was given none"), "%s",
+              error.text);
+    rg_judge_destroy(judge);
     end(&s);
 }

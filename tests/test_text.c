@@ -315,6 +315,144 @@ Test(text, prompts_over_the_limit_are_counted) {
     free(path);
 }
 
+/* One response to each prompt, to every second one both. One in five lonely ones is
+ * desirable. */
+static char *write_singles(bool some_pairs) {
+    char *content;
+    size_t size;
+    FILE *stream = open_memstream(&content, &size);
+    for (uint64_t i = 0; i < OWN_LINES; i++)
+        for (int k = 0; k < 2; k++)
+            if ((some_pairs && i % 2 == 0) || k == (i % 5 != 0))
+                fprintf(stream,
+                        "{\"prompt\": \"He saw the %s %d.\", \"completion\": \"%s %s %d.\", "
+                        "\"label\": %s}\n",
+                        pick(i, 0), (int)i, k ? "Thou hast seen the" : "You have seen the",
+                        pick(i, 1), (int)i, k ? "false" : "true");
+    fclose(stream);
+    const char *path = scratch_write("singles.jsonl", content);
+    free(content);
+    return rg_string_copy(path);
+}
+
+static void refuse_setting(const char *const *entries, const char *expected);
+
+static int64_t lines_with(const RgTextData *data, bool chosen, bool rejected) {
+    int64_t count = 0;
+    for (int64_t i = 0; i < data->count; i++)
+        count += (data->lines[i].chosen != NULL) == chosen &&
+                 (data->lines[i].rejected != NULL) == rejected;
+    return count;
+}
+
+Test(text, single_responses_are_data_without_a_counterpart) {
+    write_world();
+    char *lexicon = rg_string_copy(scratch_write("lexicon", "seen\t2\nhast\t-2\n"));
+    char *path = write_singles(false);
+#define LONELY(...)                                                                                \
+    WITH("data", "", "train", path, "pairs", "dataset", "judge.type", "lexicon", "judge.file",     \
+         lexicon, "independent_judge.type", "lexicon", "independent_judge.file", lexicon,          \
+         "pair_count", "1000", __VA_ARGS__)
+    World w = world_of(LONELY("unpaired", "all"));
+    int64_t lines = w.state->train->count, good = lines_with(w.state->train, true, false);
+    const RgSingles *singles = w.task->singles;
+    cr_expect_gt(good, 0);
+    cr_expect_eq(w.task->pairs->count, 0);
+    cr_expect_eq(w.task->prompts->count, lines);
+    cr_assert_eq(singles->sequences->count, lines);
+    cr_expect_eq(rg_singles_desirable(singles), good);
+    cr_expect_eq(w.task->demonstrations->count, good, "the desirable ones");
+    for (int64_t i = 0; i < lines; i++) {
+        const RgTextLine *line = &w.state->train->lines[i];
+        char *text = rg_text_response(w.state->layout, singles->sequences, i);
+        cr_expect_eq(singles->desirable[i], line->chosen != NULL);
+        cr_expect_str_eq(text, line->chosen ? line->chosen : line->rejected);
+        free(text);
+    }
+    RgEvaluation *e = evaluate(&w, w.reference, 1);
+    cr_expect_eq(rg_evaluation_find(e, "unusable_lines"), 0);
+    cr_expect(isnan(rg_evaluation_find(e, "reward_margin")), "there are no pairs");
+    cr_expect(isnan(rg_evaluation_find(e, "judge_accuracy")), "there are no pairs");
+    cr_expect_not(isnan(rg_evaluation_find(e, "win_rate_dataset")));
+    rg_evaluation_destroy(e);
+    e = rg_evaluation_create();
+    RgContender share = {
+        .policy = w.reference, .reference = w.reference, .beta = 0.1, .share = 0.5};
+    ASSERT_OK(rg_environment_evaluate(w.environment, &share, rg_random_root(1), e, &error));
+    cr_expect_gt(rg_evaluation_find(e, RG_WHOLE_SECONDS), 0, "a share without pairs");
+    rg_evaluation_destroy(e);
+    end_world(&w);
+
+    /* a label may be flipped; a limit is of lines */
+    w = world_of(LONELY("unpaired", "all", "label_noise", "1"));
+    cr_expect_eq(rg_singles_desirable(w.task->singles), lines - good);
+    end_world(&w);
+    w = world_of(WITH("data", "", "train", path, "pairs", "dataset", "judge.type", "lexicon",
+                      "judge.file", lexicon, "independent_judge.type", "lexicon",
+                      "independent_judge.file", lexicon, "unpaired", "all", "pair_count", "7"));
+    cr_expect_eq(w.task->singles->sequences->count, 7);
+    cr_expect_eq(w.task->expected_singles, 7);
+    cr_expect_eq(w.task->expected_pairs, RG_NO_PAIRS);
+    end_world(&w);
+
+    refuse_setting(LONELY("unpaired", "matched"), "expected \"all\" to read it alone");
+    refuse_setting(LONELY("unpaired", "all", "pairs", "sampled"), "expected pairs = \"dataset\"");
+    refuse_setting(WITH("data", "", "train", path, "pairs", "dataset", "unpaired", "all"),
+                   "lines are single responses, and a judge learns from pairs");
+    free(path);
+    free(lexicon);
+}
+
+/* Where there are pairs, they are pairs as well. */
+Test(text, single_responses_stand_beside_pairs) {
+    write_world();
+    char *path = write_singles(true);
+    const char *const *matched =
+        WITH("data", "", "train", path, "pairs", "dataset", "pair_count", "1000");
+    World w = world_of(matched);
+    uint64_t hash = rg_sequences_hash(w.task->pairs->sequences);
+    int64_t pairs = w.task->pairs->count;
+    cr_expect_null(w.task->singles);
+    cr_expect_gt(w.state->left_out[RG_TEXT_UNMATCHED], 0);
+    end_world(&w);
+
+    w = world_of(WITH("data", "", "train", path, "pairs", "dataset", "pair_count", "1000",
+                      "unpaired", "all", "demonstrations", "whole"));
+    int64_t lonely =
+        lines_with(w.state->train, true, false) + lines_with(w.state->train, false, true);
+    cr_expect_gt(lonely, 0);
+    cr_expect_eq(w.task->pairs->count, pairs);
+    cr_expect_eq(rg_sequences_hash(w.task->pairs->sequences), hash);
+    cr_expect_eq(w.task->singles->sequences->count, 2 * pairs + lonely);
+    cr_expect_eq(w.task->expected_singles, 2 * pairs + lonely);
+    cr_expect_eq(w.task->expected_pairs, pairs);
+    cr_expect_gt(w.state->judge_quality.accuracy, 0.9, "it has learned from the pairs");
+    RgEvaluation *e = evaluate(&w, w.reference, 1);
+    cr_expect_eq(rg_evaluation_find(e, "reward_margin"), 0);
+    rg_evaluation_destroy(e);
+
+    /* only what is over the limit is dropped: not its counterpart */
+    int64_t longest = 0, over = 0;
+    const RgSequences *s = w.task->singles->sequences;
+    for (int64_t i = 0; i < s->count; i++)
+        longest = rg_sequence_response_length(s, i) > longest ? rg_sequence_response_length(s, i)
+                                                              : longest;
+    for (int64_t i = 0; i < s->count; i++)
+        over += rg_sequence_response_length(s, i) == longest;
+    int64_t all = s->count;
+    end_world(&w);
+    char limit[24];
+    snprintf(limit, sizeof limit, "%ld", (long)longest - 1);
+    w = world_of(WITH("data", "", "train", path, "pairs", "dataset", "pair_count", "1000",
+                      "unpaired", "all", "response_limit", limit));
+    cr_expect_eq(w.task->singles->sequences->count, all - over);
+    e = evaluate(&w, w.reference, 1);
+    cr_expect_eq(rg_evaluation_find(e, "dropped_singles"), (double)over);
+    rg_evaluation_destroy(e);
+    end_world(&w);
+    free(path);
+}
+
 static void refuse_setting(const char *const *entries, const char *expected) {
     RgEnvironment *environment = NULL;
     cr_expect_neq(try_text(entries, &environment), RG_OK);
@@ -368,7 +506,7 @@ Test(text, lines_that_the_template_refuses_are_counted) {
 
 static double reward_of(RgJudge *judge, const char *prompt, const char *response) {
     double reward;
-    RgJudgeItems items = {1, &prompt, &response, NULL};
+    RgJudgeItems items = {1, &prompt, &response, NULL, NULL};
     ASSERT_OK(rg_judge_rewards(judge, &items, &reward, &error));
     return reward;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* A model's own chat template gives the tokens that the built-in layout of the same format gives,
  * and what cannot be laid out is refused. */
-#include "envs/text/text_layout.h"
+#include "envs/text_layout.h"
 #include "tests/chat_tokenizer.h"
 
 TestSuite(text_template, .init = scratch_begin);

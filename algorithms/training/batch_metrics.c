@@ -40,6 +40,37 @@ void rg_batch_log_pairs(RgTrainer *trainer, const RgBatchMeans *means) {
         rg_trainer_metric(trainer, "kl", means->kl / means->own);
 }
 
+void rg_batch_add_singles(RgTrainer *trainer, const RgBatch *batch, RgBatchMeans *means) {
+    for (int64_t i = 0; i < batch->prompts; i++) {
+        double reward = trainer->recipe.beta * (double)batch->log_ratio->data[i];
+        double logprob = (double)batch->logprob->data[i];
+        if (batch->desirable->data[i] != 0) {
+            means->chosen += reward;
+            means->logp_chosen += logprob;
+            means->desirable++;
+        } else {
+            means->rejected += reward;
+            means->logp_rejected += logprob;
+            means->undesirable++;
+        }
+    }
+}
+
+/* A batch may have no response of one label; then nothing is logged of it. */
+void rg_batch_log_singles(RgTrainer *trainer, const RgBatchMeans *means) {
+    double good = means->desirable, bad = means->undesirable;
+    if (good > 0) {
+        rg_trainer_metric(trainer, "rewards/chosen", means->chosen / good);
+        rg_trainer_metric(trainer, "logps/chosen", means->logp_chosen / good);
+    }
+    if (bad > 0) {
+        rg_trainer_metric(trainer, "rewards/rejected", means->rejected / bad);
+        rg_trainer_metric(trainer, "logps/rejected", means->logp_rejected / bad);
+    }
+    if (good > 0 && bad > 0)
+        rg_trainer_metric(trainer, "rewards/margins", means->chosen / good - means->rejected / bad);
+}
+
 /* Metrics of groups: the judge's reward, the divergence from the reference. */
 void rg_batch_add_groups(const RgBatch *batch, int64_t prompts, RgBatchMeans *means) {
     double each = 1 / ((double)prompts * (double)batch->k);

@@ -136,7 +136,7 @@ static RgTensor *step_logprob_of(RgTrainer *trainer, const RgSequences *sequence
     return rg_constant_from_double(trainer->tape, RG_SHAPE(steps), value);
 }
 
-/* ---- pairs and groups ---- */
+/* ---- pairs, groups and single responses ---- */
 
 /* Labels sampled from the policy's own preference model: P(first preferred) = σ(β·(h_first −
  * h_second)). `log_ratio` is [2·pairs of the part]. */
@@ -286,6 +286,8 @@ RgBatch rg_batch_of_responses(RgTrainer *trainer, int64_t step, const RgBatchPar
         batch.judged = rollout->reward + first;
         batch.reward = rg_constant_from_double(t, shape, rollout->reward + first);
     }
+    if (rollout->desirable)
+        batch.desirable = rg_borrow(t, RG_SHAPE(n), rollout->desirable + part->first);
     if (rollout->win_rate)
         batch.win_rate = rg_constant_from_double(t, shape, rollout->win_rate + first);
     if (rg_recipe_takes_pairs(&trainer->recipe)) {

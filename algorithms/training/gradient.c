@@ -20,7 +20,9 @@ static double part_gradient(RgTrainer *trainer, int64_t step, const RgBatchPart 
     double share = (double)(part->last - part->first) / (double)rollout->prompts;
     if (rollout->order) {
         batch = rg_batch_of_responses(trainer, step, part, rollout);
-        if (batch.chosen.log_ratio)
+        if (batch.desirable)
+            rg_batch_add_singles(trainer, &batch, means);
+        else if (batch.chosen.log_ratio)
             rg_batch_add_pairs(trainer, &batch, rollout->prompts, means);
         else
             rg_batch_add_groups(&batch, rollout->prompts, means);
@@ -62,7 +64,7 @@ typedef struct ShardResult {
 static void add_result(ShardResult *sum, const ShardResult *part) {
     RgBatchMeans *to = &sum->means;
     const RgBatchMeans *from = &part->means;
-    _Static_assert(sizeof *to == 8 * sizeof(double), "add a new mean to the sum, too");
+    _Static_assert(sizeof *to == 10 * sizeof(double), "add a new mean to the sum, too");
     sum->loss += part->loss;
     sum->flops += part->flops;
     to->chosen += from->chosen;
@@ -73,6 +75,8 @@ static void add_result(ShardResult *sum, const ShardResult *part) {
     to->reward += from->reward;
     to->kl += from->kl;
     to->own += from->own;
+    to->desirable += from->desirable;
+    to->undesirable += from->undesirable;
     for (int i = 0; i < RG_STEP_METRICS; i++)
         sum->logged[i] += part->logged[i];
 }
@@ -280,6 +284,8 @@ double rg_gradient_add(RgTrainer *trainer, int64_t step, int64_t epoch, RgRollou
     memcpy(trainer->now.sum, result.logged, sizeof result.logged);
     if (epoch == 0 && rg_recipe_takes_pairs(&trainer->recipe))
         rg_batch_log_pairs(trainer, &result.means);
+    else if (epoch == 0 && rollout->desirable)
+        rg_batch_log_singles(trainer, &result.means);
     else if (epoch == 0 && rollout->order)
         rg_batch_log_groups(trainer, &result.means, rollout->reward != NULL);
     return result.loss;

@@ -46,6 +46,8 @@ RgRecipeCounts rg_recipe_counts(const RgRecipe *r) {
         c = (RgRecipeCounts){.sampled = r->group,
                              .judged = r->preferences == RG_FROM_JUDGE ? r->group : 0,
                              .trained = r->group};
+    else if (r->single)
+        c = (RgRecipeCounts){.trained = 1, .scored = r->third == RG_FROM_OTHERS};
     else if (rg_recipe_takes_pairs(r))
         c = pair_counts(r);
     else
@@ -66,9 +68,19 @@ static int64_t pairs_of(const RgTask *task) {
                                                  : task->expected_pairs;
 }
 
+/* Those of all pairs, where the task has no others. */
+static int64_t singles_of(const RgTask *task) {
+    return task->singles                ? task->singles->sequences->count
+           : task->expected_singles > 0 ? task->expected_singles
+                                        : 2 * pairs_of(task);
+}
+
 int64_t rg_recipe_elements(const RgRecipe *r, const RgTask *task, const char **of) {
     bool pairs = rg_recipe_takes_pairs(r), policy = r->responses == RG_FROM_POLICY;
     bool sampled = policy || r->opponents != RG_FROM_NOWHERE;
+    *of = "single responses";
+    if (r->single)
+        return singles_of(task);
     *of = "training prompts";
     if (r->group > 0 || (pairs && policy && r->on_policy >= 1))
         return count_of(task->prompts);
@@ -129,6 +141,11 @@ RgStatus rg_recipe_check(const RgAlgorithm *a, const RgRecipe *r, RgError *error
         {!r->extragradient || (r->rivals != RG_FROM_NOWHERE && r->epochs == 2),
          "rivals and two epochs with extragradient"},
         {r->group >= 0, "a group of 1 response or more, or 0 for none"},
+        {!r->single || (r->responses == RG_FROM_DATASET && r->preferences == RG_FROM_DATASET &&
+                        r->opponents == RG_FROM_NOWHERE && r->group == 0),
+         "responses and preferences from dataset alone, as it has single"},
+        {!r->single || !third || (r->third == RG_FROM_OTHERS && !r->third_chosen),
+         "a third response from all others or nowhere, as it has single"},
         {pairs || r->group > 0 || !policy,
          "preferences, opponents or a group, as responses are from policy"},
         {r->group == 0 || policy, "responses from policy, as it has a group"},
@@ -144,14 +161,14 @@ RgStatus rg_recipe_check(const RgAlgorithm *a, const RgRecipe *r, RgError *error
               (r->opponents == RG_FROM_NOWHERE || r->opponents == RG_FROM_POLICY)),
          "independent pairs of the policy, labelled by a judge with rewards, as it has "
          "candidates"},
-        {pairs || !third, "pairs, as it has a third response"},
+        {pairs || r->single || !third, "single responses or pairs, as it has a third response"},
         {third || !r->third_competes, "a third response, as third_competes is set"},
         {r->rewards || !r->third_competes, "rewards, as third_competes is set"},
         {r->on_policy >= 0 && r->on_policy <= 1, "on_policy from 0 to 1"},
         {r->beta > 0 || r->preferences != RG_FROM_POLICY,
          "beta above 0, as preferences are from policy"},
         {r->reference_share >= 0 && r->reference_share <= 1, "reference_share from 0 to 1"},
-        {pairs || (r->shared.sft_coefficient == 0 && !rg_shared_terms_shape(r)),
+        {pairs || r->single || (r->shared.sft_coefficient == 0 && !rg_shared_terms_shape(r)),
          "pairs, as it has sft_coefficient, length or dpop_coefficient"},
         {r->shared.length_coefficient == 0 || r->beta > 0,
          "beta above 0, as it has length_coefficient"},
@@ -179,9 +196,9 @@ static bool empty(const RgSequences *sequences) {
     return !sequences || sequences->count == 0;
 }
 
-/* Demonstrations may be taken from pairs later. */
+/* Demonstrations may be taken from pairs or single responses later. */
 static bool lacks_demonstrations(const RgTask *task) {
-    return empty(task->demonstrations) && !(task->pending && rg_task_has_pairs(task));
+    return empty(task->demonstrations) && !(task->pending && rg_task_has_singles(task));
 }
 
 static RgStatus check_data(const char *name, const RgRecipe *r, const RgTask *task,
@@ -189,15 +206,20 @@ static RgStatus check_data(const char *name, const RgRecipe *r, const RgTask *ta
     bool pairs = rg_recipe_takes_pairs(r), opponents = r->opponents != RG_FROM_NOWHERE;
     bool dataset = r->responses == RG_FROM_DATASET;
     const char *lacking = NULL;
-    if (pairs && (r->on_policy < 1 || (dataset && !opponents)) && !rg_task_has_pairs(task))
+    if (r->single)
+        lacking = rg_task_has_singles(task) ? NULL : "responses with labels";
+    else if (pairs && (r->on_policy < 1 || (dataset && !opponents)) && !rg_task_has_pairs(task))
         lacking = "preference pairs";
     else if (r->responses == RG_FROM_POLICY && empty(task->prompts))
         lacking = "training prompts";
     else if (dataset && (!pairs || opponents) && lacks_demonstrations(task))
         lacking = "demonstrations";
     if (lacking)
-        return rg_fail(error, RG_E_USAGE, "%s needs %s, and the environment has none", name,
-                       lacking);
+        return rg_fail(error, RG_E_USAGE, "%s needs %s, and the environment has none%s", name,
+                       lacking,
+                       pairs && rg_task_has_singles(task)
+                           ? " but single responses: expected a method with single = true"
+                           : "");
     return RG_OK;
 }
 

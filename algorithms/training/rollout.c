@@ -183,7 +183,7 @@ static RgStatus label(RgTrainer *trainer, int64_t step, const RgSequences *pairs
 int64_t rg_trainer_read_pair(RgTrainer *trainer, int64_t position) {
     int64_t pair = rg_shuffle_at(&trainer->pairs, position);
     int64_t *word = &trainer->pairs_read[pair / 64], bit = (int64_t)(1ULL << (pair % 64));
-    trainer->meter.dataset_responses += *word & bit ? 0 : 2;
+    trainer->meter.dataset_responses += *word & bit ? 0 : trainer->recipe.single ? 1 : 2;
     *word |= bit;
     return pair;
 }
@@ -283,13 +283,15 @@ RgStatus rg_rollout_rate(RgTrainer *trainer, int64_t step, int draw, RgRollout *
 
 /* ---- the third responses ---- */
 
-/* The prompt of each pair with the responses of the next pair, or with only the chosen one. */
+/* The prompt of each pair with the responses of the next pair, or with only the chosen one; that of
+ * each single response with the next one. */
 static void pair_with_others(const RgRollout *rollout, int64_t n, bool chosen, RgSequences *out) {
     const RgSequences *s = rollout->sequences;
+    int64_t k = rollout->k;
     for (int64_t i = 0; i < n; i++)
-        for (int64_t place = 0; place < (chosen ? 1 : 2); place++) {
-            int64_t other = (i + 1) % n, y = 2 * other + rollout->order[2 * other + place];
-            rg_sequences_append(out, rg_sequence_prompt(s, 2 * i), s->prompt_length[2 * i],
+        for (int64_t place = 0; place < (chosen ? 1 : k); place++) {
+            int64_t other = (i + 1) % n, y = k * other + rollout->order[k * other + place];
+            rg_sequences_append(out, rg_sequence_prompt(s, k * i), s->prompt_length[k * i],
                                 rg_sequence_response(s, y), rg_sequence_response_length(s, y));
         }
 }
@@ -457,6 +459,27 @@ static RgStatus draw_groups(RgTrainer *trainer, int64_t step, RgRollout *rollout
     return rank_groups(trainer, step, rollout, error);
 }
 
+/* ---- single responses ---- */
+
+static void draw_singles(RgTrainer *trainer, int64_t step, RgRollout *rollout) {
+    RgArena *arena = rg_tape_arena(trainer->tape);
+    const RgSingles *singles = trainer->singles;
+    int64_t n = trainer->training.batch;
+    rollout->k = 1;
+    rollout->order = RG_ARENA_ARRAY(arena, int32_t, n);
+    rollout->on_policy = RG_ARENA_ARRAY(arena, RgReal, n);
+    rollout->sampled = RG_ARENA_ARRAY(arena, bool, n);
+    rollout->desirable = RG_ARENA_ARRAY(arena, RgReal, n);
+    for (int64_t i = 0; i < n; i++) {
+        int64_t single = rg_trainer_read_pair(trainer, step * n + i);
+        rg_sequences_append_from(rollout->sequences, singles->sequences, single, false);
+        rollout->order[i] = 0;
+        rollout->on_policy[i] = 0;
+        rollout->sampled[i] = false;
+        rollout->desirable[i] = singles->desirable[single];
+    }
+}
+
 /* ---- all kinds ---- */
 
 static void draw_demonstrations(RgTrainer *trainer, int64_t step, RgRollout *rollout) {
@@ -474,11 +497,12 @@ RgStatus rg_rollout(RgTrainer *trainer, int64_t step, RgRollout *rollout, RgErro
         return rg_expectation(trainer, step, rollout, error);
     if (r->group > 0)
         return draw_groups(trainer, step, rollout, error);
-    if (!rg_recipe_takes_pairs(r)) {
+    if (r->single)
+        draw_singles(trainer, step, rollout);
+    else if (rg_recipe_takes_pairs(r))
+        RG_TRY(draw_pairs(trainer, step, rollout, error));
+    else
         draw_demonstrations(trainer, step, rollout);
-        return RG_OK;
-    }
-    RG_TRY(draw_pairs(trainer, step, rollout, error));
     if (r->third != RG_FROM_NOWHERE)
         draw_third(trainer, step, rollout);
     if (r->rivals != RG_FROM_NOWHERE)

@@ -9,13 +9,16 @@
 
 typedef struct RgRollout {
     int64_t prompts;        /* of the batch, as often as they have responses in it */
-    int64_t k;              /* responses to a prompt: 2 for pairs, 1 for demonstrations */
+    int64_t k;              /* responses to a prompt: 2 for pairs, 1 for single responses and
+                             * demonstrations */
     RgSequences *sequences; /* [batch·k], responses to a prompt are adjacent */
     RgSequences *third;     /* the third responses; NULL: none */
-    /* The other members live on the tape's arena. For pairs and groups; NULL for demonstrations: */
+    /* The other members live on the tape's arena. For pairs, groups and single responses; NULL for
+     * demonstrations: */
     int32_t *order;       /* [prompts, k] the best response first */
     RgReal *on_policy;    /* [batch] */
     int64_t *pair;        /* [batch] as RgBatch.pair */
+    RgReal *desirable;    /* [batch] as RgBatch.desirable */
     bool *sampled;        /* [batch] at least one of the responses is not from the data set */
     RgReal *weight;       /* [batch] as RgBatch.weight; NULL: all are 1 */
     RgReal *third_weight; /* [third->count] as RgBatch.third_weight; NULL: all are 1 */

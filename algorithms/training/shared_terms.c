@@ -84,6 +84,12 @@ RgStatus rg_shared_terms_check(const RgAlgorithm *algorithm, const RgRecipe *rec
                        "%s: reference_update is %g, and the policy has an adapter, whose factors "
                        "have no mean that is an adapter: expected 1",
                        algorithm->about.name, s->reference_update);
+    if (recipe->single && (s->sft_coefficient != 0 || rg_shared_terms_shape(recipe)))
+        return rg_fail(error, RG_E_USAGE,
+                       "%s: sft_coefficient, length_normalisation, length_coefficient or "
+                       "dpop_coefficient is set, and single is true: these terms are of pairs, "
+                       "expected their defaults",
+                       algorithm->about.name);
     if (recipe->other_margin && rg_shared_terms_shape(recipe))
         return rg_fail(
             error, RG_E_USAGE,

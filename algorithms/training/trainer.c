@@ -15,8 +15,9 @@
 static const char *const expectations[] = {"sampled", "exact", "responses", NULL};
 
 const RgOption rg_training_options[] = {
-    RG_OPTION_INTEGER(RgTrainingOptions, batch, "32", 1, 65536,
-                      "pairs (or demonstrations, or groups of responses) per step"),
+    RG_OPTION_INTEGER(
+        RgTrainingOptions, batch, "32", 1, 65536,
+        "pairs (or single responses, demonstrations, or groups of responses) per step"),
     RG_OPTION_INTEGER(
         RgTrainingOptions, shards, "1", 1, 256,
         "parts of the batch whose gradients are computed one by one and summed: as many ranks of "
@@ -158,6 +159,20 @@ RgStatus rg_trainer_check(const RgAlgorithm *algorithm, const void *options,
     return algorithm->check ? algorithm->check(options, task, policy, error) : RG_OK;
 }
 
+/* Offline data in a shuffled order: pairs, or their single responses. */
+static void order_offline(RgTrainer *trainer) {
+    const RgTask *task = trainer->task;
+    int64_t count = task->pairs ? task->pairs->count : 0;
+    if (trainer->recipe.single) {
+        if (!task->singles)
+            trainer->own_singles = rg_singles_of_pairs(task->pairs);
+        trainer->singles = task->singles ? task->singles : trainer->own_singles;
+        count = trainer->singles->sequences->count;
+    }
+    trainer->pairs = shuffle_create(count, rg_random_named(trainer->random, "pair order"));
+    trainer->pairs_read = rg_allocate(pair_words(trainer), sizeof *trainer->pairs_read);
+}
+
 /* Create copies that follow the policy with a delay. */
 static void create_followers(RgTrainer *trainer) {
     trainer->sampler = trainer->policy;
@@ -194,9 +209,7 @@ RgStatus rg_trainer_create(const RgAlgorithm *algorithm, const void *options,
     rg_tape_count_onto(new->tape, &new->flops);
     new->prompts =
         shuffle_create(sequence_count(task->prompts), rg_random_named(random, "prompt order"));
-    new->pairs =
-        shuffle_create(task->pairs ? task->pairs->count : 0, rg_random_named(random, "pair order"));
-    new->pairs_read = rg_allocate(pair_words(new), sizeof *new->pairs_read);
+    order_offline(new);
     new->demonstrations = shuffle_create(sequence_count(task->demonstrations),
                                          rg_random_named(random, "demonstration order"));
     RgStatus status = create_state(new, error);
@@ -222,6 +235,7 @@ void rg_trainer_destroy(RgTrainer *trainer) {
     free(trainer->prompts.order);
     free(trainer->pairs.order);
     free(trainer->pairs_read);
+    rg_singles_destroy(trainer->own_singles);
     free(trainer->pair_shares);
     free(trainer->demonstrations.order);
     free(trainer);

@@ -97,9 +97,13 @@ struct RgTrainer {
         double seconds; /* charged for the reference so far */
         double spent;   /* elapsed in the reference's passes and in cache look-ups */
     } reference_time;
-    RgShuffle prompts, pairs, demonstrations;
-    double *pair_shares; /* of the offline pairs, for exact expectations; NULL: not computed */
-    int64_t *pairs_read; /* one bit each: offline pairs that the meter has counted */
+    RgShuffle prompts, demonstrations;
+    RgShuffle pairs;          /* or of single responses, if the recipe has `single` */
+    const RgSingles *singles; /* the task's, or `own_singles`; NULL: the recipe has not `single` */
+    RgSingles *own_singles;   /* of the pairs, where the task has no others; else NULL */
+    double *pair_shares;      /* of the offline pairs, for exact expectations; NULL: not computed */
+    int64_t
+        *pairs_read; /* one bit each: offline pairs (single responses) that the meter has counted */
 
     RgStep now;                                         /* argument of the loss */
     double logged[RG_STEP_METRICS];                     /* metrics of the loss in this step */
@@ -178,7 +182,8 @@ double rg_trainer_step_policy(RgTrainer *trainer);
 const char *rg_trainer_failure(const RgTrainer *trainer);
 /* Index of the `position`-th element of an endless walk over the data set, shuffled each pass. */
 int64_t rg_shuffle_at(RgShuffle *shuffle, int64_t position);
-/* The index of the `position`-th offline pair; the meter counts its label. */
+/* The index of the `position`-th offline pair, or single response if the recipe has `single`; the
+ * meter counts its label. */
 int64_t rg_trainer_read_pair(RgTrainer *trainer, int64_t position);
 
 /* Log a metric of this step; report that the trial has diverged. Both strings are borrowed. */

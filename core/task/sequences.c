@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Packed token sequences and labelled pairs: appending, copying and reading. Independent of the
+/* Packed token sequences, labelled pairs and labelled single responses: appending, copying and reading. Independent of the
  * meaning of tokens. */
 #include "core/task/sequences.h"
 
@@ -161,4 +161,44 @@ RgSequences *rg_pairs_chosen(const RgPairs *pairs) {
     for (int64_t i = 0; i < pairs->count; i++)
         rg_sequences_append_from(chosen, pairs->sequences, 2 * i + pairs->preferred[i], false);
     return chosen;
+}
+
+RgSingles *rg_singles_create(void) {
+    RgSingles *singles = rg_allocate(1, sizeof *singles);
+    singles->sequences = rg_sequences_create();
+    return singles;
+}
+
+void rg_singles_destroy(RgSingles *singles) {
+    if (!singles)
+        return;
+    rg_sequences_destroy(singles->sequences);
+    free(singles->desirable);
+    free(singles);
+}
+
+void rg_singles_append(RgSingles *singles, const RgSequences *source, int64_t index,
+                       bool desirable) {
+    int64_t own = singles->sequences->count;
+    if (own == singles->capacity) {
+        singles->capacity = own > 0 ? 2 * own : 64;
+        singles->desirable = rg_reallocate(singles->desirable, (size_t)singles->capacity,
+                                           sizeof *singles->desirable);
+    }
+    rg_sequences_append_from(singles->sequences, source, index, false);
+    singles->desirable[own] = desirable;
+}
+
+RgSingles *rg_singles_of_pairs(const RgPairs *pairs) {
+    RgSingles *singles = rg_singles_create();
+    for (int64_t i = 0; i < 2 * pairs->count; i++)
+        rg_singles_append(singles, pairs->sequences, i, pairs->preferred[i / 2] == i % 2);
+    return singles;
+}
+
+int64_t rg_singles_desirable(const RgSingles *singles) {
+    int64_t count = 0;
+    for (int64_t i = 0; i < singles->sequences->count; i++)
+        count += singles->desirable[i];
+    return count;
 }

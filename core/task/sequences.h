@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Prompts, responses and preference pairs as token sequences: the types shared by environments,
+/* Prompts, responses, preference pairs and single labelled responses as token sequences: the types shared by environments,
  * algorithms and policies.
  *
  * A sequence is a prompt followed by a response. Both are runs of token ids in one packed array,
@@ -76,5 +76,22 @@ void rg_pairs_append_label(RgPairs *pairs, int preferred);
 void rg_pairs_append_labelled(RgPairs *pairs, const RgSequences *drawn, const uint8_t *preferred);
 /* The preferred response of each pair. The caller destroys the result. */
 RgSequences *rg_pairs_chosen(const RgPairs *pairs);
+
+/* Labelled single responses, each judged by itself: `desirable[i]` (1 or 0) is that of sequence i. */
+typedef struct RgSingles {
+    RgSequences *sequences;
+    uint8_t *desirable; /* [sequences->count] */
+    int64_t capacity;
+} RgSingles;
+
+RgSingles *rg_singles_create(void);
+void rg_singles_destroy(RgSingles *singles);
+/* Appends sequence `index` of `source`. */
+void rg_singles_append(RgSingles *singles, const RgSequences *source, int64_t index,
+                       bool desirable);
+/* Both responses of each pair, of which the preferred one is desirable. The caller destroys the
+ * result. */
+RgSingles *rg_singles_of_pairs(const RgPairs *pairs);
+int64_t rg_singles_desirable(const RgSingles *singles); /* how many are */
 
 #endif

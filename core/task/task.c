@@ -10,6 +10,12 @@ bool rg_task_has_pairs(const RgTask *task) {
                        : task->pending && task->expected_pairs != RG_NO_PAIRS;
 }
 
+bool rg_task_has_singles(const RgTask *task) {
+    if (task->singles)
+        return task->singles->sequences->count > 0;
+    return (task->pending && task->expected_singles > 0) || rg_task_has_pairs(task);
+}
+
 double rg_preference_probability(const RgTask *task, double a, double b) {
     double p = a > b ? 1 : a < b ? 0 : 0.5;
     if (task->label_temperature > 0)

@@ -14,18 +14,22 @@
 #include "core/task/simulator.h"
 #include "core/tensor/random.h"
 
-/* As expected_pairs: there will be none, nor demonstrations taken from them. */
+/* As expected_pairs: there will be none. */
 enum { RG_NO_PAIRS = -1 };
 
 typedef struct RgTask {
     const RgSequences *prompts; /* training prompts, with empty responses */
     const RgPairs *pairs;       /* offline preference data */
+    /* Offline responses with labels of their own, for methods that take single responses. NULL: both
+     * responses of each of the pairs. */
+    const RgSingles *singles;
     /* For enumerated tasks, or NULL: [contexts, responses, responses] share of the data set's pairs
      * in which the first was preferred to the second, summing to 1, where it is known exactly. NULL:
      * it is counted from the pairs. */
     const double *pair_shares;
     const RgSequences *demonstrations; /* for supervised training */
     int64_t expected_pairs;            /* upper bound of the pairs to be prepared; 0: unknown */
+    int64_t expected_singles; /* the same of `singles`; 0: there will be none but the pairs' */
     /* The environment has not been prepared: pairs, and demonstrations taken from them, may be
      * missing yet. */
     bool pending;
@@ -65,6 +69,8 @@ typedef struct RgTask {
 
 /* Whether there are offline pairs; while the task is pending, whether there may be. */
 bool rg_task_has_pairs(const RgTask *task);
+/* The same of single responses with labels, the pairs' included. */
+bool rg_task_has_singles(const RgTask *task);
 
 /* The judge's rewards, for a task that has a judge: reward [sequences->count]. */
 RgStatus rg_task_judge(const RgTask *task, const RgSequences *sequences, double *reward,

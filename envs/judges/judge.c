@@ -73,7 +73,15 @@ void rg_judge_destroy(RgJudge *judge) {
 
 RgStatus rg_judge_rewards(RgJudge *judge, const RgJudgeItems *items, double *reward,
                           RgError *error) {
+    if (judge->reads_turns && !items->conversations)
+        return rg_fail(error, RG_E_USAGE, "%s lays out conversations itself, and was given none",
+                       judge->type->about.name);
     return items->count > 0 ? judge->type->rewards(judge, items, reward, error) : RG_OK;
+}
+
+RgStatus rg_judge_check_conversation(RgJudge *judge, const RgConversation *conversation,
+                                     RgError *error) {
+    return judge->reads_turns ? judge->type->check_conversation(judge, conversation, error) : RG_OK;
 }
 
 RgStatus rg_judge_compare(RgJudge *judge, const RgJudgeItems *items, double *first,
@@ -97,17 +105,23 @@ RgStatus rg_judge_compare(RgJudge *judge, const RgJudgeItems *items, double *fir
 RgJudgeItems rg_judge_items_of(const RgJudgeShare *share) {
     size_t bytes = (size_t)(2 * share->count + 1) * sizeof(char *);
     const char **prompt = rg_allocate(1, bytes), **response = rg_allocate(1, bytes);
+    RgConversation *conversations = NULL;
+    if (share->conversations)
+        conversations = rg_allocate(2 * share->count, sizeof *conversations);
     for (int64_t i = 0; i < share->count; i++) {
+        if (conversations)
+            conversations[2 * i] = conversations[2 * i + 1] = share->conversations[i];
         prompt[2 * i] = prompt[2 * i + 1] = share->texts[i].prompt;
         response[2 * i] = share->texts[i].chosen;
         response[2 * i + 1] = share->texts[i].rejected;
     }
-    return (RgJudgeItems){2 * share->count, prompt, response, share->sequences};
+    return (RgJudgeItems){2 * share->count, prompt, response, share->sequences, conversations};
 }
 
 void rg_judge_items_free(RgJudgeItems *items) {
     free((void *)items->prompt);
     free((void *)items->response);
+    free((void *)items->conversations);
 }
 
 RgStatus rg_judge_accuracy(RgJudge *judge, const RgJudgeShare *share, double *accuracy,

@@ -18,6 +18,7 @@
 #include "core/registry.h"
 #include "core/task/sequences.h"
 #include "core/tensor/random.h"
+#include "envs/conversation.h"
 
 /* Two responses to a prompt, of which people preferred one. Borrowed. */
 typedef struct RgJudgeText {
@@ -33,6 +34,7 @@ typedef struct RgJudgeShare {
     const RgSequences *sequences;
     int64_t vocabulary;                  /* of the tokens */
     const struct RgTokenizer *tokenizer; /* of the tokens, or NULL; it outlives the judge */
+    const RgConversation *conversations; /* [count] of the texts, or NULL */
     const char *path;                    /* origin of the texts, for messages */
     bool independent;                    /* for the independent judge */
 } RgJudgeShare;
@@ -43,6 +45,8 @@ typedef struct RgJudgeItems {
     const char *const *prompt, *const *response; /* [count] */
     const RgSequences *sequences;                /* the same as tokens, with the whole conversation
                                                     that the policy sees; NULL: see RgJudgeShare */
+    const RgConversation *conversations;         /* [count] the same as turns, without the response;
+                                                    NULL unless the judge reads turns */
 } RgJudgeItems;
 
 typedef struct RgJudge RgJudge;
@@ -73,6 +77,11 @@ typedef struct RgJudgeType {
     RgStatus (*compare)(RgJudge *judge, const RgJudgeItems *items, double *first, RgError *error);
     void (*destroy)(RgJudge *judge); /* frees `state` only; NULL: free() is used */
 
+    /* For judges that may read turns, else NULL: refuse a conversation that it cannot read. Called
+     * before the first query, for each that there is. */
+    RgStatus (*check_conversation)(RgJudge *judge, const RgConversation *conversation,
+                                   RgError *error);
+
     /* For types that give rewards with some options and only compare with others: whether a judge
      * with these options gives rewards. NULL: it does if it has `rewards`. */
     bool (*gives_rewards)(const void *options);
@@ -89,6 +98,7 @@ struct RgJudge {
     void *state;
     bool skips;         /* some comparisons may have no verdict */
     bool only_compares; /* by its options, though its type has `rewards` */
+    bool reads_turns;   /* its items have to have conversations, which it lays out itself */
 };
 
 static inline bool rg_judge_only_compares(const RgJudge *judge) {
@@ -119,6 +129,9 @@ void rg_judge_destroy(RgJudge *judge);
 
 RgStatus rg_judge_rewards(RgJudge *judge, const RgJudgeItems *items, double *reward,
                           RgError *error);
+/* See RgJudgeType; of a judge that reads no turns nothing is refused. */
+RgStatus rg_judge_check_conversation(RgJudge *judge, const RgConversation *conversation,
+                                     RgError *error);
 /* See RgJudgeType. Without a comparison of its own: 1 or 0, and ½ for equal rewards. */
 RgStatus rg_judge_compare(RgJudge *judge, const RgJudgeItems *items, double *first, RgError *error);
 

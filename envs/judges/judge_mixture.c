@@ -134,15 +134,27 @@ static RgStatus calibrate(RgJudge *judge, const Options *o, const RgJudgeShare *
 
 /* ---- life ---- */
 
+static RgStatus check_conversation(RgJudge *judge, const RgConversation *conversation,
+                                   RgError *error) {
+    const Mixture *m = judge->state;
+    for (int64_t k = 0; k < m->count; k++)
+        RG_TRY(rg_judge_check_conversation(m->voice[k].judge, conversation, error));
+    return RG_OK;
+}
+
 /* Every fifth text, or all others; to be released. */
 static RgJudgeShare take(const RgJudgeShare *share, bool fifths) {
     enum { CALIBRATION = 5 };
     RgJudgeText *texts = rg_allocate(share->count, sizeof *texts);
     RgSequences *sequences = share->sequences ? rg_sequences_create() : NULL;
+    RgConversation *conversations =
+        share->conversations ? rg_allocate(share->count, sizeof *conversations) : NULL;
     int64_t count = 0;
     for (int64_t i = 0; i < share->count; i++) {
         if ((i % CALIBRATION == 0) != fifths)
             continue;
+        if (conversations)
+            conversations[count] = share->conversations[i];
         texts[count++] = share->texts[i];
         for (int64_t k = 0; sequences && k < 2; k++)
             rg_sequences_append_from(sequences, share->sequences, 2 * i + k, false);
@@ -151,11 +163,13 @@ static RgJudgeShare take(const RgJudgeShare *share, bool fifths) {
     taken.texts = texts;
     taken.count = count;
     taken.sequences = sequences;
+    taken.conversations = conversations;
     return taken;
 }
 
 static void release(RgJudgeShare *share) {
     free((void *)share->texts);
+    free((void *)share->conversations);
     rg_sequences_destroy((RgSequences *)share->sequences);
 }
 
@@ -194,6 +208,8 @@ static RgStatus create(RgJudge *judge, const void *options, const RgJudgeShare *
     judge->state = m;
     RgJudgeShare learnt = take(share, false), kept = take(share, true);
     RgStatus status = make_voices(m, o, &learnt, random, error);
+    for (int64_t k = 0; k < m->count; k++)
+        judge->reads_turns = judge->reads_turns || m->voice[k].judge->reads_turns;
     if (status == RG_OK && kept.count == 0)
         status = rg_fail(error, RG_E_RANGE, "%s: no pair to calibrate a mixture on", share->path);
     if (status == RG_OK)
@@ -219,5 +235,6 @@ const RgJudgeType rg_judge_mixture = {
               .options_size = sizeof(Options)},
     .create = create,
     .rewards = rewards,
+    .check_conversation = check_conversation,
     .destroy = destroy,
 };

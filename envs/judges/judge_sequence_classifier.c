@@ -1,20 +1,26 @@
 /* SPDX-License-Identifier: MIT */
 /* A judge that is a reward model made elsewhere: a folder in Hugging Face's layout with a scalar
- * head. It has a tokenizer of its own, so the tokens of a conversation are turned into text and
- * encoded again. */
+ * head. It has a tokenizer of its own. A conversation is laid out by a chat template of its own, or it
+ * is the environment's: then its tokens are turned into text and encoded again. */
 #include "core/models/hugging_face.h"
 #include "core/models/transformer.h"
 #include "core/tensor/threads.h"
 #include "core/text/tokenizer.h"
 #include "envs/judges/judge.h"
 #include "envs/judges/judge_reward_model.h"
+#include "envs/text_layout.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 typedef struct Options {
-    const char *weights, *tokenizer;
+    const char *weights, *tokenizer, *chat_template_file;
+    int chat_template;
 } Options;
+
+/* That of the environment comes before the built-in ones. */
+enum { OF_ENVIRONMENT, BUILT_IN };
+static const char *const chat_templates[] = {"environment", RG_CHAT_TEMPLATES, NULL};
 
 static const char *const files[] = {"config.json",           "model.safetensors.index.json",
                                     "*.safetensors",         "tokenizer.json",
@@ -25,6 +31,15 @@ static const RgOption options_table[] = {
                      "folder in Hugging Face's layout of a …ForSequenceClassification with one "
                      "label, of an architecture that policy.weights supports"),
     RG_OPTION_PATH(Options, tokenizer, "", "its tokenizer; \"\": tokenizer.json in the folder"),
+    RG_OPTION_CHOICE(Options, chat_template, "environment", chat_templates,
+                     "how conversations become its tokens: environment, as the policy sees them; "
+                     "or a chat format, as in the environment's chat_template",
+                     .later = true),
+    RG_OPTION_PATH(Options, chat_template_file, "",
+                   "the reward model's own template in place of chat_template: "
+                   "chat_template.jinja, or tokenizer_config.json with the template in it; all "
+                   "that it writes of a conversation is read",
+                   .later = true),
     RG_OPTION_END,
 };
 
@@ -37,6 +52,7 @@ typedef struct Classifier {
     RgTokenizer *tokenizer;    /* of the model */
     const RgTokenizer *theirs; /* of the environment; borrowed */
     int32_t *becomes;          /* [vocabulary of theirs] */
+    RgTextLayout *layout;      /* of its own; NULL: the environment's */
 } Classifier;
 
 /* ---- from tokens to tokens ---- */
@@ -99,37 +115,68 @@ static void translate(const Classifier *c, const int32_t *ids, int64_t count, Rg
         rg_tokens_append(out, end >= 0 ? end : 0);
 }
 
-/* All conversations; the last token of each is its response, which is never cut off. */
-static RgSequences *translate_all(const Classifier *c, const RgSequences *sequences) {
-    RgTokens *tokens = rg_allocate(sequences->count, sizeof *tokens);
+static RgStatus lay_out(const Classifier *c, const RgJudgeItems *items, int64_t i, RgTokens *out,
+                        RgError *error) {
+    const RgSequences *s = items->sequences;
+    if (c->layout)
+        return rg_text_lay_out_whole(c->layout, items->conversations[i].turns,
+                                     items->conversations[i].count, items->response[i], out, error);
+    translate(c, s->tokens + s->start[i], s->start[i + 1] - s->start[i], out);
+    return RG_OK;
+}
+
+/* All conversations; the last token of each counts as its response, which is never cut off. */
+static RgStatus lay_out_all(const Classifier *c, const RgJudgeItems *items, RgSequences *all,
+                            RgError *error) {
+    RgTokens *tokens = rg_allocate(items->count, sizeof *tokens);
+    RgStatus status = RG_OK, *each = rg_allocate(items->count, sizeof *each);
 #pragma omp parallel for num_threads(rg_threads()) schedule(dynamic, 16)
-    for (int64_t i = 0; i < sequences->count; i++)
-        translate(c, sequences->tokens + sequences->start[i],
-                  sequences->start[i + 1] - sequences->start[i], &tokens[i]);
-    RgSequences *all = rg_sequences_create();
-    for (int64_t i = 0; i < sequences->count; i++) {
+    for (int64_t i = 0; i < items->count; i++)
+        each[i] = lay_out(c, items, i, &tokens[i], NULL);
+    for (int64_t i = 0; i < items->count; i++) {
         int64_t last = tokens[i].count - 1;
-        rg_sequences_append(all, tokens[i].id, last, tokens[i].id + last, 1);
+        if (status == RG_OK && each[i] == RG_OK)
+            rg_sequences_append(all, tokens[i].id, last, tokens[i].id + last, 1);
         rg_tokens_release(&tokens[i]);
+        if (status == RG_OK && each[i] != RG_OK) { /* again, for what is wrong */
+            tokens[i] = (RgTokens){0};
+            status = lay_out(c, items, i, &tokens[i], error);
+            rg_tokens_release(&tokens[i]);
+        }
     }
     free(tokens);
-    return all;
+    free(each);
+    return status;
 }
 
 /* ---- rewards ---- */
 
 static RgStatus rewards(RgJudge *judge, const RgJudgeItems *items, double *reward, RgError *error) {
     Classifier *c = judge->state;
-    if (!items->sequences)
+    if (!items->sequences && !c->layout)
         return rg_fail(error, RG_E_USAGE,
                        "a sequence classifier needs tokens, and was given text alone");
-    RgSequences *all = translate_all(c, items->sequences);
-    RgSequences *fits =
-        rg_reward_model_fit_length(all, rg_transformer_options(c->model.policy)->context);
-    rg_sequence_classifier_values(&c->model, fits, reward);
-    rg_sequences_destroy(fits);
+    RgSequences *all = rg_sequences_create();
+    RgStatus status = lay_out_all(c, items, all, error);
+    if (status == RG_OK) {
+        RgSequences *fits =
+            rg_reward_model_fit_length(all, rg_transformer_options(c->model.policy)->context);
+        rg_sequence_classifier_values(&c->model, fits, reward);
+        rg_sequences_destroy(fits);
+    }
     rg_sequences_destroy(all);
-    return RG_OK;
+    return status;
+}
+
+/* By whether its template takes the conversation with some response. */
+static RgStatus check_conversation(RgJudge *judge, const RgConversation *conversation,
+                                   RgError *error) {
+    const Classifier *c = judge->state;
+    RgTokens tokens = {0};
+    RgStatus status = rg_text_lay_out_whole(c->layout, conversation->turns, conversation->count,
+                                            "a", &tokens, error);
+    rg_tokens_release(&tokens);
+    return status;
 }
 
 /* ---- life ---- */
@@ -150,6 +197,24 @@ static RgStatus load_tokenizer(Classifier *c, const Options *o, RgError *error) 
                          o->weights, (long long)rows, (long long)tokens);
 }
 
+static RgStatus make_layout(RgJudge *judge, const Options *o, RgError *error) {
+    Classifier *c = judge->state;
+    bool file = o->chat_template_file[0] != '\0';
+    if (file && o->chat_template != OF_ENVIRONMENT)
+        return rg_fail(error, RG_E_USAGE,
+                       "the judge's chat_template_file takes the place of its chat_template, which "
+                       "is \"%s\", expected one of them",
+                       chat_templates[o->chat_template]);
+    judge->reads_turns = file || o->chat_template != OF_ENVIRONMENT;
+    if (!judge->reads_turns)
+        return RG_OK;
+    RgStatus status = rg_text_layout_create_whole(c->tokenizer, o->chat_template - BUILT_IN,
+                                                  o->chat_template_file, &c->layout, error);
+    return status == RG_OK || file
+               ? status
+               : rg_fail_in(error, status, "%s", o->tokenizer[0] ? o->tokenizer : o->weights);
+}
+
 static RgStatus create(RgJudge *judge, const void *options, const RgJudgeShare *share,
                        RgRandom random, RgError *error) {
     const Options *o = options;
@@ -162,6 +227,7 @@ static RgStatus create(RgJudge *judge, const void *options, const RgJudgeShare *
     c->theirs = share->tokenizer;
     RG_TRY(rg_hugging_face_load_classifier(o->weights, &c->model, error));
     RG_TRY(load_tokenizer(c, o, error));
+    RG_TRY(make_layout(judge, o, error));
     c->becomes = translate_specials(c);
     return RG_OK;
 }
@@ -169,6 +235,7 @@ static RgStatus create(RgJudge *judge, const void *options, const RgJudgeShare *
 static void destroy(RgJudge *judge) {
     Classifier *c = judge->state;
     rg_sequence_classifier_release(&c->model);
+    rg_text_layout_destroy(c->layout);
     rg_tokenizer_destroy(c->tokenizer);
     free(c->becomes);
     free(c);
@@ -184,5 +251,6 @@ const RgJudgeType rg_judge_sequence_classifier = {
               .options_size = sizeof(Options)},
     .create = create,
     .rewards = rewards,
+    .check_conversation = check_conversation,
     .destroy = destroy,
 };

@@ -16,6 +16,7 @@ static const char *const data_files[] = {"base.jsonl*",  "judge.jsonl*", "judge-
                                          "train.jsonl*", "test.jsonl*",  NULL};
 
 static const char *const unusable_lines[] = {"skip", "stop", NULL};
+static const char *const unpaired_lines[] = {"matched", "all", NULL};
 
 /* The name of a member, in a group of names. */
 #define RG_TEXT_COLUMN(name_, column_, fallback_, help_)                                           \
@@ -59,6 +60,11 @@ static const RgOption options_table[] = {
                      "what to do with a line that has nothing to learn from or cannot be read: "
                      "skip it, and count it by its reason; or stop, with file and line",
                      .later = true, .execution_only = true),
+    RG_OPTION_CHOICE(RgTextOptions, unpaired, "matched", unpaired_lines,
+                     "which unpaired lines are read: matched, those with a counterpart, as pairs; "
+                     "or all, each also as a single response with its label, for methods with "
+                     "single = true, which needs pairs = dataset",
+                     .later = true),
     {.name = "line_limit",
      .kind = RG_KIND_INTEGER,
      .offset = offsetof(RgTextOptions, line_limit),
@@ -99,7 +105,8 @@ static const RgOption options_table[] = {
         "offline pairs: sampled, two responses sampled from the reference policy and labelled by "
         "the judge; dataset, the chosen and rejected responses of the training file"),
     RG_OPTION_INTEGER(RgTextOptions, pair_count, "4000", 0, 1e7,
-                      "offline preference pairs; of a data set at most one for each line; 0: none"),
+                      "offline preference pairs; of a data set at most one for each line; with "
+                      "unpaired = all, lines that are trained on; 0: none"),
     RG_OPTION_REAL(RgTextOptions, pair_temperature, "1", 0, 100,
                    "temperature at which the reference's responses are sampled for pairs"),
     RG_OPTION_REAL(RgTextOptions, label_temperature, "1", 0, 1e3,
@@ -176,35 +183,51 @@ static RgStatus read_stop_tokens(RgTextState *s, RgError *error) {
     return RG_OK;
 }
 
-/* Append both responses of a line, unless one of them is over the limit. */
+/* Append both responses of a line, or its single one, unless one of them is over the limit. */
 static bool append_written(const RgTextState *s, const RgTextLine *line, RgSequences *to) {
     int64_t limit = s->options.response_limit;
     RgSequences *both = rg_sequences_create();
-    rg_text_append(both, s->layout, line->turns, line->turn_count, line->chosen);
-    rg_text_append(both, s->layout, line->turns, line->turn_count, line->rejected);
-    bool fits = rg_sequence_response_length(both, 0) <= limit &&
-                rg_sequence_response_length(both, 1) <= limit;
-    for (int64_t k = 0; fits && k < 2; k++)
+    if (line->chosen)
+        rg_text_append(both, s->layout, line->turns, line->turn_count, line->chosen);
+    if (line->rejected)
+        rg_text_append(both, s->layout, line->turns, line->turn_count, line->rejected);
+    bool fits = true;
+    for (int64_t k = 0; k < both->count; k++)
+        fits = fits && rg_sequence_response_length(both, k) <= limit;
+    for (int64_t k = 0; fits && k < both->count; k++)
         rg_sequences_append_from(to, both, k, false);
     rg_sequences_destroy(both);
     return fits;
 }
 
+/* Append what a line has of both responses. */
 static void append_whole(const RgTextState *s, const RgTextLine *line, RgSequences *to) {
-    rg_text_append_whole(to, s->layout, line->turns, line->turn_count, line->chosen);
-    rg_text_append_whole(to, s->layout, line->turns, line->turn_count, line->rejected);
+    if (line->chosen)
+        rg_text_append_whole(to, s->layout, line->turns, line->turn_count, line->chosen);
+    if (line->rejected)
+        rg_text_append_whole(to, s->layout, line->turns, line->turn_count, line->rejected);
 }
 
 static RgStatus make_test_set(RgTextState *s, const RgTextData *test, RgError *error) {
     s->test_prompts = rg_sequences_create();
     s->test_pairs = rg_sequences_create();
-    int64_t count = s->options.test_prompts < test->count ? s->options.test_prompts : test->count;
-    for (int64_t i = 0; i < count; i++)
-        rg_text_append(s->test_prompts, s->layout, test->lines[i].turns, test->lines[i].turn_count,
-                       NULL);
-    for (int64_t i = 0; i < test->count && s->test_pairs->count < 2 * TEST_PAIRS; i++)
-        append_written(s, &test->lines[i], s->test_pairs);
-    if (s->test_pairs->count > 0)
+    int64_t pairs = 0;
+    for (int64_t i = 0; i < test->count; i++) {
+        const RgTextLine *line = &test->lines[i];
+        if (line->chosen && s->test_prompts->count < s->options.test_prompts)
+            rg_text_append(s->test_prompts, s->layout, line->turns, line->turn_count, NULL);
+        if (!rg_text_line_is_pair(line))
+            continue;
+        pairs++;
+        if (s->test_pairs->count < 2 * TEST_PAIRS)
+            append_written(s, line, s->test_pairs);
+    }
+    if (s->test_prompts->count == 0)
+        return rg_fail(error, RG_E_RANGE,
+                       "%s: no test line has a desirable response, which win_rate_dataset compares "
+                       "with: expected some",
+                       test->path);
+    if (s->test_pairs->count > 0 || pairs == 0)
         return RG_OK;
     return rg_fail(error, RG_E_RANGE,
                    "%s: every line has a response of more tokens than response_limit, which is "
@@ -238,12 +261,17 @@ static void take_whole_lines(RgTextState *s, const RgTextFiles *files) {
 static RgStatus use_files(RgTextState *s, RgTextFiles *files, RgRandom random, RgError *error) {
     RG_TRY(rg_text_judges_create(s, files, random, error));
     RG_TRY(make_test_set(s, files->part[RG_TEXT_PART_TEST], error));
+    RG_TRY(rg_text_judges_learn_turns(s, files, error));
     RG_TRY(rg_text_judges_measure(s, files->part[RG_TEXT_PART_TEST], error));
     if (s->options.demonstrations == RG_TEXT_DEMONSTRATIONS_WHOLE)
         take_whole_lines(s, files);
     s->train = files->part[RG_TEXT_PART_TRAIN];
     files->part[RG_TEXT_PART_TRAIN] = NULL;
     take_prompts(s);
+    if (s->conversations) {
+        s->test = files->part[RG_TEXT_PART_TEST];
+        files->part[RG_TEXT_PART_TEST] = NULL;
+    }
     return RG_OK;
 }
 
@@ -257,12 +285,28 @@ static RgStatus read_corpus(RgTextState *s, RgError *error) {
     return RG_OK;
 }
 
+/* The pairs that are trained on, and the responses of all lines that are, if none is over the limit. */
+static int64_t count_written(const RgTextState *s, int64_t *responses) {
+    int64_t pairs = 0;
+    *responses = 0;
+    for (int64_t i = 0; i < s->train->count && i < s->options.pair_count; i++) {
+        bool pair = rg_text_line_is_pair(&s->train->lines[i]);
+        pairs += pair;
+        *responses += pair ? 2 : 1;
+    }
+    return pairs;
+}
+
 static RgStatus create(RgEnvironment *environment, const void *options, RgRandom random,
                        RgError *error) {
     RgTextState *s = rg_allocate(1, sizeof *s);
     environment->state = s;
     s->options = *(const RgTextOptions *)options;
     RG_TRY(rg_text_files_check(&s->options, error));
+    if (s->options.unpaired == RG_TEXT_UNPAIRED_ALL && s->options.pairs != PAIRS_DATASET)
+        return rg_fail(error, RG_E_USAGE,
+                       "environment.unpaired is \"all\", and environment.pairs is \"sampled\", "
+                       "which reads no responses: expected pairs = \"dataset\"");
     RG_TRY(load_tokenizer(s, s->options.tokenizer, error));
     RG_TRY(read_stop_tokens(s, error));
     RgTextFiles files = {{NULL}};
@@ -280,13 +324,15 @@ static RgStatus create(RgEnvironment *environment, const void *options, RgRandom
     s->options.stop.count = 0;
 
     bool compares = rg_judge_only_compares(s->judge);
-    int64_t pairs = s->options.pair_count;
-    if (s->options.pairs == PAIRS_DATASET && s->train->count < pairs)
-        pairs = s->train->count;
+    bool all = s->options.unpaired == RG_TEXT_UNPAIRED_ALL;
+    int64_t pairs = s->options.pair_count, singles = 0;
+    if (s->options.pairs == PAIRS_DATASET)
+        pairs = count_written(s, &singles);
     environment->space = (RgPolicySpace){.vocabulary = rg_tokenizer_vocabulary(s->tokenizer)};
     environment->task = (RgTask){.prompts = s->prompts,
                                  .demonstrations = s->demonstrations,
                                  .expected_pairs = pairs > 0 ? pairs : RG_NO_PAIRS,
+                                 .expected_singles = all ? singles : 0,
                                  .response_limit = s->options.response_limit,
                                  .tokens = environment->space.vocabulary,
                                  .end_token = rg_text_layout_end(s->layout),
@@ -340,8 +386,12 @@ static void destroy(RgEnvironment *environment) {
     rg_sequences_destroy(s->test_pairs);
     rg_sequences_destroy(s->test_prompts);
     rg_pairs_destroy(s->pairs);
+    rg_singles_destroy(s->singles);
     rg_sequences_destroy(s->demonstrations);
     rg_sequences_destroy(s->prompts);
+    rg_lookup_destroy(s->conversation_of);
+    free(s->conversations);
+    rg_text_data_destroy(s->test);
     rg_text_data_destroy(s->train);
     rg_judge_destroy(s->independent);
     rg_judge_destroy(s->judge);
@@ -386,10 +436,48 @@ static RgStatus sample_pairs(RgTextState *s, const RgTask *task, RgPolicy *refer
     return status;
 }
 
+static RgStatus refuse_long_lines(const RgTextState *s, RgError *error) {
+    return rg_fail(error, RG_E_RANGE,
+                   "%s:%d: this and every other line has a response of more tokens than "
+                   "response_limit, which is %lld",
+                   s->train->path, s->train->lines[0].number, (long long)s->options.response_limit);
+}
+
+/* The same of each response by itself, of all lines that are trained on. */
+static RgStatus take_singles(RgTextState *s, RgRandom random, RgError *error) {
+    RgRandom labels = rg_random_named(random, "offline labels of singles");
+    RgSequences *own = rg_sequences_create();
+    s->singles = rg_singles_create();
+    for (int64_t i = 0; i < s->train->count && i < s->options.pair_count; i++)
+        for (int64_t k = 0; k < 2; k++) {
+            RgTextLine single = s->train->lines[i];
+            *(k == 0 ? &single.rejected : &single.chosen) = NULL;
+            if (!single.chosen && !single.rejected)
+                continue;
+            rg_sequences_clear(own);
+            if (!append_written(s, &single, own)) {
+                s->dropped_singles++;
+                continue;
+            }
+            double u = rg_random_uniform(labels, (uint64_t)(2 * i + k));
+            rg_singles_append(s->singles, own, 0, (k == 0) != (u < s->options.label_noise));
+        }
+    rg_sequences_destroy(own);
+    return s->dropped_singles > 0 && s->singles->sequences->count == 0 ? refuse_long_lines(s, error)
+                                                                       : RG_OK;
+}
+
 /* Written pairs with both responses within the limit; the chosen one is preferred, except for label
  * noise. */
 static RgStatus take_dataset(RgTextState *s, RgRandom random, RgError *error) {
-    for (int64_t i = 0; i < s->train->count && s->pairs->count < s->options.pair_count; i++) {
+    bool all = s->options.unpaired == RG_TEXT_UNPAIRED_ALL;
+    if (all)
+        RG_TRY(take_singles(s, random, error));
+    for (int64_t i = 0; i < s->train->count; i++) {
+        if ((all ? i : s->pairs->count) >= s->options.pair_count)
+            break;
+        if (!rg_text_line_is_pair(&s->train->lines[i]))
+            continue;
         if (!append_written(s, &s->train->lines[i], s->pairs->sequences)) {
             s->dropped_pairs++;
             continue;
@@ -397,13 +485,19 @@ static RgStatus take_dataset(RgTextState *s, RgRandom random, RgError *error) {
         double u = rg_random_uniform(rg_random_named(random, "offline labels"), (uint64_t)i);
         rg_pairs_append_label(s->pairs, u < s->options.label_noise ? 1 : 0);
     }
-    if (s->dropped_pairs > 0 && s->pairs->count == 0)
-        return rg_fail(error, RG_E_RANGE,
-                       "%s:%d: this and every other line has a response of more tokens than "
-                       "response_limit, which is %lld",
-                       s->train->path, s->train->lines[0].number,
-                       (long long)s->options.response_limit);
-    return RG_OK;
+    return s->dropped_pairs > 0 && s->pairs->count == 0 && !all ? refuse_long_lines(s, error)
+                                                                : RG_OK;
+}
+
+/* The preferred responses of pairs, or, where all responses are read, the desirable ones. */
+static RgSequences *chosen_of(const RgTextState *s) {
+    if (!s->singles)
+        return rg_pairs_chosen(s->pairs);
+    RgSequences *chosen = rg_sequences_create();
+    for (int64_t i = 0; i < s->singles->sequences->count; i++)
+        if (s->singles->desirable[i])
+            rg_sequences_append_from(chosen, s->singles->sequences, i, false);
+    return chosen;
 }
 
 /* Check that the context has space for a response of the limit after each prompt. */
@@ -447,15 +541,18 @@ static RgStatus prepare(RgEnvironment *environment, RgPolicy *reference, RgRando
     rg_text_reference_clear(&s->of_reference);
     rg_pairs_destroy(s->pairs);
     s->pairs = rg_pairs_create();
-    s->dropped_pairs = s->unlabelled_pairs = 0;
+    rg_singles_destroy(s->singles);
+    s->singles = NULL;
+    s->dropped_pairs = s->dropped_singles = s->unlabelled_pairs = 0;
     if (s->options.pairs == PAIRS_DATASET)
         RG_TRY(take_dataset(s, random, error));
     else if (s->options.pair_count > 0)
         RG_TRY(sample_pairs(s, &environment->task, reference, random, error));
     environment->task.pairs = s->pairs;
+    environment->task.singles = s->singles;
     if (s->options.demonstrations == RG_TEXT_DEMONSTRATIONS_CHOSEN) {
         rg_sequences_destroy(s->demonstrations);
-        s->demonstrations = rg_pairs_chosen(s->pairs);
+        s->demonstrations = chosen_of(s);
     }
     environment->task.demonstrations = s->demonstrations;
     return RG_OK;

@@ -8,15 +8,19 @@
 #ifndef RG_ENVS_TEXT_TEXT_H
 #define RG_ENVS_TEXT_TEXT_H
 
+#include "core/lookup.h"
 #include "envs/environment.h"
 #include "envs/judges/judge_quality.h"
 #include "envs/text/text_data.h"
-#include "envs/text/text_layout.h"
+#include "envs/text_layout.h"
 
 extern const RgEnvironmentType rg_environment_text;
 
 /* An unusable line is left out, or ends the program. */
 enum { RG_TEXT_UNUSABLE_SKIP, RG_TEXT_UNUSABLE_STOP };
+
+/* Single responses are read if they have a counterpart, as a pair; or all of them. */
+enum { RG_TEXT_UNPAIRED_MATCHED, RG_TEXT_UNPAIRED_ALL };
 
 /* Texts for supervised training; see the option. */
 enum { RG_TEXT_DEMONSTRATIONS_CHOSEN, RG_TEXT_DEMONSTRATIONS_CORPUS, RG_TEXT_DEMONSTRATIONS_WHOLE };
@@ -27,6 +31,7 @@ typedef struct RgTextOptions {
     int format, preference;
     const char *column[RG_TEXT_COLUMNS]; /* names of members; valid in create only */
     int unusable;                        /* what an unusable line leads to */
+    int unpaired;                        /* which single responses are read */
     double judge_share, test_share;
     RgOptionPart judge, independent_judge; /* valid in create only */
     int chat_template;
@@ -76,16 +81,25 @@ typedef struct RgTextState {
     /* On all test lines. The accuracy is NaN if the judge only compares: it would cost requests. */
     RgJudgeQuality judge_quality, independent_quality;
 
+    /* For judges that read turns: all conversations, by the tokens of their prompts, and the test lines
+     * that they are borrowed from, besides `train`. */
+    RgLookup *conversation_of; /* numbers of `conversations`; NULL: no judge reads turns */
+    RgConversation *conversations;
+    RgTextData *test;
+
     RgTextData *train;
     RgSequences *prompts; /* of training */
     RgSequences *demonstrations;
     RgPairs *pairs;           /* of the last prepare */
+    RgSingles *singles;       /* likewise; NULL: only matched ones are read */
     int64_t dropped_pairs;    /* of the data set, with a response over the limit */
+    int64_t dropped_singles;  /* single responses over the limit */
     int64_t unlabelled_pairs; /* sampled ones that the judge left unlabelled */
     int64_t left_out[RG_TEXT_REASONS], dropped_prompts, truncated_prompts; /* of all files */
 
     RgSequences *test_prompts;
-    RgSequences *test_pairs; /* chosen and rejected of the first lines, alternating */
+    RgSequences *test_pairs; /* chosen and rejected of the first lines, alternating; none where all
+                              * responses are single */
     RgSequences *chosen;     /* [test_prompts->count] the data's chosen responses */
     double *chosen_reward;   /* of these; NULL: the judge only compares, or is external and was not
                               * asked yet */
@@ -121,6 +135,9 @@ RgStatus rg_text_file_read(RgTextState *state, const char *name, RgTextData **da
 
 RgStatus rg_text_judges_create(RgTextState *state, const RgTextFiles *files, RgRandom random,
                                RgError *error);
+/* If one of them lays out conversations itself, make `conversations` from the lines of training and
+ * test, which have to stay. RG_E_FORMAT, with file and line, if there is one that it cannot read. */
+RgStatus rg_text_judges_learn_turns(RgTextState *state, const RgTextFiles *files, RgError *error);
 /* The judges' quality on the test lines, and the rewards of the chosen responses. */
 /* Asks an external judge for the rewards of the written chosen responses, once. */
 RgStatus rg_text_reward_chosen(RgTextState *state, RgError *error);

@@ -25,6 +25,7 @@ RgTextData *rg_text_data_take(RgTextData *data, bool (*wanted)(const RgTextLine 
                               const void *context) {
     RgTextData *taken = rg_allocate(1, sizeof *taken);
     taken->path = rg_string_copy(data->path);
+    taken->unit = data->unit;
     taken->lines = rg_allocate(data->count + 1, sizeof *taken->lines);
     taken->capacity = data->count + 1;
     int64_t left = 0;
@@ -146,7 +147,7 @@ static void keep(RgTextData *data, const RgTextLine *line) {
 /* Keep the line, or let its single response wait for another one. */
 static RgStatus take_line(File *file, RgError *error) {
     RgTextReader *r = &file->reader;
-    if (r->line.chosen && r->line.rejected) {
+    if (rg_text_line_is_pair(&r->line)) {
         keep(file->data, &r->line);
         return RG_OK;
     }
@@ -184,15 +185,34 @@ static RgStatus read_line(File *file, const RgJsonLine *line, RgError *error) {
     return status;
 }
 
+static int by_number(const void *a, const void *b) {
+    return ((const RgTextLine *)a)->number - ((const RgTextLine *)b)->number;
+}
+
+/* Keep the single responses that are left, in the places that they have in the file. */
+static void keep_waiting(File *file, int64_t count) {
+    RgTextLine *lines = rg_allocate(count, sizeof *lines);
+    rg_text_match_take(file->match, lines);
+    for (int64_t i = 0; i < count; i++)
+        keep(file->data, &lines[i]);
+    free(lines);
+    qsort(file->data->lines, (size_t)file->data->count, sizeof *file->data->lines, by_number);
+}
+
 /* Single responses that are left at the end. */
-static RgStatus leave_out_waiting(File *file, RgError *error) {
+static RgStatus end_waiting(File *file, RgError *error) {
     int first;
     int64_t count = file->match ? rg_text_match_waiting(file->match, &first) : 0;
     if (count == 0)
         return RG_OK;
+    if (file->reader.reading->singles) {
+        keep_waiting(file, count);
+        return RG_OK;
+    }
     file->reader.line = (RgTextLine){.number = first};
     rg_text_leave_out(&file->reader, RG_TEXT_UNMATCHED,
-                      "no response of the other label to the same prompt is left for this one");
+                      "no response of the other label to the same prompt is left for this one, and "
+                      "environment.unpaired is \"matched\", expected \"all\" to read it alone");
     RG_TRY(leave_out(file, error));
     file->data->left_out[RG_TEXT_UNMATCHED].count = count;
     return RG_OK;
@@ -207,7 +227,7 @@ static RgStatus read_file(File *file, RgError *error) {
             break;
         RG_TRY(read_line(file, line, error));
     }
-    RG_TRY(leave_out_waiting(file, error));
+    RG_TRY(end_waiting(file, error));
     return file->data->count > 0 ? RG_OK : rg_text_data_refuse(file->data, error);
 }
 

@@ -17,15 +17,16 @@
  *
  * Other members are ignored. A chat's "chosen" and "rejected" may omit the turns before the
  * response if the list "prompt" has them (TRL's explicit prompts). Plain lines and chats may have
- * scores of both responses, of which ties are left out. Unpaired lines become pairs: of one conversation, the first response
- * with either label that is left, and so on.
+ * scores of both responses, of which ties are left out. Unpaired lines become pairs: of one
+ * conversation, the first response with either label that is left, and so on. Those that are without
+ * a counterpart at the end are left out, or kept as they are.
  *
  * A line that cannot be used is left out and counted by its reason. How texts become tokens is
- * defined in envs/text/text_layout.h. */
+ * defined in envs/text_layout.h. */
 #ifndef RG_ENVS_TEXT_TEXT_DATA_H
 #define RG_ENVS_TEXT_TEXT_DATA_H
 
-#include "core/base.h"
+#include "envs/conversation.h"
 
 typedef enum RgTextFormat {
     RG_TEXT_AUTO, /* detected from the members of the first line that has those of a format */
@@ -61,28 +62,23 @@ typedef struct RgTextReading {
     RgTextPreference preference;
     const char *column[RG_TEXT_COLUMNS]; /* names of members; NULL: as in the list above */
     bool stop;                           /* the first unusable line is an error */
+    bool singles;                        /* single responses without a counterpart are kept */
     int64_t line_limit;                  /* MiB; 0: RG_LINE_MIB */
 } RgTextReading;
 
 /* Whether a column has a name of its own, which the formats pku and ultrafeedback do not read. */
 bool rg_text_renames(const RgTextReading *reading);
 
-typedef enum RgRole { RG_SYSTEM, RG_USER, RG_ASSISTANT } RgRole;
-extern const char *const rg_role_names[]; /* "system", "user", "assistant" */
-/* Sets the role of this name; false: there is none, and *role stays. */
-bool rg_role_named(const char *name, RgRole *role);
-
-typedef struct RgTurn {
-    RgRole role;
-    char *text;
-} RgTurn;
-
 typedef struct RgTextLine {
     RgTurn *turns; /* [turn_count] the conversation up to the response, at least one */
     int64_t turn_count;
-    char *chosen, *rejected;
-    int number; /* of the line in its file, from 1 */
+    char *chosen, *rejected; /* one of them is NULL: a single response */
+    int number;              /* of the line in its file, from 1 */
 } RgTextLine;
+
+static inline bool rg_text_line_is_pair(const RgTextLine *line) {
+    return line->chosen && line->rejected;
+}
 
 /* Why a line is unusable. */
 typedef enum RgTextReason {

@@ -191,9 +191,12 @@ static void describe_responses(const RgTextState *s, const RgSequences *samples,
  *   reward_accuracy  share of Δ > 0 (0 counts half)
  *   logps_*          mean log π of the responses, nats
  *   nll              −log π per token, over chosen and rejected responses
- *   nll_chosen       the same over the chosen ones only, which is the loss of sft */
+ *   nll_chosen       the same over the chosen ones only, which is the loss of sft
+ * Without pairs there are none of these. */
 static void written_pairs(RgTextState *s, RgPolicy *policy, const double *base, double beta,
                           RgEvaluation *evaluation) {
+    if (s->test_pairs->count == 0)
+        return; /* all responses of the test lines are single */
     double *own = rg_allocate(s->test_pairs->count, sizeof *own);
     double chosen = 0, rejected = 0, margin = 0, right = 0;
     double pairs = (double)s->test_pairs->count / 2;
@@ -273,6 +276,8 @@ static RgStatus measure(RgTextState *s, const RgTextSamples *own, const RgConten
     quality(&s->judge_quality, "judge", evaluation);
     quality(&s->independent_quality, "independent_judge", evaluation);
     rg_evaluation_metric(evaluation, "dropped_pairs", (double)s->dropped_pairs);
+    if (s->singles)
+        rg_evaluation_metric(evaluation, "dropped_singles", (double)s->dropped_singles);
     rg_evaluation_metric(evaluation, "unlabelled_pairs", (double)s->unlabelled_pairs);
     unusable_lines(s, evaluation);
     rg_evaluation_metric(evaluation, "dropped_prompts", (double)s->dropped_prompts);
@@ -334,7 +339,7 @@ static RgStatus evaluate_share(RgEnvironment *environment, const RgContender *co
     double of_pairs = s->pair_seconds - before, rest = rg_clock_seconds() - start - of_pairs;
     double prompt_share = (double)prompts.count / (double)all_prompts->count;
     double pair_share = (double)pairs.count / (double)all_pairs->count;
-    double whole = rest / prompt_share + of_pairs / pair_share;
+    double whole = rest / prompt_share + (pairs.count > 0 ? of_pairs / pair_share : 0);
     rg_evaluation_metric(evaluation, RG_WHOLE_SECONDS, whole);
     rg_evaluation_metric(evaluation, RG_EVALUATED_SHARE, (rest + of_pairs) / whole);
     return status;

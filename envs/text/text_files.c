@@ -42,6 +42,7 @@ static RgTextReading reading_of(const RgTextOptions *o) {
     RgTextReading reading = {.format = (RgTextFormat)o->format,
                              .preference = (RgTextPreference)o->preference,
                              .stop = o->unusable == RG_TEXT_UNUSABLE_STOP,
+                             .singles = o->unpaired == RG_TEXT_UNPAIRED_ALL,
                              .line_limit = o->line_limit};
     for (int k = 0; k < RG_TEXT_COLUMNS; k++)
         reading.column[k] = o->column[k];
@@ -79,17 +80,18 @@ static bool unusable_by_template(const RgTextLine *line, const void *context) {
     const char *response[2] = {line->chosen, line->rejected};
     RgError reason = {0};
     RgStatus status = RG_OK;
-    RgSequences *both = rg_sequences_create();
+    RgSequences *both = rg_sequences_create(); /* or the single one */
     for (int k = 0; k < 2 && status == RG_OK; k++)
-        status = rg_text_try_append(both, t->layout, line->turns, line->turn_count, response[k],
-                                    &reason);
+        if (response[k])
+            status = rg_text_try_append(both, t->layout, line->turns, line->turn_count, response[k],
+                                        &reason);
     bool usable = false;
     if (status != RG_OK)
         note_unusable(&t->left_out[RG_TEXT_REFUSED], line, reason.text);
-    else if (is_empty(both, 0) || is_empty(both, 1))
+    else if (is_empty(both, 0) || is_empty(both, both->count - 1))
         note_unusable(&t->left_out[RG_TEXT_EMPTY], line,
                       "the chat template writes a blank response");
-    else if (are_same(both))
+    else if (both->count == 2 && are_same(both))
         note_unusable(&t->left_out[RG_TEXT_SAME], line,
                       "the chat template writes the same for both responses");
     else

@@ -11,18 +11,6 @@
 const char *const rg_text_formats[] = {"auto",          "plain", "hh",       "pku",
                                        "ultrafeedback", "chat",  "unpaired", NULL};
 const char *const rg_text_preferences[] = {"better", "safer", NULL};
-const char *const rg_role_names[] = {
-    [RG_SYSTEM] = "system", [RG_USER] = "user", [RG_ASSISTANT] = "assistant"};
-
-bool rg_role_named(const char *name, RgRole *role) {
-    for (RgRole known = RG_SYSTEM; known <= RG_ASSISTANT; known++)
-        if (strcmp(rg_role_names[known], name) == 0) {
-            *role = known;
-            return true;
-        }
-    return false;
-}
-
 static const char *const column_names[] = {
     [RG_TEXT_PROMPT] = "prompt",     [RG_TEXT_CHOSEN] = "chosen",
     [RG_TEXT_REJECTED] = "rejected", [RG_TEXT_COMPLETION] = "completion",

@@ -104,3 +104,11 @@ int64_t rg_text_match_waiting(const RgTextMatch *match, int *first) {
             *first = match->lines[i].line.number;
     return count;
 }
+
+void rg_text_match_take(RgTextMatch *match, RgTextLine *lines) {
+    for (int64_t i = 0; i < match->count; i++) {
+        if (!match->lines[i].taken)
+            *lines++ = match->lines[i].line;
+        match->lines[i].taken = true;
+    }
+}

@@ -18,4 +18,8 @@ bool rg_text_match_add(RgTextMatch *match, RgTextLine *line, RgTextLine *pair);
 /* How many lines wait, and the number of the first of these; 0: none waits. */
 int64_t rg_text_match_waiting(const RgTextMatch *match, int *first);
 
+/* Move the lines that wait, in their order, to `lines` [rg_text_match_waiting], which then owns
+ * them. */
+void rg_text_match_take(RgTextMatch *match, RgTextLine *lines);
+
 #endif

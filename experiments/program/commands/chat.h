@@ -5,7 +5,7 @@
 
 #include "core/task/sequences.h"
 #include "core/text/tokenizer.h"
-#include "envs/text/text_layout.h"
+#include "envs/text_layout.h"
 
 #include <jansson.h>
 

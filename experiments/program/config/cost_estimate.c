@@ -138,7 +138,8 @@ static int64_t longest_response(const RgSequences *s) {
 }
 
 static bool takes_demonstrations(const RgTrialSpec *plan) {
-    return plan->recipe.group == 0 && !rg_recipe_takes_pairs(&plan->recipe);
+    const RgRecipe *r = &plan->recipe;
+    return r->group == 0 && !r->single && !rg_recipe_takes_pairs(r);
 }
 
 /* The longest sequences of a step: existing demonstrations are measured; everything else is a

@@ -173,6 +173,20 @@ static void claim_judge(const World *world, RgClaims *claims) {
     rg_sequences_destroy(all);
 }
 
+static void claim_singles(const World *world, RgClaims *claims) {
+    static const char claim[] = "its single responses have labels";
+    const RgSingles *singles = world->environment->task.singles;
+    if (!singles || singles->sequences->count == 0)
+        return; /* few environments have any */
+    RgError error = {0};
+    int64_t bad = 0, count = singles->sequences->count;
+    for (int64_t i = 0; i < count; i++)
+        bad += singles->desirable[i] > 1;
+    RgStatus status = rg_policy_check(world->policy, singles->sequences, "they", &error);
+    rg_claim(claims, bad == 0 && status == RG_OK, claim, "%lld, %lld of them without a label%s%s",
+             (long long)count, (long long)bad, error.text[0] ? ": " : "", error.text);
+}
+
 static void claim_steps(const RgTrainer *trainer, RgStatus status, const RgError *error,
                         RgClaims *claims, const char *claim) {
     const char *fault = status != RG_OK ? error->text : trainer->outcome.diverged;
@@ -276,6 +290,7 @@ void rg_check_environment(const RgEnvironmentType *type, const char *options, Rg
                  status == RG_OK ? world.policy->type->about.name : error.text)) {
         claim_prompts(&world, claims);
         claim_pairs(&world, claims);
+        claim_singles(&world, claims);
         claim_judge(&world, claims);
         claim_evaluation(type, settings, &world, claims);
         claim_training(&world, claims);

@@ -159,6 +159,11 @@ static RgBatch batch_of(RgTape *t, const Point *p, const Places *places, RgTenso
     }
     if (p->recipe.group > 0 || p->recipe.rivals != RG_FROM_NOWHERE)
         batch.win_rate = rg_reshape(t, numbers(t, p->responses, "win rate", 0, 1), shape);
+    if (p->recipe.single) {
+        batch.desirable = rg_filled(t, RG_SHAPE(PROMPTS), 0);
+        for (int i = 0; i < PROMPTS; i += 2)
+            batch.desirable->data[i] = 1;
+    }
     if (rg_recipe_takes_pairs(&p->recipe)) {
         batch.chosen = pick(t, &batch, 0, places->first);
         batch.rejected = pick(t, &batch, 1, places->second);
@@ -193,8 +198,8 @@ static const void *prepared_of(RgStep *step, const Point *p, const Places *place
     return prepared;
 }
 
-static bool is_pairs_or_group(const RgRecipe *r) {
-    return r->group > 0 || rg_recipe_takes_pairs(r);
+static bool is_of_responses(const RgRecipe *r) {
+    return r->group > 0 || r->single || rg_recipe_takes_pairs(r);
 }
 
 /* The loss at x; unless NULL, `gradient` receives its gradient in all numbers. */
@@ -207,11 +212,11 @@ static double loss_at(Point *p, const Places *places, double *gradient) {
         p->recipe.third == RG_FROM_OTHERS ? rg_constant(t, x[1]->shape, x[1]->data) : x[1];
     third = p->third > 0 ? third : NULL;
     step.prepared = prepared_of(&step, p, places, third);
-    RgBatch batch = is_pairs_or_group(&p->recipe) ? batch_of(t, p, places, x[0], third)
-                                                  : (RgBatch){.prompts = PROMPTS,
-                                                              .k = 1,
-                                                              .log_likelihood = rg_sum(t, x[0]),
-                                                              .response_tokens = 3 * PROMPTS};
+    RgBatch batch = is_of_responses(&p->recipe) ? batch_of(t, p, places, x[0], third)
+                                                : (RgBatch){.prompts = PROMPTS,
+                                                            .k = 1,
+                                                            .log_likelihood = rg_sum(t, x[0]),
+                                                            .response_tokens = 3 * PROMPTS};
     RgTensor *loss = p->trainer->algorithm->loss(&step, p->trainer->options, &batch);
     double value = loss && loss->count == 1 ? (double)loss->data[0] : NAN;
     if (gradient && isfinite(value)) {
@@ -268,12 +273,12 @@ static double derivative(Point *p, const Places *places, int64_t i, double value
 
 static Point point_of(const RgTrainer *trainer) {
     Point p = {.trainer = trainer, .recipe = trainer->recipe, .k = 1};
-    if (is_pairs_or_group(&p.recipe))
-        p.k = p.recipe.group > 0 ? p.recipe.group : 2;
+    if (is_of_responses(&p.recipe))
+        p.k = p.recipe.group > 0 ? p.recipe.group : p.recipe.single ? 1 : 2;
     p.responses = PROMPTS * p.k;
     p.own = p.recipe.steps ? STEPS_EACH * p.responses : p.responses;
     p.third = p.recipe.third == RG_FROM_NOWHERE                            ? 0
-              : p.recipe.third == RG_FROM_OTHERS && !p.recipe.third_chosen ? 2 * PROMPTS
+              : p.recipe.third == RG_FROM_OTHERS && !p.recipe.third_chosen ? p.k * PROMPTS
                                                                            : PROMPTS;
     p.x = rg_allocate(p.own + p.third, sizeof *p.x);
     for (int64_t i = 0; i < p.own + p.third; i++)

@@ -29,6 +29,8 @@ static Likeness likeness_of(const RgTrialSetup *setup) {
     likeness.data = digest_sequences(likeness.data, task->prompts);
     likeness.data = digest_sequences(likeness.data, task->demonstrations);
     likeness.data = digest_sequences(likeness.data, task->pairs ? task->pairs->sequences : NULL);
+    likeness.data =
+        digest_sequences(likeness.data, task->singles ? task->singles->sequences : NULL);
     return likeness;
 }
 

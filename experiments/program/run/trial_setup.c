@@ -173,6 +173,8 @@ static RgStatus check_data(const RgPolicy *policy, const RgTask *task, RgError *
         RG_TRY(rg_policy_check(policy, task->prompts, "training prompts", error));
     if (task->pairs)
         RG_TRY(rg_policy_check(policy, task->pairs->sequences, "preference pairs", error));
+    if (task->singles)
+        RG_TRY(rg_policy_check(policy, task->singles->sequences, "single responses", error));
     if (task->demonstrations)
         RG_TRY(rg_policy_check(policy, task->demonstrations, "demonstrations", error));
     return RG_OK;

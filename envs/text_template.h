@@ -11,11 +11,11 @@
  * and end, messages, and tools and documents, which are none.
  *
  * Threads: any, once created. */
-#ifndef RG_ENVS_TEXT_TEXT_TEMPLATE_H
-#define RG_ENVS_TEXT_TEXT_TEMPLATE_H
+#ifndef RG_ENVS_TEXT_TEMPLATE_H
+#define RG_ENVS_TEXT_TEMPLATE_H
 
 #include "core/text/tokenizer.h"
-#include "envs/text/text_data.h"
+#include "envs/conversation.h"
 
 typedef struct RgTextTemplate RgTextTemplate;
 
@@ -33,6 +33,16 @@ void rg_text_template_destroy(RgTextTemplate *template);
 RgStatus rg_text_template_lay_out(const RgTextTemplate *template, const RgTurn *turns,
                                   int64_t count, const char *response, RgTokens *tokens,
                                   int64_t *prompt_length, RgError *error);
+
+/* A template for whole conversations alone: rg_text_template_lay_out_whole and
+ * rg_text_template_destroy take it. It needs no generation prompt, and no token that ends a turn. */
+RgStatus rg_text_template_create_whole(const char *path, const RgTokenizer *tokenizer,
+                                       RgTextTemplate **template, RgError *error);
+/* Appends the tokens of all that the template writes of the conversation with its response, at least
+ * one. RG_E_FORMAT if it refuses the conversation. */
+RgStatus rg_text_template_lay_out_whole(const RgTextTemplate *template, const RgTurn *turns,
+                                        int64_t count, const char *response, RgTokens *tokens,
+                                        RgError *error);
 
 /* How many of a prompt's last tokens come after the content of its last turn. */
 int64_t rg_text_template_tail(const RgTextTemplate *template, const RgTurn *turns, int64_t count);

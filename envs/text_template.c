@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Conversations as tokens by a model's own chat template. */
-#include "envs/text/text_template.h"
+#include "envs/text_template.h"
 
 #include "core/files.h"
 #include "core/text/template.h"
@@ -125,6 +125,22 @@ RgStatus rg_text_template_lay_out(const RgTextTemplate *t, const RgTurn *turns, 
     return status;
 }
 
+RgStatus rg_text_template_lay_out_whole(const RgTextTemplate *t, const RgTurn *turns, int64_t count,
+                                        const char *response, RgTokens *tokens, RgError *error) {
+    RgBuffer whole = {0};
+    int64_t before = tokens->count;
+    RgStatus status = fill_in(t, turns, count, response, &whole, error);
+    if (status == RG_OK)
+        encode(t, whole.bytes, whole.size, tokens);
+    if (status == RG_OK && tokens->count == before)
+        status = rg_fail(error, RG_E_FORMAT,
+                         "%s: the conversation is empty, expected at least one "
+                         "token",
+                         t->path);
+    rg_buffer_release(&whole);
+    return status;
+}
+
 static size_t common_end(const RgBuffer *a, const RgBuffer *b) {
     size_t same = 0;
     while (same < a->size && same < b->size &&
@@ -223,6 +239,11 @@ static int32_t first_special(const RgTextTemplate *t, const char *text, size_t s
     return found;
 }
 
+static RgStatus refuse_lost_response(const RgTextTemplate *t, RgError *error) {
+    return rg_fail(error, RG_E_FORMAT, "%s: a response is not in the text of its conversation",
+                   t->path);
+}
+
 /* Learns from two answers to one question what stands before and after a response. */
 static RgStatus learn_ends(RgTextTemplate *t, const RgBuffer *prompt, const RgBuffer answered[2],
                            RgError *error) {
@@ -233,8 +254,7 @@ static RgStatus learn_ends(RgTextTemplate *t, const RgBuffer *prompt, const RgBu
            answered[0].bytes[same] == answered[1].bytes[same])
         same++;
     if (same + end >= answered[0].size)
-        return rg_fail(error, RG_E_FORMAT, "%s: a response is not in the text of its conversation",
-                       t->path);
+        return refuse_lost_response(t, error);
     t->lead = rg_allocate(same - prompt->size + 1, 1);
     memcpy(t->lead, answered[0].bytes + prompt->size, same - prompt->size);
     int32_t before = first_special(t, t->lead, same - prompt->size);
@@ -296,20 +316,37 @@ static RgStatus learn_from(RgTextTemplate *t, const RgTurn *turns, int64_t count
     return status;
 }
 
+/* Whether two answers to one question make two conversations. */
+static RgStatus try_whole(RgTextTemplate *t, const RgTurn *turns, int64_t count, RgError *error) {
+    static const char *const answers[] = {"b", "c"};
+    RgBuffer text[2] = {{0}};
+    RgStatus status = RG_OK;
+    for (int k = 0; k < 2 && status == RG_OK; k++)
+        status = fill_in(t, turns, count, answers[k], &text[k], error);
+    if (status == RG_OK && text[0].size == text[1].size &&
+        common_end(&text[0], &text[1]) == text[0].size)
+        status = refuse_lost_response(t, error);
+    for (int k = 0; k < 2; k++)
+        rg_buffer_release(&text[k]);
+    return status;
+}
+
+typedef RgStatus Learning(RgTextTemplate *t, const RgTurn *turns, int64_t count, RgError *error);
+
 /* Some templates require a system message. The error is that of the conversation without one. */
-static RgStatus learn(RgTextTemplate *t, RgError *error) {
+static RgStatus learn(RgTextTemplate *t, Learning *from, RgError *error) {
     const RgTurn turns[] = {{RG_SYSTEM, (char[]){"s"}}, {RG_USER, (char[]){"a"}}};
     RgError of_system = {0};
-    RgStatus status = learn_from(t, turns + 1, 1, error);
+    RgStatus status = from(t, turns + 1, 1, error);
     if (status == RG_OK)
         return RG_OK;
     free(t->lead);
     t->lead = NULL;
-    return learn_from(t, turns, 2, &of_system) == RG_OK ? RG_OK : status;
+    return from(t, turns, 2, &of_system) == RG_OK ? RG_OK : status;
 }
 
-RgStatus rg_text_template_create(const char *path, const RgTokenizer *tokenizer,
-                                 RgTextTemplate **template, RgError *error) {
+static RgStatus create(const char *path, const RgTokenizer *tokenizer, Learning *from,
+                       RgTextTemplate **template, RgError *error) {
     RgTextTemplate *new = rg_allocate(1, sizeof *new);
     *template = NULL;
     new->tokenizer = tokenizer;
@@ -320,13 +357,23 @@ RgStatus rg_text_template_create(const char *path, const RgTokenizer *tokenizer,
     if (status == RG_OK)
         status = check_tokenizer(new, error);
     if (status == RG_OK)
-        status = learn(new, error);
+        status = learn(new, from, error);
     if (status != RG_OK) {
         rg_text_template_destroy(new);
         return status;
     }
     *template = new;
     return RG_OK;
+}
+
+RgStatus rg_text_template_create(const char *path, const RgTokenizer *tokenizer,
+                                 RgTextTemplate **template, RgError *error) {
+    return create(path, tokenizer, learn_from, template, error);
+}
+
+RgStatus rg_text_template_create_whole(const char *path, const RgTokenizer *tokenizer,
+                                       RgTextTemplate **template, RgError *error) {
+    return create(path, tokenizer, try_whole, template, error);
 }
 
 void rg_text_template_destroy(RgTextTemplate *t) {

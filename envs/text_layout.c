@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* Chat templates, and converting texts to tokens by them. */
-#include "envs/text/text_layout.h"
+#include "envs/text_layout.h"
 
 #include "core/utf8.h"
-#include "envs/text/text_template.h"
+#include "envs/text_template.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -31,9 +31,7 @@ typedef struct Template {
     .answer = TURN("assistant"), .end = "<|im_end|>", .special = {"<|im_start|>", "<|im_end|>"}
 #define HEADER(role) "<|start_header_id|>" role "<|end_header_id|>\n\n"
 
-const char *const rg_chat_templates[] = {
-    "plain", "chatml", "qwen", "llama-3", "phi-3", "zephyr", "hh", "sail-pku", "sail-ultrafeedback",
-    NULL};
+const char *const rg_chat_templates[] = {RG_CHAT_TEMPLATES, NULL};
 static const Template templates[] = {
     /* begin token, text, newline; responses end with the end token */
     {.turn = {{"", "¦\n"}, {"", "¦\n"}, {"", "¦\n"}}, .answer = "", .begins = true},
@@ -265,6 +263,14 @@ void rg_text_append_whole(RgSequences *sequences, const RgTextLayout *layout, co
     rg_tokens_release(&tokens);
 }
 
+RgStatus rg_text_lay_out_whole(const RgTextLayout *layout, const RgTurn *turns, int64_t count,
+                               const char *response, RgTokens *tokens, RgError *error) {
+    int64_t prompt_length;
+    if (layout->own)
+        return rg_text_template_lay_out_whole(layout->own, turns, count, response, tokens, error);
+    return lay_out_both(layout, turns, count, response, tokens, &prompt_length, error);
+}
+
 /* ---- reading ---- */
 
 char *rg_text_prompt(const RgTextLayout *layout, const RgSequences *sequences, int64_t index) {
@@ -343,6 +349,20 @@ RgStatus rg_text_layout_create(const RgTokenizer *tokenizer, int chat_template, 
     }
     *layout = new;
     return RG_OK;
+}
+
+RgStatus rg_text_layout_create_whole(const RgTokenizer *tokenizer, int chat_template,
+                                     const char *file, RgTextLayout **layout, RgError *error) {
+    RgTextLayout *new = rg_allocate(1, sizeof *new);
+    *layout = NULL;
+    new->tokenizer = tokenizer;
+    RgStatus status = *file ? rg_text_template_create_whole(file, tokenizer, &new->own, error)
+                            : use_form(new, chat_template, error);
+    if (status == RG_OK)
+        *layout = new;
+    else
+        rg_text_layout_destroy(new);
+    return status;
 }
 
 void rg_text_layout_destroy(RgTextLayout *layout) {
