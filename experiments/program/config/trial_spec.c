@@ -394,8 +394,21 @@ bool rg_input_is_missing(const RgOption *option, const RgSetting *setting) {
     return names_input(option, setting) && access(setting->text, F_OK) != 0;
 }
 
+/* Settings of a trial that was read from a store come from no line. */
+char *rg_input_missing_text(const RgSetting *input) {
+    char line[16] = "";
+    if (input->line > 0)
+        snprintf(line, sizeof line, ":%d", input->line);
+    bool placed = input->line > 0 || strcmp(input->file, "-s") == 0;
+    return rg_string_format("%s%s%s%s = \"%.300s\" is missing", placed ? input->file : "", line,
+                            placed ? ": " : "", input->path, input->text);
+}
+
 static RgStatus refuse_missing(const RgSetting *input, RgError *error) {
-    return rg_fail(error, RG_E_FILE, "%s = \"%.300s\" is missing", input->path, input->text);
+    char *text = rg_input_missing_text(input);
+    RgStatus status = rg_fail(error, RG_E_FILE, "%s", text);
+    free(text);
+    return status;
 }
 
 /* Replaces a message that has an input's path but not its setting. */

@@ -94,9 +94,11 @@ const RgSetting *rg_input_recorded(const RgSettings *resolved, const RgSetting *
 /* Whether nothing exists at the path of an input. False for other options and for empty paths. */
 bool rg_input_is_missing(const RgOption *option, const RgSetting *setting);
 
+/* What is said of a missing input, malloc'd: `x.cfg:2: environment.train = "x.jsonl" is missing`. */
+char *rg_input_missing_text(const RgSetting *input);
+
 /* To be called with the status of reading a trial's inputs. If it failed because an input is
- * missing, the message gets the setting: `environment.train = "x.jsonl" is missing`. Returns
- * `status`. */
+ * missing, the message becomes the text above. Returns `status`. */
 RgStatus rg_resolved_name_missing(const RgSettings *resolved, RgStatus status, RgError *error);
 
 /* Checks that the inputs of a trial match the sums in its settings. RG_E_FORMAT names the first

@@ -31,16 +31,27 @@ static void drop_policy(Pairing *p) {
     p->settings = NULL;
 }
 
-/* A missing file is none of the config: it is left to those who look for files. */
-static RgStatus pass_on(RgStatus status, const RgError *why, RgError *error) {
-    return status == RG_OK || status == RG_E_FILE ? RG_OK : rg_fail(error, status, "%s", why->text);
+static RgStatus find_missing(void *missing, const RgOption *option, const RgSetting *setting,
+                             RgError *error) {
+    (void)error;
+    *(bool *)missing |= rg_input_is_missing(option, setting);
+    return RG_OK;
+}
+
+/* Missing inputs are left to those who look for files. */
+static RgStatus pass_on(RgStatus status, const RgTrialSpec *plan, const RgError *why,
+                        RgError *error) {
+    bool missing = false;
+    if (status == RG_E_FILE)
+        rg_resolved_visit(plan->resolved, find_missing, &missing, NULL);
+    return status == RG_OK || missing ? RG_OK : rg_fail(error, status, "%s", why->text);
 }
 
 /* ---- making ---- */
 
 static RgStatus make_environment(Pairing *p, const RgTrialSpec *plan, RgError *error) {
     RgError why = {0};
-    return pass_on(rg_ready_environment_make(&p->ready, plan, &why), &why, error);
+    return pass_on(rg_ready_environment_make(&p->ready, plan, &why), plan, &why, error);
 }
 
 /* Whether the policy is a transformer too large to create. */
@@ -83,7 +94,7 @@ static RgStatus make_policy(Pairing *p, const RgTrialSpec *plan, RgError *error)
     drop_policy(p);
     p->settings = settings;
     RgError why = {0};
-    RgStatus status = pass_on(create_policy(p, plan, &why), &why, error);
+    RgStatus status = pass_on(create_policy(p, plan, &why), plan, &why, error);
     if (status == RG_OK && p->policy && p->ready.environment->space.simulator)
         status = rg_policy_use_simulator(p->policy, p->ready.environment->space.simulator, error);
     return status;
