@@ -76,8 +76,10 @@ static const RgOption options_table[] = {
     RG_OPTION_PART(RgTextOptions, independent_judge, "ngram", &rg_judge_family,
                    "second judge, for evaluation only; it learns from judge-independent.jsonl, or "
                    "a share of train of its own"),
-    RG_OPTION_REAL(RgTextOptions, judge_share, "0.5", 0, 0.9,
-                   "share of the lines of train that the two judges are trained on, half each"),
+    RG_OPTION_REAL(
+        RgTextOptions, judge_share, "0.5", 0, 0.9,
+        "share of the lines of train that the two judges are trained on, half each; 0: none, "
+        "for judges that learn nothing"),
     RG_OPTION_REAL(RgTextOptions, test_share, "0.1", 0, 0.9,
                    "share of the lines of train that are evaluated on if test is not given"),
     RG_OPTION_CHOICE(
@@ -148,8 +150,12 @@ static RgStatus load_tokenizer(RgTextState *s, const char *path, RgError *error)
     RgStatus status =
         rg_text_layout_create(s->tokenizer, o->chat_template, o->chat_template_file,
                               o->prompt_limit, (RgTruncation)o->truncation, &s->layout, error);
-    return status == RG_OK || o->chat_template_file[0] ? status
-                                                       : rg_fail_in(error, status, "%s", path);
+    if (status == RG_E_RANGE) /* of the limit */
+        return rg_options_name_key(options_table, "environment", RG_E_USAGE, error);
+    if (status == RG_OK || o->chat_template_file[0])
+        return status;
+    rg_fail_in(error, RG_E_USAGE, "environment.chat_template: %s", path);
+    return RG_E_USAGE;
 }
 
 static RgStatus stop_token(const RgTokenizer *tokenizer, const char *text, bool is_id, int32_t *id,
@@ -206,10 +212,10 @@ static RgStatus make_test_set(RgTextState *s, const RgTextData *test, RgError *e
         append_written(s, &test->lines[i], s->test_pairs);
     if (s->test_pairs->count > 0)
         return RG_OK;
-    return rg_fail(error, RG_E_RANGE,
-                   "%s: every line has a response of more tokens than response_limit, which is "
-                   "%lld",
-                   test->path, (long long)s->options.response_limit);
+    return rg_fail(error, RG_E_USAGE,
+                   "environment.response_limit = %lld: every line of %s has a response of more "
+                   "tokens, expected a larger limit",
+                   (long long)s->options.response_limit, test->path);
 }
 
 static void take_prompts(RgTextState *s) {
@@ -398,11 +404,10 @@ static RgStatus take_dataset(RgTextState *s, RgRandom random, RgError *error) {
         rg_pairs_append_label(s->pairs, u < s->options.label_noise ? 1 : 0);
     }
     if (s->dropped_pairs > 0 && s->pairs->count == 0)
-        return rg_fail(error, RG_E_RANGE,
-                       "%s:%d: this and every other line has a response of more tokens than "
-                       "response_limit, which is %lld",
-                       s->train->path, s->train->lines[0].number,
-                       (long long)s->options.response_limit);
+        return rg_fail(error, RG_E_USAGE,
+                       "environment.response_limit = %lld: every line of %s has a response of more "
+                       "tokens, expected a larger limit",
+                       (long long)s->options.response_limit, s->train->path);
     return RG_OK;
 }
 
@@ -413,10 +418,11 @@ static RgStatus check_prompts(const RgPolicy *policy, const RgSequences *prompts
     int64_t context = policy->type->context_limit ? policy->type->context_limit(policy) : 0;
     int64_t longest = rg_sequences_longest(prompts);
     if (context > 0 && longest + limit > context)
-        return rg_fail(error, RG_E_CONTEXT,
-                       "%s: the longest prompt has %lld tokens; with a response of response_limit "
-                       "= %lld this exceeds the policy's context of %lld",
-                       what, (long long)longest, (long long)limit, (long long)context);
+        return rg_fail(
+            error, RG_E_CONTEXT,
+            "environment.response_limit = %lld: with %lld tokens, those of the longest of the "
+            "%s, this exceeds the policy's context of %lld",
+            (long long)limit, (long long)longest, what, (long long)context);
     return RG_OK;
 }
 

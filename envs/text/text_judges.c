@@ -40,6 +40,9 @@ static RgStatus make_judge(const RgTextState *s, const RgOptionPart *part, const
     RgRandom own = rg_random_named(random, independent ? "judge-independent" : "judge");
     RgStatus status = rg_judge_create(part, &share, own, new, error);
     release_share(&share);
+    if (status == RG_E_RANGE && data->count == 0)
+        return rg_text_nothing_left(
+            &s->options, independent ? RG_TEXT_PART_INDEPENDENT : RG_TEXT_PART_JUDGE, error);
     return status;
 }
 

@@ -88,6 +88,11 @@ RgStatus rg_resolve_unknown_name(const RgSettings *settings, const char *path, R
  * "x.cfg:12: ". Returns `status`. */
 RgStatus rg_resolve_place(const RgSettings *settings, RgStatus status, RgError *error);
 
+/* To be called with the status of making the part "environment" or "policy", or of checking
+ * "algorithm": names the key that a message about an option is about (rg_options_name_key). A value
+ * outside of what the part can be made of is then RG_E_USAGE. Returns the status. */
+RgStatus rg_resolve_key(const RgTrialSpec *plan, const char *part, RgStatus status, RgError *error);
+
 /* The record "inputs.<setting>" of an input, or NULL. */
 const RgSetting *rg_input_recorded(const RgSettings *resolved, const RgSetting *input);
 

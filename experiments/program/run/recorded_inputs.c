@@ -136,9 +136,9 @@ static RgStatus add_needed(void *context, const RgOption *option, const RgSettin
     int64_t *told = rg_lookup_at(needed->told, text, strlen(text));
     if (*told < 0) {
         const char *before = needed->list ? needed->list : "";
-        char *longer = rg_string_format("%s%s%s, but needed by %s, seed %ld", before,
-                                        needed->list ? "; " : "", text, needed->plan->part.label,
-                                        (long)needed->plan->seed);
+        char *longer =
+            rg_string_format("%s%s%s, but needed by %s, seed %ld", before, needed->list ? "; " : "",
+                             text, needed->plan->part.label, (long)needed->plan->seed);
         free(needed->list);
         needed->list = longer;
         *told = 0;
