@@ -102,6 +102,21 @@ static void online_ipo_recipe(const void *options, RgRecipe *recipe) {
         recipe->rivals = RG_FROM_MIXTURE;
 }
 
+/* The label target has no rivals. */
+static RgStatus online_ipo_check(const void *options, const RgTask *task, const RgPolicy *policy,
+                                 RgError *error) {
+    const OnlineIpoOptions *o = options;
+    (void)task;
+    (void)policy;
+    if (o->target == TARGET_LABEL && o->reference_share > 0)
+        return rg_fail(
+            error, RG_E_USAGE,
+            "online-ipo: reference_share is %g, and target = \"label\" samples no rivals: "
+            "expected 0",
+            o->reference_share);
+    return RG_OK;
+}
+
 static void egpo_recipe(const void *options, RgRecipe *recipe) {
     rival_recipe(options, recipe);
     recipe->extragradient = true;
@@ -116,6 +131,7 @@ const RgAlgorithm rg_algorithm_online_ipo = {
               .options_size = sizeof(OnlineIpoOptions)},
     .recipe = online_ipo_recipe,
     .loss = online_ipo_loss,
+    .check = online_ipo_check,
 };
 
 const RgAlgorithm rg_algorithm_egpo = {

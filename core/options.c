@@ -43,6 +43,33 @@ const RgOption *rg_options_find(const RgOption *table, const char *name) {
     return NULL;
 }
 
+/* The option whose name a message begins with, or NULL. */
+static const RgOption *named_first(const RgOption *table, const char *message, size_t length) {
+    char *name = rg_string_format("%.*s", (int)length, message);
+    const RgOption *option = table ? rg_options_find(table, name) : NULL;
+    free(name);
+    return option;
+}
+
+RgStatus rg_options_name_key(const RgOption *table, const char *path, RgStatus status,
+                             RgError *error) {
+    static const char letters[] = "abcdefghijklmnopqrstuvwxyz0123456789_",
+                      word[] = "abcdefghijklmnopqrstuvwxyz0123456789_-";
+    if (status == RG_OK || !error)
+        return status;
+    RgError message = *error;
+    const char *text = message.text;
+    size_t first = strspn(text, letters), lead = strspn(text, word), size = strlen(path);
+    bool is_key = strncmp(text, path, size) == 0 && strchr(".: ", text[size]);
+    if (is_key || first == 0 || text[first] == '.' || text[first] == '/')
+        return status;
+    if (named_first(table, text, first))
+        return rg_fail(error, status, "%s.%s", path, text);
+    const char *rest = strncmp(text + lead, ": ", 2) == 0 ? text + lead + 2 : "";
+    const RgOption *option = named_first(table, rest, strspn(rest, letters));
+    return rg_fail_in(error, status, "%s%s%s", path, option ? "." : "", option ? option->name : "");
+}
+
 /* "one of "a", "b"" for the registered names. */
 static void print_names(RgKind kind, FILE *stream) {
     const RgDescriptor *about;

@@ -182,6 +182,13 @@ const RgOption *rg_options_at(const RgOption *table, int index, size_t *base);
 /* The option of that name; NULL: there is none. */
 const RgOption *rg_options_find(const RgOption *table, const char *name);
 
+/* Names the key that a message is about. A message that begins with an option of the table, "limit is
+ * 3, …", gets the group `path` in front, "path.limit is 3, …". One that has an option after a word,
+ * "ngram: limit is 3", becomes "path.limit: ngram: limit is 3", and any other "path: …". A message
+ * that begins with a key or a file stays. Returns `status`. */
+RgStatus rg_options_name_key(const RgOption *table, const char *path, RgStatus status,
+                             RgError *error);
+
 /* Fills the struct `values` from the settings under the group `path` ("" is the top). Checks types
  * and ranges. RG_E_USAGE: the message names file, line, key and what was expected. An integer is
  * accepted for a real, but not the reverse. Every key that was read is marked as used (see

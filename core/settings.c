@@ -310,11 +310,16 @@ const char *rg_settings_file(const RgSettings *settings) {
     return settings->file;
 }
 
-/* The first setting below `path` that was given, in a file or on the command line. */
+/* In a file or on the command line; else it is a default. */
+static bool is_given(const RgSetting *setting) {
+    return setting->line > 0 || strcmp(setting->file, "-s") == 0;
+}
+
+/* The first setting below `path` that was given. */
 static const RgSetting *first_below(const RgSettings *settings, const char *path) {
     for (int64_t i = 0; i < settings->count; i++) {
         const RgSetting *entry = settings->entries[i];
-        if ((entry->line > 0 || strcmp(entry->file, "-s") == 0) && below(entry->path, path))
+        if (is_given(entry) && below(entry->path, path))
             return entry;
     }
     return NULL;
@@ -353,7 +358,7 @@ char *rg_settings_origin(const RgSettings *settings, const char *path) {
         setting = first_below(settings, path);
     if (!setting && any_below(settings, path))
         setting = first_of_element(settings, path);
-    if (!setting)
+    if (!setting || !is_given(setting))
         return rg_string_copy(rg_settings_file_near(settings, path));
     return setting->line > 0 ? rg_string_format("%s:%d", setting->file, setting->line)
                              : rg_string_copy(setting->file);

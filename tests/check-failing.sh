@@ -99,6 +99,78 @@ rows_of() {
 }
 [[ $(rows_of trained) -eq $(rows_of padded) ]] || complain "$name: the export has $(rows_of trained) rows"
 
+# Padded rows with a logit above all others before any token: large, one along and one against each
+# direction of the features. Without the mask nothing else would be sampled, and no response would end.
+python3 - <<'END' || complain "$name: no dominating rows"
+import json, shutil, struct
+shutil.copytree("small", "dominated")
+config = json.load(open("small/config.json"))
+rows, width = config["vocab_size"], config["hidden_size"]
+config["vocab_size"] = rows + 2 * width
+json.dump(config, open("dominated/config.json", "w"))
+data = open("small/model.safetensors", "rb").read()
+size = struct.unpack("<Q", data[:8])[0]
+header, body = json.loads(data[8:8 + size]), data[8 + size:]
+out = b""
+for key, entry in header.items():
+    if key == "__metadata__":
+        continue
+    first, last = entry["data_offsets"]
+    part = body[first:last]
+    if entry["shape"][0] == rows:
+        assert entry["dtype"] == "F32", entry
+        for value in (1000, -1000):
+            for direction in range(width):
+                part += struct.pack("<%df" % width, *(value if c == direction else 0 for c in range(width)))
+        entry["shape"][0] += 2 * width
+    entry["data_offsets"] = [len(out), len(out) + len(part)]
+    out += part
+text = json.dumps(header).encode()
+open("dominated/model.safetensors", "wb").write(struct.pack("<Q", len(text)) + text + out)
+END
+"$program" sample -p dominated -t tokenizer.json -m "The king saw" -n 50 --limit 40 >dominated.texts ||
+    complain "$name: no samples"
+# Those that a method trains on, and those that are evaluated.
+regatta run -q x.cfg -s 'policy={weights="dominated";}' -s 'algorithms=({type="online-dpo"; label="dominated";})' \
+    -s training.batch=64 || complain "$name: $(cat log)"
+python3 - <<'END' || complain "$name: padding was sampled: $(head -3 dominated.texts)"
+import json, sqlite3
+texts = [json.loads(line)["response"] for line in open("dominated.texts")]
+assert len(texts) == 50 and all(texts), texts
+store = sqlite3.connect("results/x.db")
+store.text_factory = bytes
+last = "trial = (SELECT max(id) FROM trials)"
+tokens, = store.execute("SELECT max(generated_tokens) FROM readings WHERE " + last).fetchone()
+assert 0 < tokens < 2 * 2 * 64 * 48, tokens # some response has ended before the limit
+texts = [text for text, in store.execute("SELECT response FROM responses WHERE " + last)]
+assert texts and all(texts), texts
+END
+
+# ---- a message about an option names file, line and key ----
+section options-by-key
+refused_at() { # KEY=VALUE PLACE TEXT: also by plan
+    local command
+    for command in "run -n" plan; do
+        # shellcheck disable=SC2086 # a list of words
+        regatta $command x.cfg -s "$1" && complain "$name: $command took $1"
+        said "regatta: $2: $3"
+    done
+}
+refused_at 'environment.judge={type="command"; command="true"; answer="score"; on_failure="tie";}' -s \
+    "environment.judge.on_failure: expected \"stop\""
+refused_at 'environment.judge={type="mixture";}' x.cfg "environment.judge.judges is empty"
+refused_at 'environment.response_limit=2' -s "environment.response_limit = 2: every line of"
+refused_at 'environment.prompt_limit=2' -s "environment.prompt_limit is 2, expected more than the 2 tokens"
+refused_at 'environment.prompt_limit=3' -s "environment.prompt_limit = 3: every prompt of"
+refused_at 'environment.chat_template="chatml"' -s "environment.chat_template: tokenizer.json: template"
+refused_at 'environment.judge_share=0.0' -s "environment.judge_share = 0, with test_share = 0.2, leaves no line"
+refused_at 'policy.width=17' -s "policy.width: transformer: width 17"
+refused_at 'policy.rope_factor=3' -s "policy.rope_factor: transformer: rope_factor"
+refused_at 'algorithms=({type="dpo"; sft_logprob="sum";})' -s "algorithm.sft_logprob: dpo: sft_logprob is"
+sed -i 's/{ type = "dpo"; }/\n    { type = "online-dpo"; mixture = 0.0;\n      candidates = 3; }/' x.cfg
+regatta run -n x.cfg && complain "$name: candidates without samples"
+said "regatta: x.cfg:9: algorithm.candidates: online-dpo: candidates is set, and mixture is 0"
+
 # ---- a log-probability that is no number ----
 # It is null, as JSON has no number for it, and the exit status says so.
 section score-of-not-a-number
@@ -314,7 +386,7 @@ refused '{ type = "bco"; single = true; training = { expectation = "exact"; }; }
 refused '{ type = "dpo"; label = "b"; policy = { context = 48; }; }' "exceeds the policy's context of 48"
 refused '{ type = "dpo"; label = "b"; policy = { heads = 3; }; }' 'does not divide into 3 heads'
 refused '{ type = "dpo"; label = "b"; policy = { reference = "uniform"; }; }' 'policy.reference is "uniform"'
-refused '{ type = "dpo"; label = "b"; environment = { response_limit = 2; }; }' 'more tokens than response_limit'
+refused '{ type = "dpo"; label = "b"; environment = { response_limit = 2; }; }' 'a response of more tokens'
 refused '{ type = "dpo"; label = "b"; environment = { columns = { prompt = "q"; }; }; }' 'none of 300 lines is usable'
 # Single responses are no pairs.
 for i in {1..300}; do

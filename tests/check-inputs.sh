@@ -99,7 +99,7 @@ said "the same result, bit for bit"
 
 # Inputs that have gone: what is done is known, and what is not is refused. Whether it has changed nobody
 # knows, and it is called missing once, by its setting.
-missing='environment.train = "own/train.jsonl"'
+missing='environment.train = "own/train.jsonl"' place=own/x.cfg:2
 reported_once() {
     [[ $(grep -c 'own/train.jsonl' log) -eq 1 ]] || complain "the missing file is told of not once: $(cat log)"
     unsaid "changed since"
@@ -110,20 +110,32 @@ cp other.jsonl own/train.jsonl
 regatta run own/x.cfg -q -r gone.db || complain "$(cat log)"
 rm own/train.jsonl
 regatta run own/x.cfg -q -r gone.db -s 'seeds=[1, 7]' && complain "a trial ran without its input"
-said "regatta: $missing is missing, but needed by dpo, seed 7"
+said "regatta: $place: $missing is missing, but needed by dpo, seed 7"
 reported_once
-regatta run own/x.cfg -n -r gone.db -s 'seeds=[1, 7]'
-said "missing: $missing; trials that are done are identified by the contents recorded in gone.db"
+regatta run own/x.cfg -n -r gone.db -s 'seeds=[1, 7]' && complain "a dry run took a trial without its input"
+said "regatta: $place: $missing is missing, but needed by dpo, seed 7"
+said "to run: 1"
 reported_once
 regatta run own/x.cfg -q -r new.db && complain "a trial ran without its input"
-said "regatta: $missing is missing"
+said "regatta: $place: $missing is missing"
 reported_once
-regatta run own/x.cfg -n -r newer.db
-said "not planned: $missing is missing"
+[[ ! -e new.db ]] || complain "a store was made before the first step was possible"
+regatta run own/x.cfg -n -r newer.db && complain "a dry run took a trial without its input"
+said "regatta: $place: $missing is missing"
+said "to run: 1"
 reported_once
 regatta plan own/x.cfg && complain "a plan without an input"
-said "regatta: $missing is missing"
+said "regatta: $place: $missing is missing"
 reported_once
+# All that are missing are told of at once, and a file of a folder by its path.
+for command in "run -q -r new.db" "run -n -r new.db" plan; do
+    # shellcheck disable=SC2086 # a list of words
+    regatta $command own/x.cfg -s 'environment.tokenizer="none.json"' && complain "$command without two inputs"
+    said "$place: $missing is missing, .*; -s: environment.tokenizer = \"none.json\" is missing, "
+    # shellcheck disable=SC2086 # a list of words
+    regatta $command own/x.cfg -s 'environment.train=""' -s 'environment.data="own"' && complain "$command without a file"
+    said "own/.*jsonl"
+done
 regatta run own/x.cfg -n -r x.db
 said "missing: $missing;"
 said "to run: 0"

@@ -348,14 +348,20 @@ Test(forecast, a_dry_run_adds_up_what_is_known) {
     rg_experiment_close(e);
 }
 
-Test(forecast, a_dry_run_without_data_lists_all_the_same) {
+Test(forecast, a_dry_run_without_data_lists_all_the_same_and_fails) {
     RgExperiment *e = opened("name = \"test\"; environment: { type = \"text\"; data = \"nowhere\"; "
                              "tokenizer = \"none.json\"; }; policy: { type = \"transformer\"; };"
                              "optimizer: { learning_rate = 0.1; }; seeds = [7];"
                              "budget: { steps = 2; }; algorithms = ( { type = \"dpo\"; } );");
-    char *text = listed(e, false);
+    RgError error = {0};
+    char *text;
+    size_t size;
+    FILE *stream = open_memstream(&text, &size);
+    cr_assert_eq(rg_dry_run(e, scratch("test.db"), false, stream, &error), RG_E_FILE);
+    fclose(stream);
     cr_assert(strstr(text, "dpo"), "%s", text);
-    cr_assert(strstr(text, "not planned: "), "%s", text);
+    cr_assert(strstr(error.text, ":1: environment.data = \""), "%s", error.text);
+    cr_assert(strstr(error.text, ":1: environment.tokenizer = \""), "%s", error.text);
     free(text);
     rg_experiment_close(e);
 }

@@ -455,6 +455,90 @@ Test(judge_command, a_child_that_dies_now_and_then_is_started_again_and_loses_no
     rg_judge_requests_destroy(requests);
 }
 
+/* Asks twelve questions of a command that finds the number of its start in $start. */
+static RgStatus ask_numbered(const char *command, RgJudgeRequestOptions options, long *starts) {
+    enum { COUNT = 12 };
+    const char *file = scratch("starts");
+    remove(file);
+    char *line = rg_string_format("echo >>%s; start=$(wc -l <%s); %s", file, file, command);
+    RgJudgeRequests *requests = rg_judge_requests_create(command_of(line, 0.5), &options);
+    char names[COUNT][8];
+    RgJudgeQuery queries[COUNT];
+    RgAnswer answers[COUNT];
+    for (int i = 0; i < COUNT; i++) {
+        snprintf(names[i], sizeof names[i], "%d", i);
+        queries[i] = (RgJudgeQuery){"p", names[i], ""};
+    }
+    RgStatus status = rg_judge_requests_answer(requests, queries, COUNT, answers, &error);
+    rg_answers_release(answers, COUNT);
+    rg_judge_requests_destroy(requests);
+    FILE *stream = fopen(file, "r");
+    for (*starts = 0; fgetc(stream) != EOF;)
+        ++*starts;
+    fclose(stream);
+    free(line);
+    return status;
+}
+
+Test(judge_command, one_that_never_answered_fails_after_three_starts_with_its_last_words) {
+    static const struct {
+        const char *command, *message;
+    } cases[] = {
+        {"echo loading >&2; echo >&2; printf 'no \\316\\262 model\\n\\n' >&2; exit 3",
+         "ended with exit status 3 before it answered; its last line on standard error is: no β "
+         "model, and so in the attempts before"},
+        {"exit 1", "ended with exit status 1 before it answered, and so in the attempts before"},
+        {"exec 2>&-; sleep 100", "was silent for 0.5 seconds, and so"},
+        {"echo ready; echo 'not yet' >&2; exec sleep 100", "wrote ready, expected"},
+    };
+    RgJudgeRequestOptions options = {
+        .parallel = 2, .retries = 1000, .backoff = 0.05, .longest_wait = 10};
+    for (size_t k = 0; k < sizeof cases / sizeof *cases; k++) {
+        long starts;
+        cr_assert_eq(ask_numbered(cases[k].command, options, &starts), RG_E_JUDGE);
+        cr_expect_eq(starts, 3, "%s: %ld starts", cases[k].command, starts);
+        cr_expect(strstr(error.text, cases[k].message), "%s", error.text);
+    }
+}
+
+Test(judge_command, one_that_answered_before_is_tried_as_often_as_asked) {
+    /* It answers one question, fails five times, and answers the others. */
+    static const char command[] =
+        "echo of start $start >&2; test $start -gt 1 -a $start -lt 7 && exit 1; "
+        "while read -r question; do id=${question#*:}; "
+        "printf '{\"id\":%s,\"answer\":\"A\"}\\n' \"${id%%,*}\"; "
+        "test $start -eq 1 && exit 1; done";
+    RgJudgeRequestOptions options = {
+        .parallel = 2, .retries = 6, .backoff = 0.001, .longest_wait = 10};
+    long starts;
+    ASSERT_OK(ask_numbered(command, options, &starts));
+    cr_assert_eq(starts, 7);
+    options.retries = 4;
+    cr_assert_eq(ask_numbered(command, options, &starts), RG_E_JUDGE);
+    cr_assert(strstr(error.text, "is: of start 5, and so"), "%s", error.text);
+}
+
+Test(judge_command, its_standard_error_is_passed_on_however_long) {
+    const char *file = scratch("errors");
+    int before = dup(STDERR_FILENO);
+    cr_assert(freopen(file, "w", stderr));
+    RgJudgeClient *client = command_of(
+        "head -c 300000 /dev/zero | tr '\\0' x >&2; read -r q; echo '{\"id\":5,\"answer\":\"A\"}'; "
+        "head -c 300000 /dev/zero | tr '\\0' y >&2",
+        100);
+    RgReply reply = reply_to(client, "p");
+    rg_judge_client_destroy(client);
+    fflush(stderr);
+    dup2(before, STDERR_FILENO);
+    close(before);
+    cr_assert_eq(reply.kind, RG_REPLY_ANSWER, "%s", reply.text);
+    free(reply.text);
+    FILE *stream = fopen(file, "r");
+    fseek(stream, 0, SEEK_END);
+    cr_assert_eq(ftell(stream), 600000);
+    fclose(stream);
+}
+
 Test(judge_command, no_command_is_refused) {
     RgCommandOptions options = {.command = "", .timeout = 1};
     RgJudgeClient *client;

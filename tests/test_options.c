@@ -372,3 +372,40 @@ Test(options, an_option_may_be_of_a_group) {
     cr_expect_str_eq(read.prompt, "question");
     rg_settings_destroy(settings);
 }
+
+/* ---- messages ---- */
+
+Test(options, a_message_about_an_option_gets_its_key) {
+    static const RgOption judge[] = {
+        {.name = "limit", .kind = RG_KIND_INTEGER, .help = "a limit"},
+        {.name = "on_failure", .kind = RG_KIND_INTEGER, .help = "a word"},
+        RG_OPTION_END,
+    };
+    static const struct {
+        const char *message, *expected;
+    } cases[] = {
+        {"limit is 3, expected more", "a.b.limit is 3, expected more"},
+        {"on_failure: expected 1", "a.b.on_failure: expected 1"},
+        {"n-gram: limit is 3", "a.b.limit: n-gram: limit is 3"},
+        {"n-gram: no limit", "a.b: n-gram: no limit"},
+        {"nothing is there", "a.b: nothing is there"},
+        {"limits are none", "a.b: limits are none"},
+        {"a.b.limit is 3", "a.b.limit is 3"},
+        {"a.b: nothing", "a.b: nothing"},
+        {"training.batch is 1", "training.batch is 1"},
+        {"x.cfg:7: limit", "x.cfg:7: limit"},
+        {"folder/x: limit", "folder/x: limit"},
+        {"-s: limit", "-s: limit"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        RgError message = {0};
+        rg_fail(&message, RG_E_USAGE, "%s", cases[i].message);
+        cr_expect_eq(rg_options_name_key(judge, "a.b", RG_E_USAGE, &message), RG_E_USAGE);
+        cr_expect_str_eq(message.text, cases[i].expected);
+    }
+    RgError message = {"limit"};
+    cr_expect_eq(rg_options_name_key(judge, "a.b", RG_OK, &message), RG_OK);
+    cr_expect_str_eq(message.text, "limit");
+    cr_expect_eq(rg_options_name_key(NULL, "a.b", RG_E_USAGE, &message), RG_E_USAGE);
+    cr_expect_str_eq(message.text, "a.b: limit");
+}

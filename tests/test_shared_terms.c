@@ -164,8 +164,18 @@ static void expect_refused(const char *name, const char *options, const char *wo
 Test(shared_terms, that_a_loss_would_not_see_are_refused) {
     expect_refused("dpo", "margin=probability length_normalisation=true", "length_normalisation");
     expect_refused("dpo", "margin=probability dpop_coefficient=1", "dpop_coefficient");
+    expect_refused("dpo", "sft_logprob=sum", "sft_coefficient is 0");
+    expect_refused("sail-pr", "sft_logprob=sum", "sft_coefficient is 0");
     expect_refused("online-ipo", "candidates=4", "as it has candidates");
     expect_refused("online-dpo", "candidates=4 pair_sampler=uniform", "as it has candidates");
+}
+
+/* Offline data alone: how responses would be sampled has no effect. */
+Test(shared_terms, options_of_samples_without_samples_are_refused) {
+    expect_refused("online-dpo", "mixture=0 candidates=4", "candidates is set, and mixture is 0");
+    expect_refused("online-dpo", "mixture=0 sampler_steps=4", "sampler_steps is set");
+    expect_refused("sail-pr", "mixture=0 pair_sampler=uniform", "pair_sampler is set");
+    expect_refused("online-ipo", "target=label reference_share=0.5", "reference_share is 0.5");
 }
 
 /* The mean of two adapters' factors is no adapter; a hard update copies them. */

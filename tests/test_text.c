@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Claims about the text environment: its files are refused with file and line, its sequences carry
  * the texts and nothing else, its pairs follow judge and limits, its evaluation is consistent. */
+#include "analysis/store/query.h"
 #include "core/text/lines.h"
 #include "core/utf8.h"
 #include "envs/text/text.h"
@@ -548,6 +549,23 @@ Test(text, a_reward_model_judges_like_any_other) {
     end_world(&w);
 }
 
+Test(text, judges_that_learn_nothing_need_no_share) {
+    write_world();
+    char *path = rg_string_copy(write_own("own.jsonl"));
+    char *lexicon = rg_string_copy(scratch_write("lexicon", "good\t2\nbad\t-2\n"));
+    World w =
+        world_of(WITH("data", "", "train", path, "test_share", "0.2", "judge_share", "0",
+                      "judge.type", "lexicon", "judge.file", lexicon, "independent_judge.type",
+                      "lexicon", "independent_judge.file", lexicon, "pairs", "dataset"));
+    cr_expect_eq(w.state->train->count + w.state->test_prompts->count, OWN_LINES - 1);
+    end_world(&w);
+    refuse_setting(WITH("data", "", "train", path, "judge_share", "0", "judge.type", "lexicon",
+                        "judge.file", lexicon),
+                   "for the independent judge, expected more: it learns from them");
+    free(lexicon);
+    free(path);
+}
+
 /* Lines of all parts but the one that is evaluated on, both responses, to be learnt whole. */
 Test(text, whole_lines_can_be_demonstrations) {
     write_world();
@@ -586,14 +604,15 @@ Test(text, files_that_do_not_go_together_are_refused) {
     refuse_setting(WITH("data", "", "train", path, "demonstrations", "corpus"),
                    "expected \"chosen\" with train");
     refuse_setting(WITH("data", "", "train", path, "test_share", "0"),
-                   "no line is left for evaluation");
-    char *left = rg_string_format("%s: no line is left for the judge, with judge_share 0", path);
+                   "environment.test_share = 0 leaves no line of ");
+    char *left =
+        rg_string_format("environment.judge_share = 0 leaves no line of %s for the judge", path);
     refuse_setting(WITH("data", "", "train", path, "test", path, "judge_share", "0"), left);
     cr_expect_null(strstr(error.text, "test_share"), "which a file for the test makes void: %s",
                    error.text);
     free(left);
     refuse_setting(WITH("data", "", "train", path, "prompt_limit", "3"),
-                   "every prompt has more tokens");
+                   "environment.prompt_limit = 3: every prompt of ");
     refuse_setting(WITH("judge", "lexicon"), "judge.file is missing");
     refuse_setting(WITH("chat_template", "chatml"), "needs the token <|im_start|>");
     free(path);
@@ -801,14 +820,14 @@ Test(text, verses_over_the_limit_are_dropped_and_counted) {
     /* where no line of one file is short enough */
     RgEnvironment *environment = NULL;
     cr_assert_eq(try_text(WITH("pairs", "dataset", "response_limit", "3"), &environment),
-                 RG_E_RANGE);
-    cr_assert(strstr(error.text, "test.jsonl: every line has a response"), "%s", error.text);
+                 RG_E_USAGE);
+    cr_assert(strstr(error.text, "test.jsonl has a response of more"), "%s", error.text);
     scratch_write("data/test.jsonl", "{\"prompt\": \"p\", \"chosen\": \"a\", \"rejected\": \"b\"}");
     ASSERT_OK(try_text(WITH("pairs", "dataset", "response_limit", "3"), &environment));
     RgPolicy *policy = policy_for(environment->space.vocabulary, "128", 5);
     cr_assert_eq(rg_environment_prepare(environment, policy, rg_random_root(2), &error),
-                 RG_E_RANGE);
-    cr_assert(strstr(error.text, "train.jsonl:1: "), "%s", error.text);
+                 RG_E_USAGE);
+    cr_assert(strstr(error.text, "train.jsonl has a response of more"), "%s", error.text);
     rg_policy_destroy(policy);
     rg_environment_destroy(environment);
 }
@@ -886,27 +905,72 @@ Test(text, a_share_of_the_test_data_is_its_first_elements) {
 
 /* As published weights often are: their rows come in a round number. Most of what a policy that
  * knows nothing would draw here is padding. */
-Test(text, a_vocabulary_may_be_padded_beyond_the_tokenizer) {
-    write_world();
-    RgEnvironment *environment = NULL;
-    ASSERT_OK(try_text(WITH("pair_count", "20"), &environment));
-    int64_t tokens = environment->space.vocabulary;
-    RgPolicy *policy = policy_for(4 * tokens, "128", 1);
-    ASSERT_OK(rg_environment_prepare(environment, policy, rg_random_root(3), &error));
+/* Gives a policy's rows of logits from `tokens` on a logit above all others before any token: they are
+ * large, and one is along and one against each direction of the features. */
+static void let_padding_dominate(RgPolicy *policy, int64_t tokens, int64_t rows) {
+    enum { WIDTH = 16 };
+    const RgParameters *p = policy->parameters;
+    RgReal *head = p->value + p->views[rg_parameters_find(p, "model.embed_tokens.weight")].offset;
+    cr_assert_geq(rows - tokens, 2 * WIDTH);
+    for (int64_t v = tokens; v < rows; v++)
+        for (int64_t c = 0; c < WIDTH; c++)
+            head[v * WIDTH + c] = (v - tokens) / 2 % WIDTH != c ? 0 : v % 2 ? 1000 : -1000;
+}
+
+static RgEvaluation *evaluate_padded(RgEnvironment *environment, RgPolicy *policy) {
     RgEvaluation *e = rg_evaluation_create();
     ASSERT_OK(rg_environment_evaluate(
         environment, &(RgContender){.policy = policy, .reference = policy, .beta = 0.1},
         rg_random_root(4), e, &error));
-    rg_evaluation_destroy(e);
-    const RgSequences *pairs = environment->task.pairs->sequences;
-    cr_assert_eq(pairs->count, 40);
-    for (int64_t i = 0; i < pairs->start[pairs->count]; i++)
-        cr_assert_lt(pairs->tokens[i], tokens);
-    rg_policy_destroy(policy);
-    rg_environment_destroy(environment);
+    return e;
+}
+
+Test(text, a_vocabulary_may_be_padded_beyond_the_tokenizer) {
+    static const char *const ways[][2] = {{"temperature", "1"},
+                                          {"temperature", "0"},
+                                          {"top_k", "5"},
+                                          {"top_p", "0.9"},
+                                          {"min_p", "0.1"}};
+    write_world();
+    for (size_t k = 0; k < sizeof ways / sizeof *ways; k++) {
+        RgEnvironment *environment = NULL;
+        ASSERT_OK(try_text(WITH("pair_count", "20", ways[k][0], ways[k][1]), &environment));
+        int64_t tokens = environment->space.vocabulary;
+        RgPolicy *policy = policy_for(4 * tokens, "128", 1);
+        let_padding_dominate(policy, tokens, 4 * tokens);
+        ASSERT_OK(rg_environment_prepare(environment, policy, rg_random_root(3), &error));
+        RgEvaluation *e = evaluate_padded(environment, policy);
+        size_t bytes = 0; /* padding has no text */
+        for (int64_t i = 0; i < rg_evaluation_response_count(e); i++) {
+            int64_t item;
+            const char *prompt, *response;
+            rg_evaluation_response_at(e, i, &item, &prompt, &response);
+            bytes += strlen(response);
+        }
+        cr_expect_gt(bytes, 0, "%s = %s: padding was sampled", ways[k][0], ways[k][1]);
+        cr_assert_eq(environment->task.tokens, tokens, "methods sample none");
+        rg_evaluation_destroy(e);
+        const RgSequences *pairs = environment->task.pairs->sequences;
+        cr_assert_eq(pairs->count, 40);
+        for (int64_t i = 0; i < pairs->start[pairs->count]; i++)
+            cr_assert_lt(pairs->tokens[i], tokens);
+        rg_policy_destroy(policy);
+        rg_environment_destroy(environment);
+    }
 }
 
 /* ---- evaluation ---- */
+
+Test(text, every_reason_for_an_unusable_line_is_a_metric_with_a_meaning) {
+    for (int k = 0; rg_text_reasons[k]; k++) {
+        char *name = rg_string_format("unusable_%s", rg_text_reasons[k]);
+        const RgMeasure *known;
+        for (size_t i = 0; (known = rg_measure_known(i)) && strcmp(known->name, name) != 0;)
+            i++;
+        cr_expect(known, "%s is none of the known metrics", name);
+        free(name);
+    }
+}
 
 Test(text, evaluation_is_complete_and_its_means_are_those_of_its_columns) {
     write_world();
@@ -1243,6 +1307,6 @@ Test(text, a_judge_asked_elsewhere_that_cannot_work_is_refused_by_its_option) {
                                "true", "independent_judge.answer", "["),
                           &environment),
                  RG_E_USAGE);
-    cr_assert(strncmp(error.text, "judge \"command\": answer: regular expression", 43) == 0, "%s",
+    cr_assert(strncmp(error.text, "e.independent_judge.answer: regular expression", 46) == 0, "%s",
               error.text);
 }

@@ -164,6 +164,8 @@ Test(tokenizer_files, what_is_not_supported_is_refused_by_name) {
         {{.decoder = fuse, .added = "[[1, '<x>', 'single_word']]"},
          "added_tokens[0] \"<x>\": single_word"},
         {{.decoder = fuse, .added = "[[-1, '<x>']]"}, "not one of 0 to 1"},
+        {{.decoder = fuse, .added = "[[1, '<x>'], [2, '']]"},
+         "added_tokens[1] \"\": its content is empty, expected a text"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         Parts parts = cases[i].parts;

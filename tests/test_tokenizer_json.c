@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Claims about the parts of a tokenizer.json, each by itself in a small file made here. */
+#include "core/notice.h"
 #include "tests/tokenizer_file.h"
 
 TestSuite(tokenizer_json, .init = scratch_begin);
@@ -283,6 +284,39 @@ Test(tokenizer_json, a_dropout_of_nothing_and_processors_that_add_ends_are_read)
     parts.model = "{'dropout': 0.5}";
     cr_assert_eq(rg_tokenizer_load(write_file(&parts), 0, &tokenizer, &error), RG_E_FORMAT);
     cr_assert(strstr(error.text, "model.dropout 0.5 is not supported"), "%s", error.text);
+}
+
+static char told[512];
+static void take_notice(void *context, const char *line) {
+    (void)context;
+    snprintf(told + strlen(told), sizeof told - strlen(told), "%s\n", line);
+}
+
+/* The Rust library would apply them; transformers does not unless it is asked. */
+Test(tokenizer_json, truncation_and_padding_change_nothing_and_are_told_of_once) {
+    static const char file[] = "{\"truncation\": %s, \"padding\": %s, \"model\": {\"type\": "
+                               "\"BPE\", \"vocab\": {\"a\": 0, "
+                               "\"b\": 1}, \"merges\": []}, \"decoder\": {\"type\": \"Fuse\"}}";
+    static const char *const set[] = {"{\"direction\": \"Right\", \"max_length\": 2, \"strategy\": "
+                                      "\"LongestFirst\", \"stride\": 0}",
+                                      "{\"strategy\": {\"Fixed\": 8}, \"direction\": \"Right\", "
+                                      "\"pad_id\": 1, \"pad_token\": \"b\"}"};
+    rg_notice_use(take_notice, NULL);
+    for (int k = 0; k < 3; k++) {
+        char *text = rg_string_format(file, k > 0 ? set[0] : "null", k > 0 ? set[1] : "null");
+        const char *path = scratch_write("unused.json", text);
+        RgTokenizer *tokenizer = load(path);
+        expect_marked(tokenizer, "aba", "0 1 0");
+        char *expected = rg_string_format(
+            "%s: truncation is not used, as in transformers: only a config's limits cut texts\n"
+            "%s: padding is not used, as in transformers: ids are those of the text alone\n",
+            path, path);
+        cr_expect_str_eq(told, k > 0 ? expected : "");
+        free(expected);
+        free(text);
+        rg_tokenizer_destroy(tokenizer);
+    }
+    rg_notice_use(NULL, NULL);
 }
 
 /* InternLM2's: the name of its token 0 … is one character, NUL. */

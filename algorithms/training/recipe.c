@@ -252,8 +252,29 @@ static RgStatus check_judge(const RgAlgorithm *a, const RgRecipe *r, const RgTas
     return RG_OK;
 }
 
+/* A method that samples nothing takes no notice of how it would. */
+static RgStatus check_unused(const RgAlgorithm *a, const RgRecipe *r, RgError *error) {
+    const struct {
+        bool set;
+        const char *option, *fallback;
+    } unused[] = {
+        {r->candidates > 2, "candidates", "2"},
+        {r->pair_sampler != RG_PAIRS_INDEPENDENT, "pair_sampler", "\"independent\""},
+        {r->sampler_steps != 1, "sampler_steps", "1"},
+    };
+    bool samples = r->responses != RG_FROM_POLICY || r->on_policy > 0 || r->third == RG_FROM_POLICY;
+    for (size_t i = 0; i < sizeof unused / sizeof *unused && !samples; i++)
+        if (unused[i].set)
+            return rg_fail(error, RG_E_USAGE,
+                           "%s: %s is set, and mixture is 0, so that no response is sampled: "
+                           "expected its default, %s, or a larger mixture",
+                           a->about.name, unused[i].option, unused[i].fallback);
+    return RG_OK;
+}
+
 RgStatus rg_recipe_check_sources(const RgAlgorithm *a, const RgRecipe *r, const RgTask *task,
                                  const RgPolicy *policy, RgError *error) {
+    RG_TRY(check_unused(a, r, error));
     RG_TRY(check_data(a->about.name, r, task, error));
     RG_TRY(check_judge(a, r, task, error));
     bool mixes = r->opponents == RG_FROM_MIXTURE || r->rivals == RG_FROM_MIXTURE;

@@ -73,6 +73,11 @@ RgStatus rg_shared_terms_check(const RgAlgorithm *algorithm, const RgRecipe *rec
                                RgError *error) {
     const RgSharedTerms *s = &recipe->shared;
     bool part = s->reference_update > 0 && s->reference_update < 1;
+    if (s->sft_logprob == RG_SFT_SUM && s->sft_coefficient == 0)
+        return rg_fail(error, RG_E_USAGE,
+                       "%s: sft_logprob is \"sum\", and sft_coefficient is 0, so that there is no "
+                       "SFT term: expected \"mean\", or a coefficient",
+                       algorithm->about.name);
     if (part && s->reference_steps == 0)
         return rg_fail(
             error, RG_E_USAGE,

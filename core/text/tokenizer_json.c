@@ -140,6 +140,8 @@ static RgStatus read_added_token(Reader *reader, size_t index) {
     bool flags[5] = {false};
     if (!name || (listed && !json_equal(listed, number)))
         return refuse_added(reader, index, "has no content, or an id other than in vocab");
+    if (name[0] == '\0')
+        return refuse_added(reader, index, "its content is empty, expected a text to be found");
     RG_TRY(read_added_flags(reader, index, flags));
     RG_TRY(set_text(reader, name, number, name, strlen(name)));
     RgAddedToken added = {
@@ -357,6 +359,20 @@ static RgStatus check_post_processor(void *context, const RgJsonPart *part) {
                : rg_json_refuse_option(part, "single");
 }
 
+/* transformers resets these, too, where its caller asks for neither. */
+static void report_unused(const char *path, json_t *root) {
+    static const struct {
+        const char *section, *instead;
+    } unused[] = {{"truncation", "only a config's limits cut texts"},
+                  {"padding", "ids are those of the text alone"}};
+    for (size_t i = 0; i < sizeof unused / sizeof *unused; i++) {
+        json_t *value = json_object_get(root, unused[i].section);
+        if (value && !json_is_null(value))
+            rg_notice_once("%s: %s is not used, as in transformers: %s", path, unused[i].section,
+                           unused[i].instead);
+    }
+}
+
 static RgStatus read_root(Reader *reader, json_t *root) {
     RgTokenizer *tokenizer = reader->tokenizer;
     const char *path = reader->path;
@@ -375,6 +391,7 @@ static RgStatus read_root(Reader *reader, json_t *root) {
                        "in none",
                        path);
     RG_TRY(read_model(reader));
+    report_unused(path, root);
     return rg_tokenizer_read_ends(tokenizer, path, root, reader->error);
 }
 

@@ -22,6 +22,8 @@ static RgStatus create(const RgJudgeType *type, const RgSettings *settings, cons
     new->only_compares = status == RG_OK && type->gives_rewards && !type->gives_rewards(options);
     if (status == RG_OK)
         status = type->create(new, options, share, random, error);
+    if (status == RG_E_USAGE)
+        status = rg_options_name_key(type->about.options, path, status, error);
     free(options);
     if (status != RG_OK) {
         rg_judge_destroy(new);

@@ -33,6 +33,7 @@ typedef struct RgReply {
     int64_t request_id;
     RgReplyKind kind;
     bool reached; /* the query was sent, at least in part: it counts as paid */
+    bool final;   /* the judge would fail in the same way again: not to be repeated */
     double wait;  /* seconds to wait as the judge requires (Retry-After); 0: not stated */
     char *text;   /* malloc'd: the answer; for a failure, its description, to end a sentence */
 } RgReply;

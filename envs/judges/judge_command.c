@@ -18,6 +18,12 @@
 #include <unistd.h>
 
 enum { LONGEST_LINE = 16 << 20, EXCERPT = 200 };
+/* Starts without any answer after which the command is taken not to work at all. */
+enum { MOST_FAILED_STARTS = 3 };
+/* Bytes of standard error that are kept for its last line. */
+enum { KEPT = 1024 };
+/* More than a pipe holds. What escapes the end of its process group may write for ever. */
+enum { MOST_LAST_READS = 1024 };
 static const double patience = 1; /* seconds for the child to exit after the end of its input */
 
 typedef struct Command {
@@ -26,9 +32,12 @@ typedef struct Command {
     double timeout;
     bool scores;
     pid_t child; /* 0: none */
-    int to, from;
+    int to, from, errors;
     RgBuffer out;         /* not yet written */
     RgBuffer in;          /* the start of a line */
+    RgBuffer said;        /* the end of its standard error */
+    bool answered;        /* it has ever replied to a request */
+    int failed_starts;    /* before that */
     double last;          /* clock of the last line, or of the first query after silence */
     int64_t *request_ids; /* [count] open requests */
     int64_t count, capacity;
@@ -62,7 +71,7 @@ static char *request(const RgJudgeClient *client, const RgJudgeQuery *query) {
 
 /* posix_spawn of /bin/sh, in its own process group: the child's own processes are terminated with
  * it, and Ctrl-C at the terminal does not reach it. */
-static int spawn(Command *c, const int in[2], const int out[2]) {
+static int spawn(Command *c, const int in[2], const int out[2], const int errors[2]) {
     char *arguments[] = {"sh", "-c", c->command, NULL};
     posix_spawn_file_actions_t files;
     posix_spawnattr_t attributes;
@@ -71,6 +80,7 @@ static int spawn(Command *c, const int in[2], const int out[2]) {
     posix_spawn_file_actions_init(&files);
     posix_spawn_file_actions_adddup2(&files, in[0], 0);
     posix_spawn_file_actions_adddup2(&files, out[1], 1);
+    posix_spawn_file_actions_adddup2(&files, errors[1], 2);
     posix_spawnattr_init(&attributes);
     posix_spawnattr_setpgroup(&attributes, 0);
     posix_spawnattr_setsigmask(&attributes, &usual);
@@ -82,22 +92,65 @@ static int spawn(Command *c, const int in[2], const int out[2]) {
 }
 
 static void start_child(Command *c) {
-    int in[2] = {-1, -1}, out[2] = {-1, -1};
-    int code = pipe2(in, O_CLOEXEC) != 0 || pipe2(out, O_CLOEXEC) != 0 ? errno : spawn(c, in, out);
+    int in[2] = {-1, -1}, out[2] = {-1, -1}, errors[2] = {-1, -1};
+    bool piped =
+        pipe2(in, O_CLOEXEC) == 0 && pipe2(out, O_CLOEXEC) == 0 && pipe2(errors, O_CLOEXEC) == 0;
+    int code = piped ? spawn(c, in, out, errors) : errno;
     close(in[0]);
     close(out[1]);
+    close(errors[1]);
     c->to = in[1];
     c->from = out[0];
+    c->errors = errors[0];
+    c->said.size = 0;
     if (code == 0) {
         fcntl(c->to, F_SETFL, O_NONBLOCK);
         fcntl(c->from, F_SETFL, O_NONBLOCK);
+        fcntl(c->errors, F_SETFL, O_NONBLOCK);
         return;
     }
     close(c->to);
     close(c->from);
+    close(c->errors);
     c->child = 0;
     c->fate = RG_REPLY_UNREACHED;
     c->why = rg_string_format("cannot be started: %s", strerror(code));
+}
+
+/* Pass on what the child has written to its standard error, and keep the end of it. False: nothing
+ * is there for now. */
+static bool pass_errors_on(Command *c) {
+    char bytes[KEPT];
+    ssize_t size = read(c->errors, bytes, sizeof bytes);
+    if (size <= 0)
+        return false;
+    for (ssize_t done = 0, more; done < size; done += more)
+        if ((more = write(STDERR_FILENO, bytes + done, (size_t)(size - done))) <= 0)
+            break; /* nobody reads it */
+    rg_buffer_append(&c->said, bytes, (size_t)size);
+    if (c->said.size > KEPT) {
+        memmove(c->said.bytes, c->said.bytes + c->said.size - KEPT, KEPT);
+        c->said.size = KEPT;
+    }
+    return true;
+}
+
+/* "; its last line on standard error is: …", malloc'd; empty if it wrote none. */
+static char *last_words(const Command *c) {
+    size_t end = c->said.size;
+    while (end > 0 && strchr(" \t\r\n", c->said.bytes[end - 1]))
+        end--;
+    size_t begin = end;
+    while (begin > 0 && !strchr("\r\n", c->said.bytes[begin - 1]))
+        begin--;
+    if (end == begin)
+        return rg_string_copy("");
+    RgBuffer line = {0};
+    rg_utf8_repair(c->said.bytes + begin, end - begin < EXCERPT ? end - begin : EXCERPT, &line);
+    rg_buffer_append(&line, "", 1);
+    char *words = rg_string_format("; its last line on standard error is: %s", line.bytes);
+    rg_buffer_release(&line);
+    return words;
 }
 
 /* Terminate the child, at once or after time to exit by itself. Returns its exit status as in
@@ -110,6 +163,8 @@ static int end_child(Command *c, bool at_once) {
     close(c->from);
     pid_t ended = 0;
     for (double end = rg_clock_seconds() + patience; !at_once && rg_clock_seconds() < end;) {
+        while (pass_errors_on(c) && rg_clock_seconds() < end)
+            ; /* it might be waiting for room to write */
         ended = waitpid(c->child, &status, WNOHANG);
         if (ended != 0)
             break;
@@ -118,16 +173,28 @@ static int end_child(Command *c, bool at_once) {
     kill(-c->child, SIGKILL); /* its own processes, too */
     if (ended == 0)
         waitpid(c->child, &status, 0);
+    for (int i = 0; i < MOST_LAST_READS && pass_errors_on(c); i++)
+        ;
+    close(c->errors);
     c->child = 0;
     c->in.size = c->out.size = 0;
     return status;
 }
 
-/* The child is unusable: all open requests fail. */
+/* All open requests fail for this reason, with what the child said of it. */
+static void give_fate(Command *c, RgReplyKind fate, char *why) {
+    char *words = last_words(c);
+    c->fate = fate;
+    c->why = rg_string_format("%s%s", why, words);
+    c->failed_starts += !c->answered;
+    free(words);
+    free(why);
+}
+
+/* The child is unusable. */
 static void lose_child(Command *c, RgReplyKind fate, char *why) {
     end_child(c, true);
-    c->fate = fate;
-    c->why = why;
+    give_fate(c, fate, why);
 }
 
 /* By POSIX the shell exits with these where it finds no program, or cannot run it. Then it will not
@@ -138,17 +205,17 @@ static void child_ended(Command *c) {
     int status = end_child(c, false);
     int code = WIFEXITED(status) ? WEXITSTATUS(status) : 0;
     if (code == CANNOT_RUN || code == NOT_FOUND) {
-        c->fate = RG_REPLY_FORBIDDEN;
-        c->why = rg_string_format("ended with exit status %d: the shell %s a program of the "
-                                  "command",
-                                  code, code == NOT_FOUND ? "does not find" : "cannot run");
+        give_fate(c, RG_REPLY_FORBIDDEN,
+                  rg_string_format("ended with exit status %d: the shell %s a program of the "
+                                   "command",
+                                   code, code == NOT_FOUND ? "does not find" : "cannot run"));
         return;
     }
-    c->fate = RG_REPLY_LOST;
-    c->why = WIFSIGNALED(status) ? rg_string_format("was ended by signal %d (%s)", WTERMSIG(status),
-                                                    strsignal(WTERMSIG(status)))
-                                 : rg_string_format("ended with exit status %d before it answered",
-                                                    WEXITSTATUS(status));
+    give_fate(c, RG_REPLY_LOST,
+              WIFSIGNALED(status) ? rg_string_format("was ended by signal %d (%s)",
+                                                     WTERMSIG(status), strsignal(WTERMSIG(status)))
+                                  : rg_string_format("ended with exit status %d before it answered",
+                                                     WEXITSTATUS(status)));
 }
 
 /* ---- queries ---- */
@@ -250,6 +317,7 @@ static bool read_line(Command *c, const char *line, size_t size, RgReply *reply)
     good = good && at < c->count;
     if (good) {
         forget(c, at);
+        c->answered = true;
         *reply = (RgReply){.request_id = id,
                            .kind = answer ? RG_REPLY_ANSWER : RG_REPLY_ERROR,
                            .reached = true,
@@ -285,6 +353,7 @@ static bool next_lost(Command *c, RgReply *reply) {
     *reply = (RgReply){.request_id = c->request_ids[0],
                        .kind = c->fate,
                        .reached = c->fate != RG_REPLY_UNREACHED && c->fate != RG_REPLY_FORBIDDEN,
+                       .final = !c->answered && c->failed_starts >= MOST_FAILED_STARTS,
                        .text = rg_string_copy(c->why)};
     forget(c, 0);
     if (c->count == 0) {
@@ -297,14 +366,18 @@ static bool next_lost(Command *c, RgReply *reply) {
 
 /* Wait until something can be read or written. */
 static void wait_for_child(Command *c, double seconds) {
-    struct pollfd watched[2] = {{c->from, POLLIN, 0}, {c->to, POLLOUT, 0}};
+    struct pollfd watched[3] = {{c->from, POLLIN, 0}, {c->errors, POLLIN, 0}, {c->to, POLLOUT, 0}};
     bool there = c->child != 0 && c->fate == RG_REPLY_ANSWER;
-    nfds_t count = !there ? 0 : c->out.size > 0 ? 2 : 1;
+    nfds_t count = !there ? 0 : c->out.size > 0 ? 3 : 2;
     if (poll(watched, count, (int)ceil(1000 * fmax(0, seconds))) <= 0)
         return;
+    if (watched[1].revents && !pass_errors_on(c) && (watched[1].revents & POLLHUP)) {
+        close(c->errors); /* it has closed it, and lives on */
+        c->errors = -1;
+    }
     if (watched[0].revents)
         read_some(c);
-    if (c->child != 0 && count == 2 && watched[1].revents)
+    if (c->child != 0 && count == 3 && watched[2].revents)
         write_some(c);
 }
 
@@ -348,6 +421,7 @@ static void destroy(RgJudgeClient *client) {
     end_child(c, false);
     rg_buffer_release(&c->in);
     rg_buffer_release(&c->out);
+    rg_buffer_release(&c->said);
     free(c->request_ids);
     free(c->command);
     free(c->client.name);
@@ -411,7 +485,7 @@ static RgStatus create_judge(RgJudge *judge, const void *options, const RgJudgeS
     RgStatus status = rg_command_judge_create(&command, &client, error);
     if (status == RG_OK)
         status = rg_external_judge_create(judge, client, &o->external, error);
-    return status == RG_OK ? RG_OK : rg_fail_in(error, status, "judge \"command\"");
+    return status;
 }
 
 static bool gives_rewards(const void *options) {

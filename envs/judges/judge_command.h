@@ -12,8 +12,10 @@
  *
  * or {"id": 7, "error": "…"} if it has no answer. If it exits, is silent for too long or writes
  * anything else, it is terminated, and started again for the next query. If the shell finds no such
- * program (exit status 127) or cannot run it (126), all queries fail at once. It runs in the working
- * folder of regatta, and inherits its standard error. It should exit at the end of its standard input. */
+ * program (exit status 127) or cannot run it (126), all queries fail at once. From the third start on
+ * without any answer so far, failures are final: what never worked is not worth a long wait. It runs in
+ * the working folder of regatta. Its standard error is passed on to that of regatta, and its last line
+ * there is a part of the message. It should exit at the end of its standard input. */
 #ifndef RG_ENVS_JUDGES_JUDGE_COMMAND_H
 #define RG_ENVS_JUDGES_JUDGE_COMMAND_H
 

@@ -521,7 +521,7 @@ static RgStatus create_judge(RgJudge *judge, const void *options, const RgJudgeS
     RgStatus status = rg_endpoint_create(&endpoint, &client, error);
     if (status == RG_OK)
         status = rg_external_judge_create(judge, client, &o->external, error);
-    return status == RG_OK ? RG_OK : rg_fail_in(error, status, "judge \"endpoint\"");
+    return status;
 }
 
 static bool gives_rewards(const void *options) {

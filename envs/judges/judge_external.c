@@ -26,8 +26,9 @@ const RgOption rg_external_options[] = {
     RG_OPTION_INTEGER(RgExternalOptions, parallel, "4", 1, 1024, "most requests open at a time",
                       .execution_only = true),
     RG_OPTION_INTEGER(RgExternalOptions, retries, "6", 0, 1e6,
-                      "how often a failed request is repeated; a complete answer is never "
-                      "requested again, whatever it contains",
+                      "how often a failed request is repeated, that to a command which has never "
+                      "answered at most twice; a complete answer is never requested again, "
+                      "whatever it contains",
                       .execution_only = true),
     RG_OPTION_REAL(RgExternalOptions, backoff, "1", 0, 3600,
                    "seconds before the first retry; doubled for each further retry up to a minute, "

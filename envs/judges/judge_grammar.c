@@ -201,8 +201,8 @@ static RgStatus create(RgJudge *judge, const void *options, const RgJudgeShare *
 #pragma omp critical(link_grammar)
     load(g, o->language);
     if (!g->dictionary)
-        return rg_fail(error, RG_E_FILE,
-                       "grammar: link-grammar has no dictionary \"%s\" (Debian's "
+        return rg_fail(error, RG_E_USAGE,
+                       "language: link-grammar has no dictionary \"%s\" (Debian's "
                        "link-grammar-dictionaries-en installs \"en\")",
                        o->language);
     return RG_OK;

@@ -202,8 +202,7 @@ static RgStatus create(RgJudge *judge, const void *options, const RgJudgeShare *
                        RgRandom random, RgError *error) {
     const Options *o = options;
     if (o->judges.count == 0)
-        return rg_fail(error, RG_E_USAGE,
-                       "a mixture without judges, expected at least one in judges");
+        return rg_fail(error, RG_E_USAGE, "judges is empty: a mixture needs at least one");
     Mixture *m = rg_allocate(1, sizeof *m);
     judge->state = m;
     RgJudgeShare learnt = take(share, false), kept = take(share, true);

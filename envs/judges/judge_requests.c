@@ -264,7 +264,8 @@ static RgStatus take_reply(RgJudgeRequests *requests, RgReply *reply, RgError *e
     if (!reply->reached)
         RG_TRY(take_back(requests, q, error));
     bool complete = is_complete(reply->kind);
-    bool final = reply->kind == RG_REPLY_REJECTED || reply->wait > requests->options.longest_wait;
+    bool final = reply->final || reply->kind == RG_REPLY_REJECTED ||
+                 reply->wait > requests->options.longest_wait;
     if (complete && requests->cache)
         RG_TRY(rg_judge_cache_keep(requests->cache, &q->key, reply->text,
                                    reply->kind == RG_REPLY_REFUSAL, error));

@@ -5,7 +5,7 @@
  * Answers are returned in the order of the queries, so results do not depend on the order of
  * arrival. A failed request is repeated after backoff · 2^k seconds, at most a minute, or after the
  * wait that the judge requires, if it is within the limit. If there is no connection or the judge
- * is busy, all other requests wait, too. Long waits are logged (core/notice.h). A complete answer
+ * is busy, all other requests wait, too. A final failure is not repeated. Long waits are logged (core/notice.h). A complete answer
  * is never requested again, whatever it contains.
  *
  * One thread at a time uses the object. */

@@ -341,14 +341,15 @@ static RgStatus make_transformer(const Options *o, const RgJudgeShare *share, Rg
     RG_TRY(rg_weights_check_path(o->weights, error));
     RG_TRY(rg_policy_load(o->weights, policy, error));
     if ((*policy)->type != &rg_policy_transformer)
-        return rg_fail(error, RG_E_USAGE, "%s: a %s policy, expected a transformer", o->weights,
-                       (*policy)->type->about.name);
+        return rg_fail(error, RG_E_USAGE, "weights: %s is a %s policy, expected a transformer",
+                       o->weights, (*policy)->type->about.name);
     int64_t known = rg_transformer_vocabulary(*policy);
     if (known < share->vocabulary) /* a larger vocabulary has padding */
-        return rg_fail(error, RG_E_USAGE,
-                       "%s: the transformer has a vocabulary of %lld tokens, expected at least the "
-                       "%lld of the tokenizer",
-                       o->weights, (long long)known, (long long)share->vocabulary);
+        return rg_fail(
+            error, RG_E_USAGE,
+            "weights: the transformer in %s has a vocabulary of %lld tokens, expected at least the "
+            "%lld of the tokenizer",
+            o->weights, (long long)known, (long long)share->vocabulary);
     return RG_OK;
 }
 

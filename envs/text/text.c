@@ -82,8 +82,10 @@ static const RgOption options_table[] = {
     RG_OPTION_PART(RgTextOptions, independent_judge, "ngram", &rg_judge_family,
                    "second judge, for evaluation only; it learns from judge-independent.jsonl, or "
                    "a share of train of its own"),
-    RG_OPTION_REAL(RgTextOptions, judge_share, "0.5", 0, 0.9,
-                   "share of the lines of train that the two judges are trained on, half each"),
+    RG_OPTION_REAL(
+        RgTextOptions, judge_share, "0.5", 0, 0.9,
+        "share of the lines of train that the two judges are trained on, half each; 0: none, "
+        "for judges that learn nothing"),
     RG_OPTION_REAL(RgTextOptions, test_share, "0.1", 0, 0.9,
                    "share of the lines of train that are evaluated on if test is not given"),
     RG_OPTION_CHOICE(
@@ -155,8 +157,12 @@ static RgStatus load_tokenizer(RgTextState *s, const char *path, RgError *error)
     RgStatus status =
         rg_text_layout_create(s->tokenizer, o->chat_template, o->chat_template_file,
                               o->prompt_limit, (RgTruncation)o->truncation, &s->layout, error);
-    return status == RG_OK || o->chat_template_file[0] ? status
-                                                       : rg_fail_in(error, status, "%s", path);
+    if (status == RG_E_RANGE) /* of the limit */
+        return rg_options_name_key(options_table, "environment", RG_E_USAGE, error);
+    if (status == RG_OK || o->chat_template_file[0])
+        return status;
+    rg_fail_in(error, RG_E_USAGE, "environment.chat_template: %s", path);
+    return RG_E_USAGE;
 }
 
 static RgStatus stop_token(const RgTokenizer *tokenizer, const char *text, bool is_id, int32_t *id,
@@ -208,6 +214,13 @@ static void append_whole(const RgTextState *s, const RgTextLine *line, RgSequenc
         rg_text_append_whole(to, s->layout, line->turns, line->turn_count, line->rejected);
 }
 
+static RgStatus refuse_long_lines(const RgTextState *s, const RgTextData *data, RgError *error) {
+    return rg_fail(error, RG_E_USAGE,
+                   "environment.response_limit = %lld: every line of %s has a response of more "
+                   "tokens, expected a larger limit",
+                   (long long)s->options.response_limit, data->path);
+}
+
 static RgStatus make_test_set(RgTextState *s, const RgTextData *test, RgError *error) {
     s->test_prompts = rg_sequences_create();
     s->test_pairs = rg_sequences_create();
@@ -229,10 +242,7 @@ static RgStatus make_test_set(RgTextState *s, const RgTextData *test, RgError *e
                        test->path);
     if (s->test_pairs->count > 0 || pairs == 0)
         return RG_OK;
-    return rg_fail(error, RG_E_RANGE,
-                   "%s: every line has a response of more tokens than response_limit, which is "
-                   "%lld",
-                   test->path, (long long)s->options.response_limit);
+    return refuse_long_lines(s, test, error);
 }
 
 static void take_prompts(RgTextState *s) {
@@ -436,13 +446,6 @@ static RgStatus sample_pairs(RgTextState *s, const RgTask *task, RgPolicy *refer
     return status;
 }
 
-static RgStatus refuse_long_lines(const RgTextState *s, RgError *error) {
-    return rg_fail(error, RG_E_RANGE,
-                   "%s:%d: this and every other line has a response of more tokens than "
-                   "response_limit, which is %lld",
-                   s->train->path, s->train->lines[0].number, (long long)s->options.response_limit);
-}
-
 /* The same of each response by itself, of all lines that are trained on. */
 static RgStatus take_singles(RgTextState *s, RgRandom random, RgError *error) {
     RgRandom labels = rg_random_named(random, "offline labels of singles");
@@ -463,8 +466,9 @@ static RgStatus take_singles(RgTextState *s, RgRandom random, RgError *error) {
             rg_singles_append(s->singles, own, 0, (k == 0) != (u < s->options.label_noise));
         }
     rg_sequences_destroy(own);
-    return s->dropped_singles > 0 && s->singles->sequences->count == 0 ? refuse_long_lines(s, error)
-                                                                       : RG_OK;
+    return s->dropped_singles > 0 && s->singles->sequences->count == 0
+               ? refuse_long_lines(s, s->train, error)
+               : RG_OK;
 }
 
 /* Written pairs with both responses within the limit; the chosen one is preferred, except for label
@@ -485,8 +489,9 @@ static RgStatus take_dataset(RgTextState *s, RgRandom random, RgError *error) {
         double u = rg_random_uniform(rg_random_named(random, "offline labels"), (uint64_t)i);
         rg_pairs_append_label(s->pairs, u < s->options.label_noise ? 1 : 0);
     }
-    return s->dropped_pairs > 0 && s->pairs->count == 0 && !all ? refuse_long_lines(s, error)
-                                                                : RG_OK;
+    return s->dropped_pairs > 0 && s->pairs->count == 0 && !all
+               ? refuse_long_lines(s, s->train, error)
+               : RG_OK;
 }
 
 /* The preferred responses of pairs, or, where all responses are read, the desirable ones. */
@@ -507,10 +512,11 @@ static RgStatus check_prompts(const RgPolicy *policy, const RgSequences *prompts
     int64_t context = policy->type->context_limit ? policy->type->context_limit(policy) : 0;
     int64_t longest = rg_sequences_longest(prompts);
     if (context > 0 && longest + limit > context)
-        return rg_fail(error, RG_E_CONTEXT,
-                       "%s: the longest prompt has %lld tokens; with a response of response_limit "
-                       "= %lld this exceeds the policy's context of %lld",
-                       what, (long long)longest, (long long)limit, (long long)context);
+        return rg_fail(
+            error, RG_E_CONTEXT,
+            "environment.response_limit = %lld: with %lld tokens, those of the longest of the "
+            "%s, this exceeds the policy's context of %lld",
+            (long long)limit, (long long)longest, what, (long long)context);
     return RG_OK;
 }
 

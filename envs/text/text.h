@@ -128,6 +128,9 @@ RgStatus rg_text_files_check(const RgTextOptions *options, RgError *error);
  * releases the files, also after an error. */
 RgStatus rg_text_files_read(RgTextState *state, RgTextFiles *files, RgError *error);
 void rg_text_files_release(RgTextFiles *files);
+/* The error about a part of the user's own file that has no line: RG_E_USAGE. Judges that learn
+ * nothing need none. */
+RgStatus rg_text_nothing_left(const RgTextOptions *options, RgTextPart part, RgError *error);
 /* Read a file of the folder, NAME.jsonl, compressed or not. */
 RgStatus rg_text_file_read(RgTextState *state, const char *name, RgTextData **data, RgError *error);
 

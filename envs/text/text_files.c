@@ -33,9 +33,11 @@ static RgStatus limit_prompts(RgTextState *s, RgTextData *data, RgError *error) 
     rg_text_data_destroy(rg_text_data_take(data, too_long, s));
     if (over < all)
         return RG_OK;
-    return rg_fail(error, RG_E_RANGE,
-                   "%s: every prompt has more tokens than prompt_limit, which is %lld", data->path,
-                   (long long)s->options.prompt_limit);
+    return rg_fail(
+        error, RG_E_USAGE,
+        "environment.prompt_limit = %lld: every prompt of %s has more tokens, expected a "
+        "larger limit",
+        (long long)s->options.prompt_limit, data->path);
 }
 
 static RgTextReading reading_of(const RgTextOptions *o) {
@@ -218,21 +220,25 @@ static bool is_of_part(const RgTextLine *line, const void *context) {
     return part_of_line(p->options, p->has_test, line) == p->part;
 }
 
-/* Message about an empty part; test_share is unused with a test file. */
-static RgStatus nothing_left(const RgTextOptions *o, bool has_test, const char *whom,
-                             RgError *error) {
-    return has_test ? rg_fail(error, RG_E_RANGE, "%s: no line is left for %s, with judge_share %g",
-                              o->train, whom, o->judge_share)
-                    : rg_fail(error, RG_E_RANGE,
-                              "%s: no line is left for %s, with test_share %g and judge_share %g",
-                              o->train, whom, o->test_share, o->judge_share);
+RgStatus rg_text_nothing_left(const RgTextOptions *o, RgTextPart part, RgError *error) {
+    static const char *const names[] = {"evaluation", "the judge", "the independent judge",
+                                        "training"};
+    if (part == RG_TEXT_PART_TEST)
+        return rg_fail(error, RG_E_USAGE,
+                       "environment.test_share = %g leaves no line of %s for %s, expected more",
+                       o->test_share, o->train, names[part]);
+    char test[64] = ""; /* a file for the test makes test_share void */
+    if (!o->test[0])
+        snprintf(test, sizeof test, ", with test_share = %g,", o->test_share);
+    return rg_fail(error, RG_E_USAGE,
+                   "environment.judge_share = %g%s leaves no line of %s for %s, expected %s",
+                   o->judge_share, test, o->train, names[part],
+                   part == RG_TEXT_PART_TRAIN ? "less" : "more: it learns from them");
 }
 
 /* Split the user's own file into parts. */
 static RgStatus read_parts(RgTextState *s, RgTextFiles *files, RgError *error) {
     const RgTextOptions *o = &s->options;
-    static const char *const names[] = {"evaluation", "the judge", "the independent judge",
-                                        "training"};
     bool has_test = o->test[0] != '\0';
     if (has_test)
         RG_TRY(read_file(s, o->test, &files->part[RG_TEXT_PART_TEST], error));
@@ -242,8 +248,10 @@ static RgStatus read_parts(RgTextState *s, RgTextFiles *files, RgError *error) {
     for (int k = has_test; k < RG_TEXT_PARTS && status == RG_OK; k++) {
         Picking picking = {o, has_test, (RgTextPart)k};
         files->part[k] = rg_text_data_take(all, is_of_part, &picking);
-        if (files->part[k]->count == 0)
-            status = nothing_left(o, has_test, names[k], error);
+        bool needed =
+            k == RG_TEXT_PART_TEST || k == RG_TEXT_PART_TRAIN; /* judges tell themselves */
+        if (files->part[k]->count == 0 && needed)
+            status = rg_text_nothing_left(o, (RgTextPart)k, error);
     }
     rg_text_data_destroy(all);
     return status;

@@ -51,6 +51,9 @@ static RgStatus make_judge(const RgTextState *s, const RgOptionPart *part, const
             error, status, "%lld of %lld lines are single responses, and a judge learns from pairs",
             (long long)(data->count - share.count), (long long)data->count);
     release_share(&share);
+    if (status == RG_E_RANGE && data->count == 0)
+        return rg_text_nothing_left(
+            &s->options, independent ? RG_TEXT_PART_INDEPENDENT : RG_TEXT_PART_JUDGE, error);
     return status;
 }
 

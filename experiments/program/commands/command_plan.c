@@ -8,6 +8,7 @@
 #include "experiments/program/config/units.h"
 #include "experiments/program/run/machines.h"
 #include "experiments/program/run/measure.h"
+#include "experiments/program/run/recorded_inputs.h"
 
 #include <math.h>
 #include <pthread.h>
@@ -337,7 +338,9 @@ static RgStatus plan(void *arguments, RgError *error) {
         a->seconds = default_seconds;
     RG_TRY(rg_experiment_open(a->config.path, a->config.overrides, a->config.override_count,
                               &experiment, error));
-    RgStatus status = plan_all(experiment, a, error);
+    RgStatus status = rg_check_inputs_to_be_read(experiment, NULL, error);
+    if (status == RG_OK)
+        status = plan_all(experiment, a, error);
     rg_experiment_close(experiment);
     rg_allowed_clear(&a->allowed);
     return status;

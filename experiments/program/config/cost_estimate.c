@@ -43,9 +43,10 @@ static RgStatus set_environment(RgCostEstimator *planner, const RgTrialSpec *pla
     double others = planner->identity ? planner->program : before;
     rg_cost_estimator_clear(planner);
     planner->identity = identity;
-    RG_TRY(rg_environment_create(plan->environment.type, plan->resolved, "environment",
-                                 rg_random_root((uint64_t)plan->seed), &planner->environment,
-                                 error));
+    RgStatus status =
+        rg_environment_create(plan->environment.type, plan->resolved, "environment",
+                              rg_random_root((uint64_t)plan->seed), &planner->environment, error);
+    RG_TRY(rg_resolve_key(plan, "environment", status, error));
     double now = rg_memory_in_use();
     planner->program = now > others ? now : others;
     return RG_OK;
@@ -469,7 +470,8 @@ static RgStatus plan_trial(RgCostEstimator *planner, const RgTrialSpec *plan, Rg
     cost->program = planner->program;
     RgTransformerCost model;
     int64_t small = 0;
-    RG_TRY(read_model(plan, &planner->environment->space, &model, &small, error));
+    RgStatus status = read_model(plan, &planner->environment->space, &model, &small, error);
+    RG_TRY(rg_resolve_key(plan, "policy", status, error));
     const RgEnvironment *environment = planner->environment;
     Work work = work_of(plan, environment, &model,
                         model.vocabulary > 0 ? rg_transformer_cost_trained(&model) : small);
@@ -493,5 +495,7 @@ static RgStatus plan_trial(RgCostEstimator *planner, const RgTrialSpec *plan, Rg
 RgStatus rg_cost_estimate_trial(RgCostEstimator *planner, const RgTrialSpec *plan,
                                 RgTrialCost *cost, RgError *error) {
     RgStatus status = plan_trial(planner, plan, cost, error);
+    if (status == RG_E_USAGE)
+        status = rg_resolve_place(plan->resolved, status, error);
     return rg_resolved_name_missing(plan->resolved, status, error);
 }

@@ -102,6 +102,20 @@ RgStatus rg_resolve_place(const RgSettings *settings, RgStatus status, RgError *
     return status;
 }
 
+RgStatus rg_resolve_key(const RgTrialSpec *plan, const char *part, RgStatus status,
+                        RgError *error) {
+    bool is_policy = strcmp(part, "policy") == 0, is_method = strcmp(part, "algorithm") == 0;
+    if (is_policy && status == RG_E_RANGE && !plan->policy.weights[0])
+        status = RG_E_USAGE;
+    if (status != RG_E_USAGE)
+        return status;
+    const RgOption *table = is_method ? plan->algorithm->about.options
+                            : is_policy
+                                ? rg_policy_type(plan->policy.type)->about.options
+                                : rg_environment_type(plan->environment.type)->about.options;
+    return rg_options_name_key(table, part, status, error);
+}
+
 /* ---- one trial ---- */
 
 /* Reads the group `path` of `settings`, records it in `resolved`, and reads it again from there, so
@@ -394,8 +408,21 @@ bool rg_input_is_missing(const RgOption *option, const RgSetting *setting) {
     return names_input(option, setting) && access(setting->text, F_OK) != 0;
 }
 
+/* Settings of a trial that was read from a store come from no line. */
+char *rg_input_missing_text(const RgSetting *input) {
+    char line[16] = "";
+    if (input->line > 0)
+        snprintf(line, sizeof line, ":%d", input->line);
+    bool placed = input->line > 0 || strcmp(input->file, "-s") == 0;
+    return rg_string_format("%s%s%s%s = \"%.300s\" is missing", placed ? input->file : "", line,
+                            placed ? ": " : "", input->path, input->text);
+}
+
 static RgStatus refuse_missing(const RgSetting *input, RgError *error) {
-    return rg_fail(error, RG_E_FILE, "%s = \"%.300s\" is missing", input->path, input->text);
+    char *text = rg_input_missing_text(input);
+    RgStatus status = rg_fail(error, RG_E_FILE, "%s", text);
+    free(text);
+    return status;
 }
 
 /* Replaces a message that has an input's path but not its setting. */
@@ -574,9 +601,10 @@ RgStatus rg_trial_spec_resolve(RgTrialSpec *plan, const RgSettings *s, RgError *
                          error));
         RG_TRY(
             read_part(rg_training_options, s, "training", &plan->training, plan->resolved, error));
-        RG_TRY(rg_resolve_place(
-            s, rg_training_check(plan->algorithm, &plan->recipe, &plan->training, error), error));
-        RG_TRY(rg_resolve_place(s, check_reference(plan, s, error), error));
+        RgStatus fits = rg_training_check(plan->algorithm, &plan->recipe, &plan->training, error);
+        RG_TRY(rg_resolve_place(s, rg_resolve_key(plan, "algorithm", fits, error), error));
+        fits = check_reference(plan, s, error);
+        RG_TRY(rg_resolve_place(s, rg_resolve_key(plan, "algorithm", fits, error), error));
         RG_TRY(read_part(rg_budget_options, s, "budget", &plan->budget, plan->resolved, error));
     }
     RG_TRY(read_part(rg_evaluation_options, s, "evaluation", &plan->evaluation, plan->resolved,

@@ -88,15 +88,22 @@ RgStatus rg_resolve_unknown_name(const RgSettings *settings, const char *path, R
  * "x.cfg:12: ". Returns `status`. */
 RgStatus rg_resolve_place(const RgSettings *settings, RgStatus status, RgError *error);
 
+/* To be called with the status of making the part "environment" or "policy", or of checking
+ * "algorithm": names the key that a message about an option is about (rg_options_name_key). A value
+ * outside of what the part can be made of is then RG_E_USAGE. Returns the status. */
+RgStatus rg_resolve_key(const RgTrialSpec *plan, const char *part, RgStatus status, RgError *error);
+
 /* The record "inputs.<setting>" of an input, or NULL. */
 const RgSetting *rg_input_recorded(const RgSettings *resolved, const RgSetting *input);
 
 /* Whether nothing exists at the path of an input. False for other options and for empty paths. */
 bool rg_input_is_missing(const RgOption *option, const RgSetting *setting);
 
+/* What is said of a missing input, malloc'd: `x.cfg:2: environment.train = "x.jsonl" is missing`. */
+char *rg_input_missing_text(const RgSetting *input);
+
 /* To be called with the status of reading a trial's inputs. If it failed because an input is
- * missing, the message gets the setting: `environment.train = "x.jsonl" is missing`. Returns
- * `status`. */
+ * missing, the message becomes the text above. Returns `status`. */
 RgStatus rg_resolved_name_missing(const RgSettings *resolved, RgStatus status, RgError *error);
 
 /* Checks that the inputs of a trial match the sums in its settings. RG_E_FORMAT names the first

@@ -31,16 +31,28 @@ static void drop_policy(Pairing *p) {
     p->settings = NULL;
 }
 
-/* A missing file is none of the config: it is left to those who look for files. */
-static RgStatus pass_on(RgStatus status, const RgError *why, RgError *error) {
-    return status == RG_OK || status == RG_E_FILE ? RG_OK : rg_fail(error, status, "%s", why->text);
+static RgStatus find_missing(void *missing, const RgOption *option, const RgSetting *setting,
+                             RgError *error) {
+    (void)error;
+    *(bool *)missing |= rg_input_is_missing(option, setting);
+    return RG_OK;
+}
+
+/* Missing inputs are left to those who look for files. */
+static RgStatus pass_on(RgStatus status, const RgTrialSpec *plan, const RgError *why,
+                        RgError *error) {
+    bool missing = false;
+    if (status == RG_E_FILE)
+        rg_resolved_visit(plan->resolved, find_missing, &missing, NULL);
+    return status == RG_OK || missing ? RG_OK : rg_fail(error, status, "%s", why->text);
 }
 
 /* ---- making ---- */
 
 static RgStatus make_environment(Pairing *p, const RgTrialSpec *plan, RgError *error) {
     RgError why = {0};
-    return pass_on(rg_ready_environment_make(&p->ready, plan, &why), &why, error);
+    RgStatus status = rg_ready_environment_make(&p->ready, plan, &why);
+    return pass_on(rg_resolve_key(plan, "environment", status, &why), plan, &why, error);
 }
 
 /* Whether the policy is a transformer too large to create. */
@@ -83,7 +95,8 @@ static RgStatus make_policy(Pairing *p, const RgTrialSpec *plan, RgError *error)
     drop_policy(p);
     p->settings = settings;
     RgError why = {0};
-    RgStatus status = pass_on(create_policy(p, plan, &why), &why, error);
+    RgStatus made = rg_resolve_key(plan, "policy", create_policy(p, plan, &why), &why);
+    RgStatus status = pass_on(made, plan, &why, error);
     if (status == RG_OK && p->policy && p->ready.environment->space.simulator)
         status = rg_policy_use_simulator(p->policy, p->ready.environment->space.simulator, error);
     return status;
@@ -105,7 +118,7 @@ static RgStatus check_method(Pairing *p, const RgTrialSpec *plan, RgError *error
             rg_trainer_check(plan->algorithm, plan->algorithm_options, &plan->training,
                              adapted ? adapted : p->policy, &p->ready.environment->task, error);
     rg_policy_destroy(adapted);
-    return status;
+    return rg_resolve_key(plan, "algorithm", status, error);
 }
 
 static RgStatus check_trial(Pairing *p, const RgTrialSpec *plan, RgError *error) {
@@ -177,7 +190,7 @@ static RgStatus check_environment(Survey *s, int64_t number, RgReadyEnvironment 
             break;
         if (status == RG_OK)
             status = check_trial(&pairing, plan, error);
-        if (status == RG_E_USAGE)
+        if (status == RG_E_USAGE || status == RG_E_CONTEXT)
             status = rg_resolve_place(plan->resolved, status, error);
     }
     drop_policy(&pairing);

@@ -10,8 +10,8 @@
  * Trials that are done in the store at `path`, which need not exist, are not looked at.
  *
  * Each environment of the config is created once, for one seed, without what is sampled from the
- * policy, and each policy; of a large transformer only the options are looked at. A missing file is
- * no reason here (run/recorded_inputs.h), and neither is a store that cannot be read. *ready out:
+ * policy, and each policy; of a large transformer only the options are looked at. A missing input
+ * is no reason here (run/recorded_inputs.h), and neither is a store that cannot be read. *ready out:
  * the environment of the first trial that is not done, if it was made, which the caller clears; NULL:
  * it is not wanted. */
 RgStatus rg_check_compatibility(const RgExperiment *experiment, const char *path,

@@ -7,6 +7,7 @@
 #include "core/utf8.h"
 #include "experiments/program/config/units.h"
 #include "experiments/program/run/compatibility.h"
+#include "experiments/program/run/programs.h"
 #include "experiments/program/run/recorded_inputs.h"
 
 #include <jansson.h>
@@ -131,7 +132,7 @@ static void write_rows(const Rows *rows, FILE *out) {
     }
 }
 
-static void write_table(const RgForecast *all, int64_t count, const RgError *unplanned, FILE *out) {
+static void write_table(const RgForecast *all, int64_t count, FILE *out) {
     Rows rows = {0};
     Sum total = sum_up(all, count, false), rest = sum_up(all, count, true);
     bool swept_options = false;
@@ -145,8 +146,6 @@ static void write_table(const RgForecast *all, int64_t count, const RgError *unp
     add_sum(&rows, "trials", &total);
     add_sum(&rows, "to run", &rest);
     write_rows(&rows, out);
-    if (unplanned->text[0])
-        fprintf(out, "not planned: %s\n", unplanned->text);
     for (int64_t i = 0; i < rows.count; i++)
         for (int c = 0; c < COLUMNS; c++)
             free(rows.at[i][c]);
@@ -188,53 +187,66 @@ static json_t *sum_json(const RgForecast *all, int64_t count, bool rest) {
     return object;
 }
 
-static void write_json(const RgForecast *all, int64_t count, const RgError *unplanned, FILE *out) {
+static void write_json(const RgForecast *all, int64_t count, FILE *out) {
     json_t *trials = json_array();
     for (int64_t i = 0; i < count; i++)
         json_array_append_new(trials, trial_json(&all[i]));
     json_t *root = json_pack("{s:o, s:o, s:o}", "trials", trials, "total",
                              sum_json(all, count, false), "to_run", sum_json(all, count, true));
-    if (unplanned->text[0])
-        json_object_set_new(root, "not_planned", json_string(unplanned->text));
     json_dumpf(root, out, JSON_INDENT(2) | JSON_REAL_PRECISION(10));
     fputc('\n', out);
     json_decref(root);
 }
 
-/* Reports inputs that are missing, and those that have changed since the store's trials. */
-static RgStatus report_inputs(RgExperiment *experiment, RgStore *store, RgError *error) {
+/* Refuses trials that would not find their inputs. Else reports inputs that are missing to trials
+ * that are done, and those that have changed since the store's trials. */
+static RgStatus check_inputs(RgExperiment *experiment, RgStore *store, RgError *error) {
+    RG_TRY(rg_check_inputs_to_be_read(experiment, store, error));
+    if (!store)
+        return RG_OK;
     RG_TRY(rg_know_missing_inputs(experiment, store, error));
     return rg_report_changed_inputs(experiment, store, error);
 }
 
-RgStatus rg_dry_run(RgExperiment *experiment, const char *store, bool json, FILE *out,
-                    RgError *error) {
+/* Prints what is known of the trials. What is not known is planned, unless inputs are missing, which
+ * has been said. An error is why it cannot be planned. */
+static RgStatus list_trials(const RgExperiment *experiment, const RgRunStatuses *statuses,
+                            const char *store, RgReadyEnvironment *ready, bool json, FILE *out,
+                            RgError *error) {
     char holder[128];
-    RgRunStatuses statuses = {0};
-    RgError unplanned = {0};
-    RgReadyEnvironment ready = {0};
-    if (access(store, F_OK) == 0)
-        RG_TRY(rg_run_statuses_open(store, experiment->options.name, &statuses, error));
-    RgStatus status = statuses.store ? report_inputs(experiment, statuses.store, error) : RG_OK;
-    if (status == RG_OK)
-        status = rg_check_compatibility(experiment, store, &ready, error);
-    if (status != RG_OK) {
-        rg_run_statuses_close(&statuses);
-        return status;
-    }
-    const RgRunStatus *run_status = statuses.count > 0 ? &statuses.at[0] : NULL;
+    const RgRunStatus *run_status = statuses->count > 0 ? &statuses->at[0] : NULL;
     bool written = run_status && run_status->latest && rg_store_writer(store, holder);
-    char *missing = statuses.store ? rg_missing_inputs(experiment) : NULL; /* already reported */
+    char *missing = rg_missing_inputs(experiment);
+    RgError unplanned = {0};
     RgForecast *all =
-        rg_forecast(experiment, run_status, written, &ready, missing ? NULL : &unplanned);
-    (json ? write_json : write_table)(all, experiment->trial_count, &unplanned, out);
+        rg_forecast(experiment, run_status, written, ready, missing ? NULL : &unplanned);
+    (json ? write_json : write_table)(all, experiment->trial_count, out);
     char *unequal = rg_forecast_unequal_epochs(all, experiment->trial_count);
     if (unequal)
         rg_notice("%s", unequal);
     free(unequal);
     free(all);
     free(missing);
+    return unplanned.text[0] ? rg_fail(error, RG_E_FILE, "%s", unplanned.text) : RG_OK;
+}
+
+RgStatus rg_dry_run(RgExperiment *experiment, const char *store, bool json, FILE *out,
+                    RgError *error) {
+    RgRunStatuses statuses = {0};
+    RgReadyEnvironment ready = {0};
+    RgError later = {0}; /* only the first error is reported */
+    if (access(store, F_OK) == 0)
+        RG_TRY(rg_run_statuses_open(store, experiment->options.name, &statuses, error));
+    RgStatus inputs = check_inputs(experiment, statuses.store, error), status = inputs;
+    if (status == RG_OK)
+        status = rg_check_programs(experiment, store, error);
+    if (status == RG_OK)
+        status = rg_check_compatibility(experiment, store, &ready, error);
+    if (status == RG_OK)
+        status = list_trials(experiment, &statuses, store, &ready, json, out, error);
+    else if (inputs == RG_E_FILE)
+        list_trials(experiment, &statuses, store, &ready, json, out, &later);
     rg_ready_environment_clear(&ready);
     rg_run_statuses_close(&statuses);
-    return RG_OK;
+    return status;
 }

@@ -9,7 +9,8 @@
 
 /* Prints a table, or JSON: an object with `trials`, and their sums in `total` and `to_run`; null is
  * unknown. `store` need not exist. Trials whose inputs are missing are identified by the sums that
- * the store has recorded. */
+ * the store has recorded. Trials that would not find their inputs are listed, too, and then refused:
+ * what would end a run is an error here. */
 RgStatus rg_dry_run(RgExperiment *experiment, const char *store, bool json, FILE *out,
                     RgError *error);
 

@@ -50,9 +50,10 @@ typedef struct ProcessPool {
     RgTrialRun *run;
     const RgExperiment *experiment;
     const RgProcessPoolOptions *options;
-    PoolTrial *trials; /* [experiment->trial_count] */
-    Worker *workers;   /* [options->jobs] */
-    Report *reports;   /* the same, shared with all children */
+    PoolTrial *trials;    /* [experiment->trial_count] */
+    const int64_t *order; /* that they are started in */
+    Worker *workers;      /* [options->jobs] */
+    Report *reports;      /* the same, shared with all children */
     int running;
     pid_t leader;
     bool stopping;        /* the workers have been signalled */
@@ -238,13 +239,13 @@ static void start(ProcessPool *pool, int64_t trial) {
 }
 
 static int64_t next_waiting(const ProcessPool *pool) {
-    for (int64_t i = 0; i < pool->experiment->trial_count; i++)
-        if (pool->trials[i].waiting)
-            return i;
+    for (int64_t k = 0; k < pool->experiment->trial_count; k++)
+        if (pool->trials[pool->order[k]].waiting)
+            return pool->order[k];
     return -1;
 }
 
-/* Starts trials in order, as places and memory allow. */
+/* Starts trials in their order, as places and memory allow. */
 static void start_some(ProcessPool *pool) {
     while (pool->status == RG_OK && !rg_stop_wanted() && pool->running < pool->options->jobs) {
         int64_t trial = next_waiting(pool);
@@ -415,10 +416,12 @@ static RgStatus outcome(const ProcessPool *pool, RgError *error) {
 RgStatus rg_process_pool_run(RgTrialRun *run, const RgExperiment *experiment,
                              const RgProcessPoolOptions *options, RgError *error) {
     size_t shared = sizeof(Report) * (size_t)options->jobs;
+    int64_t *order = rg_trial_setup_order(experiment);
     ProcessPool pool = {
         .run = run,
         .experiment = experiment,
         .options = options,
+        .order = order,
         .leader = getpid(),
         .trials = rg_allocate(experiment->trial_count, sizeof *pool.trials),
         .workers = rg_allocate(options->jobs, sizeof *pool.workers),
@@ -437,6 +440,7 @@ RgStatus rg_process_pool_run(RgTrialRun *run, const RgExperiment *experiment,
     if (pool.reports != MAP_FAILED)
         munmap(pool.reports, shared);
     free(pool.first_given_up);
+    free(order);
     free(pool.trials);
     free(pool.workers);
     return status;

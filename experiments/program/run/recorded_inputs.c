@@ -119,24 +119,49 @@ RgStatus rg_done_trials(RgStore *store, const char *name, RgLookup *done, RgErro
     return rg_rows_close(rows, RG_OK, error);
 }
 
-static RgStatus refuse_missing(void *plan, const RgOption *option, const RgSetting *setting,
-                               RgError *error) {
-    const RgTrialSpec *p = plan;
-    return rg_input_is_missing(option, setting)
-               ? rg_fail(error, RG_E_FILE, "%s = \"%.300s\" is missing, but needed by %s, seed %ld",
-                         setting->path, setting->text, p->part.label, (long)p->seed)
-               : RG_OK;
+/* Inputs that trials need and do not find, each with the first trial that needs it. */
+typedef struct Needed {
+    const RgTrialSpec *plan;
+    RgLookup *told;
+    char *list; /* NULL: nothing is missing */
+} Needed;
+
+static RgStatus add_needed(void *context, const RgOption *option, const RgSetting *setting,
+                           RgError *error) {
+    Needed *needed = context;
+    (void)error;
+    if (!rg_input_is_missing(option, setting))
+        return RG_OK;
+    char *text = rg_input_missing_text(setting);
+    int64_t *told = rg_lookup_at(needed->told, text, strlen(text));
+    if (*told < 0) {
+        const char *before = needed->list ? needed->list : "";
+        char *longer =
+            rg_string_format("%s%s%s, but needed by %s, seed %ld", before, needed->list ? "; " : "",
+                             text, needed->plan->part.label, (long)needed->plan->seed);
+        free(needed->list);
+        needed->list = longer;
+        *told = 0;
+    }
+    free(text);
+    return RG_OK;
 }
 
 RgStatus rg_check_inputs_to_be_read(RgExperiment *experiment, RgStore *store, RgError *error) {
-    RG_TRY(rg_use_recorded_inputs(experiment, store, error));
     RgLookup *done = rg_lookup_create();
-    RgStatus status = rg_done_trials(store, experiment->options.name, done, error);
+    RgStatus status = store ? rg_use_recorded_inputs(experiment, store, error) : RG_OK;
+    if (store && status == RG_OK)
+        status = rg_done_trials(store, experiment->options.name, done, error);
+    Needed needed = {.told = rg_lookup_create()};
     for (int64_t i = 0; i < experiment->trial_count && status == RG_OK; i++) {
-        RgTrialSpec *plan = &experiment->trials[i];
-        if (rg_lookup_find(done, plan->key, strlen(plan->key)) < 0)
-            status = rg_resolved_visit(plan->resolved, refuse_missing, plan, error);
+        needed.plan = &experiment->trials[i];
+        if (rg_lookup_find(done, needed.plan->key, strlen(needed.plan->key)) < 0)
+            rg_resolved_visit(needed.plan->resolved, add_needed, &needed, NULL);
     }
+    if (needed.list)
+        status = rg_fail(error, RG_E_FILE, "%s", needed.list);
+    free(needed.list);
+    rg_lookup_destroy(needed.told);
     rg_lookup_destroy(done);
     return status;
 }

@@ -22,8 +22,9 @@ RgStatus rg_know_missing_inputs(RgExperiment *experiment, RgStore *store, RgErro
 /* Adds the keys of an experiment's trials that are done (finished or diverged) to `done`. */
 RgStatus rg_done_trials(RgStore *store, const char *name, RgLookup *done, RgError *error);
 
-/* RG_E_FILE if an unfinished trial needs a missing input; the message has setting, path and trial.
- * Trials that are done (finished or diverged) are identified as above. */
+/* RG_E_FILE if unfinished trials need missing inputs; the message has for each its place, setting
+ * and path, and the first such trial. Trials that are done (finished or diverged) in `store`, or
+ * NULL, are identified as above. */
 RgStatus rg_check_inputs_to_be_read(RgExperiment *experiment, RgStore *store, RgError *error);
 
 /* Reports each input and plug-in that has changed since trials with equal settings were run: the

@@ -41,11 +41,14 @@ char *rg_experiment_store_path(const RgExperiment *experiment, const char *resul
 /* One trial after another, in this process. */
 static RgStatus run_in_turn(RgTrialRun *run, const RgExperiment *experiment, RgError *error) {
     RgStatus status = RG_OK;
-    for (int64_t i = 0; i < experiment->trial_count && status == RG_OK; i++) {
+    int64_t *order = rg_trial_setup_order(experiment);
+    for (int64_t k = 0; k < experiment->trial_count && status == RG_OK; k++) {
+        int64_t i = order[k];
         run->progress->trial = i + 1;
         if (!run->skip || !run->skip[i])
             status = rg_trial_run(run, &experiment->trials[i], error);
     }
+    free(order);
     return status;
 }
 
@@ -291,9 +294,13 @@ static RgStatus check_trials(const RgExperiment *experiment, const char *path,
     return rg_check_compatibility(experiment, path, ready, error);
 }
 
-static RgStatus run_ranks(const RgExperiment *experiment, const char *path, RgRanks *ranks,
+/* Ranks do not identify trials by recorded contents: all inputs have to be there. */
+static RgStatus run_ranks(RgExperiment *experiment, const char *path, RgRanks *ranks,
                           const RgRunOptions *a, bool *complete, RgError *error) {
-    RgStatus status = ranks->rank == 0 ? check_trials(experiment, path, NULL, error) : RG_OK;
+    RgStatus status =
+        ranks->rank == 0 ? rg_check_inputs_to_be_read(experiment, NULL, error) : RG_OK;
+    if (ranks->rank == 0 && status == RG_OK)
+        status = check_trials(experiment, path, NULL, error);
     if (ranks->rank == 0 && status == RG_OK)
         status = gather(experiment, path, false, error);
     RG_TRY(rg_ranks_start(ranks, status, experiment->trial_count));
@@ -315,13 +322,16 @@ static RgStatus run_ranks(const RgExperiment *experiment, const char *path, RgRa
 static RgStatus look_at_whole(RgExperiment *experiment, const char *path, const RgRunOptions *a,
                               RgError *error) {
     char *missing = rg_missing_inputs(experiment);
-    bool look = (missing || a->share) && access(path, F_OK) == 0;
+    bool look = missing || a->share;
     free(missing);
     if (!look)
         return RG_OK;
-    RgStore *store;
-    RG_TRY(rg_store_open(path, false, &store, error));
+    RgStore *store = NULL;
+    if (access(path, F_OK) == 0)
+        RG_TRY(rg_store_open(path, false, &store, error));
     RgStatus status = a->share ? RG_OK : rg_check_inputs_to_be_read(experiment, store, error);
+    if (!store)
+        return status;
     if (status == RG_OK)
         status = rg_know_missing_inputs(experiment, store, error);
     if (status == RG_OK && a->share)

@@ -2,6 +2,7 @@
 /* The setup of a trial: its environment, its reference policy, the offline pairs. */
 #include "experiments/program/run/trial_setup.h"
 
+#include "core/lookup.h"
 #include "core/models/peft.h"
 #include "core/results/weights.h"
 #include "core/tensor/blas.h"
@@ -218,6 +219,32 @@ void rg_trial_setup_clear(RgTrialSetup *setup) {
                             .answers = setup->answers,
                             .ahead = setup->ahead,
                             .process_group = setup->process_group};
+}
+
+int64_t *rg_trial_setup_order(const RgExperiment *experiment) {
+    int64_t count = experiment->trial_count, groups = 0, at = 0;
+    int64_t *order = rg_allocate(count, sizeof *order), *group = rg_allocate(count, sizeof *group);
+    RgLookup *known = rg_lookup_create();
+    for (int64_t i = 0; i < count; i++) {
+        char *identity = identity_of(&experiment->trials[i], true);
+        int64_t *number = rg_lookup_at(known, identity, strlen(identity));
+        if (*number < 0)
+            *number = groups++;
+        group[i] = *number;
+        free(identity);
+    }
+    rg_lookup_destroy(known);
+    /* A counting sort: the place of a group's first trial, then of the next ones. */
+    int64_t *place = rg_allocate(groups + 1, sizeof *place);
+    for (int64_t i = 0; i < count; i++)
+        place[group[i] + 1]++;
+    for (int64_t g = 0; g < groups; g++)
+        place[g + 1] += place[g];
+    for (; at < count; at++)
+        order[place[group[at]]++] = at;
+    free(place);
+    free(group);
+    return order;
 }
 
 RgStatus rg_trial_setup_make(RgTrialSetup *setup, const RgTrialSpec *plan, RgError *error) {

@@ -43,6 +43,9 @@ RgStatus rg_trial_setup_make(RgTrialSetup *setup, const RgTrialSpec *plan, RgErr
 RgStatus rg_trial_setup_check(const RgTrialSpec *plan, RgEnvironment *environment,
                               const RgPolicy *start, RgError *error);
 void rg_trial_setup_clear(RgTrialSetup *setup);
+/* The order in which an experiment's trials make fewest setups: those with equal ones follow the
+ * first of them, and else the order stays. Numbers of trials [trial_count], malloc'd. */
+int64_t *rg_trial_setup_order(const RgExperiment *experiment);
 /* The policy that training starts from; borrowed. */
 RgPolicy *rg_trial_setup_start(const RgTrialSetup *setup);
 /* Creates the policy that a trial trains: a clone of the start, or an adapter on it. */
