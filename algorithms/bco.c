@@ -35,17 +35,31 @@ typedef struct State {
     double weight[2]; /* w of undesirable and desirable single responses */
 } State;
 
+static RgStatus refuse_one_label(int64_t all, bool desirable, RgError *error) {
+    return rg_fail(error, RG_E_USAGE,
+                   "bco: all of %lld single responses are %s, expected some of either label",
+                   (long long)all, desirable ? "desirable" : "undesirable");
+}
+
 /* Both expectations need responses to be over. */
 static RgStatus weigh_labels(const RgTrainer *trainer, State *state, RgError *error) {
-    double all = (double)trainer->singles->sequences->count;
-    double desirable = (double)rg_singles_desirable(trainer->singles);
+    int64_t all = trainer->singles->sequences->count;
+    int64_t desirable = rg_singles_desirable(trainer->singles);
     if (desirable == 0 || desirable == all)
-        return rg_fail(error, RG_E_USAGE,
-                       "bco: all of %.0f single responses are %s, expected some of either label",
-                       all, desirable == 0 ? "undesirable" : "desirable");
-    state->weight[0] = all / (all - desirable);
-    state->weight[1] = all / desirable;
+        return refuse_one_label(all, desirable > 0, error);
+    state->weight[0] = (double)all / (double)(all - desirable);
+    state->weight[1] = (double)all / (double)desirable;
     return RG_OK;
+}
+
+/* Label noise may change what data have one label alone. */
+static RgStatus bco_check(const void *options, const RgTask *task, const RgPolicy *policy,
+                          RgError *error) {
+    int64_t all = task->expected_singles, desirable = task->expected_desirable;
+    (void)policy;
+    if (!((const BcoOptions *)options)->single || all == 0 || task->label_noise > 0)
+        return RG_OK;
+    return desirable > 0 && desirable < all ? RG_OK : refuse_one_label(all, desirable > 0, error);
 }
 
 static RgStatus bco_create(RgTrainer *trainer, const void *options, void **state, RgError *error) {
@@ -114,6 +128,7 @@ const RgAlgorithm rg_algorithm_bco = {
               .options_size = sizeof(BcoOptions)},
     .recipe = bco_recipe,
     .loss = bco_loss,
+    .check = bco_check,
     .finish = bco_finish,
     .create = bco_create,
     .destroy = free,

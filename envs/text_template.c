@@ -4,6 +4,7 @@
 
 #include "core/files.h"
 #include "core/text/template.h"
+#include "core/utf8.h"
 
 #include <jansson.h>
 #include <stdlib.h>
@@ -213,13 +214,30 @@ static RgStatus parse_config(RgTextTemplate *t, const char *content, size_t size
     return status;
 }
 
+/* JSON has neither other bytes nor, in a string without an escape, a NUL. */
+static RgStatus check_text(const RgTextTemplate *t, const char *text, size_t size, RgError *error) {
+    int line = 1;
+    for (size_t at = 0; at < size; at++) {
+        uint32_t character;
+        size_t length = rg_utf8_read(text + at, size - at, &character);
+        if (length == 0 || text[at] == '\0')
+            return rg_fail(error, RG_E_FORMAT, "%s:%d: %s, expected text in UTF-8", t->path, line,
+                           length == 0 ? "bytes that are not UTF-8" : "a NUL character");
+        line += text[at] == '\n';
+        at += length - 1;
+    }
+    return RG_OK;
+}
+
 static RgStatus parse(RgTextTemplate *t, RgError *error) {
     char *content = NULL;
     size_t size = 0, length = strlen(t->path);
     bool json = length > 5 && strcmp(t->path + length - 5, ".json") == 0;
     RG_TRY(rg_file_read(t->path, &content, &size, error));
-    RgStatus status = json ? parse_config(t, content, size, error)
-                           : rg_template_create(t->path, content, size, &t->jinja, error);
+    RgStatus status =
+        json ? parse_config(t, content, size, error) : check_text(t, content, size, error);
+    if (status == RG_OK && !json)
+        status = rg_template_create(t->path, content, size, &t->jinja, error);
     free(content);
     return status;
 }
@@ -240,7 +258,9 @@ static int32_t first_special(const RgTextTemplate *t, const char *text, size_t s
 }
 
 static RgStatus refuse_lost_response(const RgTextTemplate *t, RgError *error) {
-    return rg_fail(error, RG_E_FORMAT, "%s: a response is not in the text of its conversation",
+    return rg_fail(error, RG_E_FORMAT,
+                   "%s: tried with a question and two answers, which are not in the text of the "
+                   "conversation",
                    t->path);
 }
 

@@ -104,6 +104,8 @@ sed '/sppo/s/, { type = "sppo"; }//' compares.cfg >compared.cfg
 expect 1 'none' plan compared.cfg
 # A judge whose program is not there, or cannot be run, is told at once, with the place of the command.
 : >plain.sh
+mkdir none
+: >none.json
 refused_judge() {
     expect 2 "^regatta: judged.cfg:4: environment.judge.command = $1; commands run in the folder that regatta runs in, /" \
         run judged.cfg
@@ -114,7 +116,7 @@ for command in 'no-such-judge --fast' './no-such-judge' './plain.sh' 'true --fas
     no-such*) refused_judge '"no-such-judge --fast": the shell finds no program "no-such-judge"' ;;
     ./no*) refused_judge '"./no-such-judge": there is no program "./no-such-judge"' ;;
     ./plain*) refused_judge '"./plain.sh": "./plain.sh" is not an executable file' ;;
-    *) expect 1 'none' run judged.cfg -r judged.db ;; # it goes on to the data, which are not there
+    *) expect 1 'none' run judged.cfg -r judged.db ;; # it goes on to the data, of which there are none
     esac
     [[ ! -e results ]] || complain "a judge that is not there leaves results behind: $command"
 done
@@ -465,11 +467,27 @@ expect 0 '"prompt":"USER: Why\?ASSISTANT: "' sample "${chat[@]}" asked.jsonl
 cp out sampled
 expect 0 '"response"' sample "${chat[@]}" -m 'Why?'
 cmp -s out sampled || complain "sample --chat -m asks otherwise than messages do"
-expect 1 'asked.jsonl:1: expected a response' score "${chat[@]}" asked.jsonl
+expect 1 'asked.jsonl:1: no response to score' score "${chat[@]}" asked.jsonl
+expect 2 'expected a file or --prompt, found both' sample "${chat[@]}" -m 'Why?' asked.jsonl
 expect 1 'said.jsonl:1: the last message is the assistant' sample "${chat[@]}" said.jsonl
 expect 2 'text needs --tokenizer FILE, as .* has no tokenizer.json' sample -p "$base" --chat plain -m 'Why?'
 printf '{"prompt": 3}\n' >asked.jsonl
 expect 1 'asked.jsonl:1: expected an object with the list messages' sample "${chat[@]}" asked.jsonl
+printf '\n{"prompt": "a\\u0000b", "response": "c"}\n' >asked.jsonl
+for command in sample score tokenize; do
+    options=("${chat[@]}")
+    [[ $command != tokenize ]] || options=(-t "$tokenizer" --chat chat_template.jinja)
+    expect 1 'asked.jsonl:2: expected an object with .*, without NUL' $command "${options[@]}" asked.jsonl
+done
+expect 1 'asked.jsonl:2: expected an object with .*, without NUL' score -p "$base" -t "$tokenizer" asked.jsonl
+printf '{"prompt": "a", "prompt": "b", "response": "c"}\n' >asked.jsonl
+expect 1 'asked.jsonl:1: not JSON: duplicate object key' score "${chat[@]}" asked.jsonl
+expect 2 '--prompt: expected text in UTF-8' sample -p "$base" -t "$tokenizer" -m $'\xff'
+printf 'a\n\xff{{ messages[0].content }}' >bytes.jinja
+expect 1 'bytes.jinja:2: bytes that are not UTF-8' tokenize -t "$tokenizer" --chat bytes.jinja chats.jsonl
+printf 'a\0{{ messages[0].content }}' >bytes.jinja
+expect 1 'bytes.jinja:1: a NUL character' tokenize -t "$tokenizer" --chat bytes.jinja chats.jsonl
+expect 1 'beside: is a folder, expected a file' tokenize -t "$tokenizer" beside
 
 printf '{"messages": []}\n' >chats.jsonl
 expect 1 'chats.jsonl:1: expected an object with the list messages' tokenize -t "$tokenizer" -c plain chats.jsonl

@@ -2,9 +2,11 @@
 /* Unfolding a config into trials: seeds, sweeps, overrides, and what is refused before step 0. */
 #include "core/utf8.h"
 #include "experiments/program/config/experiment.h"
+#include "experiments/program/run/trial_setup.h"
 #include "scratch.h"
 
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 TestSuite(experiment, .init = scratch_begin);
@@ -317,6 +319,20 @@ Test(experiment, the_adapter_of_a_policy_is_read_where_it_takes_one) {
 
 static const char *swept_of(const RgExperiment *e, int64_t trial) {
     return e->trials[trial].swept_json;
+}
+
+/* 2 seeds × 2 methods × 2 environments, of which each pair of methods shares one. */
+Test(experiment, trials_of_equal_setups_run_one_after_another) {
+    static const int64_t expected[] = {0, 2, 1, 3, 4, 6, 5, 7};
+    RgExperiment *e =
+        opened("algorithms = ( { type = \"dpo\"; }, { type = \"sail-pr\"; } );\n"
+               "sweep = ( { option = \"environment.coverage\"; values = [0.5, 1.0]; } );\n");
+    int64_t *order = rg_trial_setup_order(e);
+    cr_assert_eq(e->trial_count, 8);
+    for (int i = 0; i < 8; i++)
+        cr_expect_eq(order[i], expected[i], "%d: %ld", i, (long)order[i]);
+    free(order);
+    rg_experiment_close(e);
 }
 
 Test(experiment, any_option_of_any_part_may_vary) {

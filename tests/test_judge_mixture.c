@@ -164,7 +164,8 @@ Test(mixture, of_nothing_or_of_what_cannot_be_is_refused) {
     RgJudge *judge;
     RgSettings *s = rg_settings_create();
     cr_expect_eq(try_judge(s, &share, &judge), RG_E_USAGE);
-    cr_expect(strstr(error.text, "a mixture without judges"), "%s", error.text);
+    cr_expect(strstr(error.text, "judge.judges is empty: a mixture needs at least one"), "%s",
+              error.text);
     cr_expect_eq(try_judge(settings_of(NULL, NULL), &none, &judge), RG_E_RANGE);
     cr_expect(strstr(error.text, "no pair to calibrate a mixture"), "%s", error.text);
     s = settings_of(NULL, NULL);

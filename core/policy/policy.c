@@ -549,32 +549,30 @@ int64_t rg_policy_count_tokens(const RgPolicy *policy, const RgSequences *sequen
 
 /* ---- checks ---- */
 
-static RgStatus check_tokens(const RgPolicy *policy, const RgSequences *s, int64_t i,
+RgStatus rg_policy_check_one(const RgPolicy *policy, const RgSequences *s, int64_t i,
                              const char *what, RgError *error) {
-    for (int64_t k = 0; k < rg_sequence_length(s, i); k++) {
+    int64_t limit = policy->type->context_limit ? policy->type->context_limit(policy) : 0;
+    if (limit > 0 && rg_sequence_length(s, i) > limit)
+        return rg_fail(error, RG_E_CONTEXT, "%s has %lld tokens, but the policy's context is %lld",
+                       what, (long long)rg_sequence_length(s, i), (long long)limit);
+    for (int64_t k = 0; k < rg_sequence_length(s, i) && policy->type->vocabulary; k++) {
         bool in_response = k >= s->prompt_length[i];
         int32_t token = s->tokens[s->start[i] + k];
         int64_t bound = policy->type->vocabulary(policy, in_response);
         if (token < 0 || token >= bound)
-            return rg_fail(error, RG_E_RANGE,
-                           "%s: sequence %lld has token %d in its %s, expected 0 to %lld", what,
-                           (long long)i, (int)token, in_response ? "response" : "prompt",
-                           (long long)bound - 1);
+            return rg_fail(error, RG_E_RANGE, "%s has token %d in its %s, expected 0 to %lld", what,
+                           (int)token, in_response ? "response" : "prompt", (long long)bound - 1);
     }
     return RG_OK;
 }
 
 RgStatus rg_policy_check(const RgPolicy *policy, const RgSequences *s, const char *what,
                          RgError *error) {
-    int64_t limit = policy->type->context_limit ? policy->type->context_limit(policy) : 0;
-    for (int64_t i = 0; i < s->count; i++) {
-        if (limit > 0 && rg_sequence_length(s, i) > limit)
-            return rg_fail(error, RG_E_CONTEXT,
-                           "%s: sequence %lld has %lld tokens, but the policy's context is %lld",
-                           what, (long long)i, (long long)rg_sequence_length(s, i),
-                           (long long)limit);
-        if (policy->type->vocabulary)
-            RG_TRY(check_tokens(policy, s, i, what, error));
+    RgStatus status = RG_OK;
+    for (int64_t i = 0; i < s->count && status == RG_OK; i++) {
+        char name[160];
+        snprintf(name, sizeof name, "%.120s: sequence %lld", what, (long long)i);
+        status = rg_policy_check_one(policy, s, i, name, error);
     }
-    return RG_OK;
+    return status;
 }

@@ -256,6 +256,9 @@ extern const char *const rg_policy_files[];
  * where data enters; later code does not check. `what` names the data in the message. */
 RgStatus rg_policy_check(const RgPolicy *policy, const RgSequences *sequences, const char *what,
                          RgError *error);
+/* The same of one sequence, which `what` names. */
+RgStatus rg_policy_check_one(const RgPolicy *policy, const RgSequences *sequences, int64_t index,
+                             const char *what, RgError *error);
 
 /* The log-probability of each response under a policy.
  *

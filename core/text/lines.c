@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <zlib.h>
 #include <zstd.h>
 
@@ -110,8 +111,13 @@ static RgStatus fill(RgLines *lines, RgError *error) {
 static RgStatus open_file(FILE *file, const char *path, RgLines **lines, RgError *error) {
     static const unsigned char gzip[] = {0x1f, 0x8b}, zstd[] = {0x28, 0xb5, 0x2f, 0xfd};
     *lines = NULL;
+    struct stat about;
     if (!file)
         return rg_fail(error, RG_E_FILE, "%s: %s", path, strerror(errno));
+    if (fstat(fileno(file), &about) == 0 && S_ISDIR(about.st_mode)) {
+        fclose(file);
+        return rg_fail(error, RG_E_FILE, "%s: is a folder, expected a file", path);
+    }
     RgLines *new = rg_allocate(1, sizeof *new);
     *new = (RgLines){.path = rg_string_copy(path), .file = file, .mib = RG_LINE_MIB, .whole = true};
     new->text = rg_allocate(new->capacity = CHUNK + 1, 1);

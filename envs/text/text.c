@@ -296,13 +296,14 @@ static RgStatus read_corpus(RgTextState *s, RgError *error) {
 }
 
 /* The pairs that are trained on, and the responses of all lines that are, if none is over the limit. */
-static int64_t count_written(const RgTextState *s, int64_t *responses) {
+static int64_t count_written(const RgTextState *s, int64_t *responses, int64_t *desirable) {
     int64_t pairs = 0;
-    *responses = 0;
+    *responses = *desirable = 0;
     for (int64_t i = 0; i < s->train->count && i < s->options.pair_count; i++) {
         bool pair = rg_text_line_is_pair(&s->train->lines[i]);
         pairs += pair;
         *responses += pair ? 2 : 1;
+        *desirable += s->train->lines[i].chosen != NULL;
     }
     return pairs;
 }
@@ -335,14 +336,15 @@ static RgStatus create(RgEnvironment *environment, const void *options, RgRandom
 
     bool compares = rg_judge_only_compares(s->judge);
     bool all = s->options.unpaired == RG_TEXT_UNPAIRED_ALL;
-    int64_t pairs = s->options.pair_count, singles = 0;
+    int64_t pairs = s->options.pair_count, singles = 0, desirable = 0;
     if (s->options.pairs == PAIRS_DATASET)
-        pairs = count_written(s, &singles);
+        pairs = count_written(s, &singles, &desirable);
     environment->space = (RgPolicySpace){.vocabulary = rg_tokenizer_vocabulary(s->tokenizer)};
     environment->task = (RgTask){.prompts = s->prompts,
                                  .demonstrations = s->demonstrations,
                                  .expected_pairs = pairs > 0 ? pairs : RG_NO_PAIRS,
                                  .expected_singles = all ? singles : 0,
+                                 .expected_desirable = all ? desirable : 0,
                                  .response_limit = s->options.response_limit,
                                  .tokens = environment->space.vocabulary,
                                  .end_token = rg_text_layout_end(s->layout),

@@ -23,8 +23,15 @@ RgStatus rg_chat_layout_create(const char *chat, const RgTokenizer *tokenizer,
                                  layout, error);
 }
 
-/* A member's text, borrowed; NULL if it is no string, or one with a NUL character. */
-static const char *text_of(const json_t *object, const char *member) {
+RgStatus rg_chat_read_line(const char *text, size_t size, const char *path, long number,
+                           json_t **line, RgError *error) {
+    json_error_t fault;
+    *line = json_loadb(text, size, JSON_ALLOW_NUL | JSON_REJECT_DUPLICATES, &fault);
+    return *line ? RG_OK
+                 : rg_fail(error, RG_E_FORMAT, "%s:%ld: not JSON: %s", path, number, fault.text);
+}
+
+const char *rg_chat_text(const json_t *object, const char *member) {
     const json_t *value = json_object_get(object, member);
     const char *text = json_string_value(value);
     return text && strlen(text) == json_string_length(value) ? text : NULL;
@@ -32,9 +39,9 @@ static const char *text_of(const json_t *object, const char *member) {
 
 static RgStatus read_turn(const json_t *message, const char *path, long number, size_t index,
                           RgTurn *turn, RgError *error) {
-    const char *role = text_of(message, "role");
+    const char *role = rg_chat_text(message, "role");
     bool known = role && rg_role_named(role, &turn->role);
-    turn->text = (char *)text_of(message, "content");
+    turn->text = (char *)rg_chat_text(message, "content");
     if (!known || !turn->text)
         return rg_fail(error, RG_E_FORMAT,
                        "%s:%ld: messages[%zu] is not a message, expected a role (system, user or "
@@ -65,14 +72,17 @@ static RgStatus append_messages(RgSequences *sequences, const RgTextLayout *layo
 RgStatus rg_chat_append(RgSequences *sequences, const RgTextLayout *layout, const json_t *line,
                         const char *path, long number, RgError *error) {
     const json_t *messages = json_object_get(line, "messages");
-    RgTurn question = {.role = RG_USER, .text = (char *)text_of(line, "prompt")};
-    const char *response = text_of(line, "response");
+    RgTurn question = {.role = RG_USER, .text = (char *)rg_chat_text(line, "prompt")};
+    const char *response = rg_chat_text(line, "response");
+    if (json_array_size(messages) > 0 && json_object_get(line, "prompt"))
+        return rg_fail(error, RG_E_FORMAT, "%s:%ld: has messages and prompt, expected one of them",
+                       path, number);
     if (json_array_size(messages) > 0)
         return append_messages(sequences, layout, messages, path, number, error);
     if (!question.text || (!response && json_object_get(line, "response")))
         return rg_fail(error, RG_E_FORMAT,
                        "%s:%ld: expected an object with the list messages, which is not empty, or "
-                       "with the text prompt and perhaps the text response",
+                       "with the text prompt and perhaps the text response, without NUL",
                        path, number);
     RgStatus status = rg_text_try_append(sequences, layout, &question, 1, response, error);
     return status == RG_OK ? RG_OK : rg_fail_in(error, status, "%s:%ld", path, number);

@@ -17,6 +17,13 @@
 RgStatus rg_chat_layout_create(const char *chat, const RgTokenizer *tokenizer,
                                RgTextLayout **layout, RgError *error);
 
+/* Reads a line of JSON, which the caller releases. RG_E_FORMAT, with path and line number, if it is
+ * none, or has a member twice. Strings may have NUL characters: rg_chat_text refuses them. */
+RgStatus rg_chat_read_line(const char *text, size_t size, const char *path, long number,
+                           json_t **line, RgError *error);
+/* A member's text, borrowed; NULL if it is no string, or one with a NUL character. */
+const char *rg_chat_text(const json_t *object, const char *member);
+
 /* Appends the conversation of a line of JSON as a sequence: `messages`, a list of roles and
  * contents whose last one is the response if it is the assistant's; or `prompt`, what the user
  * says, and perhaps `response`. RG_E_FORMAT, with path and line number, if it has neither or the

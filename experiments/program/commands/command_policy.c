@@ -126,13 +126,26 @@ static RgStatus encode_line(const Model *model, const json_t *prompt, const json
                                place.file, place.line);
 }
 
+/* Whether the policy takes the sequence that was appended last. */
+static RgStatus check_last(const Model *model, const RgSequences *sequences, Place place,
+                           RgError *error) {
+    char *what = rg_string_format("%s:%ld: it", place.file, place.line);
+    RgStatus status =
+        rg_policy_check_one(model->policy, sequences, sequences->count - 1, what, error);
+    free(what);
+    return status;
+}
+
 /* Appends the line's conversation, which has to end in a response. */
 static RgStatus read_chat(const Model *model, const json_t *line, Place place,
                           RgSequences *sequences, RgError *error) {
     RG_TRY(rg_chat_append(sequences, model->layout, line, place.file, place.line, error));
     return rg_sequence_response_length(sequences, sequences->count - 1) > 0
                ? RG_OK
-               : rg_fail(error, RG_E_FORMAT, "%s:%ld: expected a response", place.file, place.line);
+               : rg_fail(error, RG_E_FORMAT,
+                         "%s:%ld: no response to score, expected the member response, or messages "
+                         "that end with the assistant's",
+                         place.file, place.line);
 }
 
 /* Appends the line's sequence: ids as given, or the encoding of a text. */
@@ -152,7 +165,7 @@ static RgStatus read_line(Model *model, const json_t *line, Place place, RgSeque
         prompt_length = tokens.count;
         if (status == RG_OK)
             status = read_ids(response_ids, "response_tokens", place, &tokens, error);
-    } else if (json_is_string(prompt) && json_is_string(response)) {
+    } else if (rg_chat_text(line, "prompt") && rg_chat_text(line, "response")) {
         status = need_tokenizer(model, error);
         if (status == RG_OK)
             status = encode_line(model, prompt, response, place, &tokens, &prompt_length, error);
@@ -160,8 +173,8 @@ static RgStatus read_line(Model *model, const json_t *line, Place place, RgSeque
             status = rg_fail_in(error, status, "%s:%ld", place.file, place.line);
     } else {
         status = rg_fail(error, RG_E_FORMAT,
-                         "%s:%ld: expected an object with the texts prompt and response, or the "
-                         "lists prompt_tokens and response_tokens",
+                         "%s:%ld: expected an object with the texts prompt and response, without "
+                         "NUL, or the lists prompt_tokens and response_tokens",
                          place.file, place.line);
     }
     if (status == RG_OK && prompt_length == 0)
@@ -207,22 +220,16 @@ static void score_batch(Scoring *s) {
 
 /* Appends the sequence of one line; blank lines are skipped. */
 static RgStatus score_line(Scoring *s, const char *text, size_t size, Place place, RgError *error) {
-    json_error_t fault;
     RgSequences *sequences = s->sequences;
+    json_t *line;
     if (text[strspn(text, " \t\r\n")] == '\0')
         return RG_OK;
     s->number[sequences->count] = place.line;
-    json_t *line = json_loadb(text, size, 0, &fault);
-    if (!line)
-        return rg_fail(error, RG_E_FORMAT, "%s:%ld: not JSON: %s", place.file, place.line,
-                       fault.text);
+    RG_TRY(rg_chat_read_line(text, size, place.file, place.line, &line, error));
     RgStatus status = read_line(s->model, line, place, sequences, error);
     json_decref(line);
-    if (status == RG_OK) {
-        char *what = rg_string_format("%s:%ld", place.file, place.line);
-        status = rg_policy_check(s->model->policy, sequences, what, error);
-        free(what);
-    }
+    if (status == RG_OK)
+        status = check_last(s->model, sequences, place, error);
     return status;
 }
 
@@ -261,25 +268,31 @@ static RgStatus score_file(Model *model, const char *path, RgError *error) {
 
 /* ---- sample ---- */
 
-static void append_prompt(const Model *model, const char *prompt, RgSequences *prompts) {
-    RgTokens tokens = {0};
-    encode(model, prompt, strlen(prompt), &tokens);
-    rg_sequences_append(prompts, tokens.id, tokens.count, NULL, 0);
-    rg_tokens_release(&tokens);
+/* Appends the prompt of a line: its text, or with a layout its conversation. */
+static RgStatus append_prompt(const Model *model, json_t *line, Place place, RgSequences *prompts,
+                              RgError *error) {
+    const char *prompt = rg_chat_text(line, "prompt");
+    if (model->layout) {
+        json_object_del(line, "response"); /* it is sampled anew */
+        RG_TRY(rg_chat_append(prompts, model->layout, line, place.file, place.line, error));
+        if (rg_sequence_response_length(prompts, prompts->count - 1) > 0)
+            return rg_fail(error, RG_E_FORMAT,
+                           "%s:%ld: the last message is the assistant's, expected the user's",
+                           place.file, place.line);
+    } else if (prompt) {
+        RgTokens tokens = {0};
+        encode(model, prompt, strlen(prompt), &tokens);
+        rg_sequences_append(prompts, tokens.id, tokens.count, NULL, 0);
+        rg_tokens_release(&tokens);
+    } else {
+        return rg_fail(error, RG_E_FORMAT,
+                       "%s:%ld: expected an object with the text prompt, without NUL", place.file,
+                       place.line);
+    }
+    return check_last(model, prompts, place, error);
 }
 
-/* A conversation without a response. */
-static RgStatus append_chat(const Model *model, json_t *line, Place place, RgSequences *prompts,
-                            RgError *error) {
-    json_object_del(line, "response");
-    RG_TRY(rg_chat_append(prompts, model->layout, line, place.file, place.line, error));
-    return rg_sequence_response_length(prompts, prompts->count - 1) == 0
-               ? RG_OK
-               : rg_fail(error, RG_E_FORMAT, "%s:%ld: the last message is the assistant's",
-                         place.file, place.line);
-}
-
-/* Reads the prompt of each line. */
+/* Blank lines are skipped. */
 static RgStatus read_prompt_lines(const Model *model, RgLines *lines, const char *path,
                                   RgSequences *prompts, RgError *error) {
     const char *text;
@@ -288,18 +301,13 @@ static RgStatus read_prompt_lines(const Model *model, RgLines *lines, const char
         RG_TRY(rg_lines_next(lines, &text, &size, error));
         if (!text)
             return RG_OK;
-        json_t *object = json_loadb(text, size, 0, NULL);
-        const char *prompt = json_string_value(json_object_get(object, "prompt"));
+        if (text[strspn(text, " \t\r\n")] == '\0')
+            continue;
         Place place = {path, (long)rg_lines_number(lines)};
-        RgStatus status = RG_OK;
-        if (model->layout)
-            status = append_chat(model, object, place, prompts, error);
-        else if (prompt)
-            append_prompt(model, prompt, prompts);
-        else
-            status = rg_fail(error, RG_E_FORMAT, "%s:%ld: expected an object with the text prompt",
-                             place.file, place.line);
-        json_decref(object);
+        json_t *line;
+        RG_TRY(rg_chat_read_line(text, size, place.file, place.line, &line, error));
+        RgStatus status = append_prompt(model, line, place, prompts, error);
+        json_decref(line);
         RG_TRY(status);
     }
 }
@@ -312,17 +320,14 @@ static RgStatus read_prompts(const Model *model, const PolicyArguments *a, RgSeq
         RG_TRY(rg_lines_open_argument(a->file, &lines, error));
         RgStatus status = read_prompt_lines(model, lines, a->file, prompts, error);
         rg_lines_close(lines);
-        RG_TRY(status);
-    } else if (model->layout) {
-        json_t *line = json_pack("{s:s}", "prompt", a->prompt);
-        RgStatus status = line ? append_chat(model, line, (Place){"--prompt", 1}, prompts, error)
-                               : rg_fail(error, RG_E_USAGE, "--prompt: expected UTF-8");
-        json_decref(line);
-        RG_TRY(status);
-    } else {
-        append_prompt(model, a->prompt, prompts);
+        return status;
     }
-    return rg_policy_check(model->policy, prompts, "prompts", error);
+    json_t *line = json_pack("{s:s}", "prompt", a->prompt);
+    if (!line)
+        return rg_fail(error, RG_E_USAGE, "--prompt: expected text in UTF-8");
+    RgStatus status = append_prompt(model, line, (Place){"--prompt", 1}, prompts, error);
+    json_decref(line);
+    return status;
 }
 
 /* The text of the ids. A response may end inside a character: its bytes become U+FFFD in JSON. */
@@ -444,6 +449,8 @@ static RgStatus check_sample(void *arguments, RgError *error) {
         RG_TRY(rg_argument_integer("--stop-id", a->stop_ids[i], 0, INT32_MAX, &id, error));
         rg_tokens_append(&a->stop_tokens, (int32_t)id);
     }
+    if (a->file && a->prompt)
+        return rg_fail(error, RG_E_USAGE, "expected a file or --prompt, found both");
     return check_file(a, error);
 }
 

@@ -96,12 +96,10 @@ static RgStatus tokenize_chat(Reading *r, json_t *object, long number, RgError *
 
 static RgStatus tokenize_line(Reading *r, const char *line, size_t size, long number,
                               RgError *error) {
-    json_error_t fault;
+    json_t *object;
     if (line[strspn(line, " \t\r\n")] == '\0')
         return RG_OK;
-    json_t *object = json_loadb(line, size, JSON_ALLOW_NUL, &fault);
-    if (!object)
-        return rg_fail(error, RG_E_FORMAT, "%s:%ld: not JSON: %s", r->path, number, fault.text);
+    RG_TRY(rg_chat_read_line(line, size, r->path, number, &object, error));
     RgStatus status = r->layout ? tokenize_chat(r, object, number, error)
                                 : tokenize_text(r, object, number, error);
     json_decref(object);

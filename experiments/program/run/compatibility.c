@@ -3,6 +3,7 @@
 #include "experiments/program/run/compatibility.h"
 
 #include "core/lookup.h"
+#include "core/models/peft.h"
 #include "core/models/transformer_cost.h"
 #include "core/notice.h"
 #include "core/results/weights.h"
@@ -86,6 +87,17 @@ static RgStatus create_policy(Pairing *p, const RgTrialSpec *plan, RgError *erro
     return RG_OK;
 }
 
+/* Whether the adapter that training continues is one of the policy's. */
+static RgStatus check_adapter(const Pairing *p, const RgTrialSpec *plan, RgError *error) {
+    RgPolicy *adapted;
+    if (!p->whole || plan->adapter.rank == 0 || !plan->adapter.weights[0])
+        return RG_OK;
+    RG_TRY(rg_policy_adapt(p->policy, &plan->adapter, rg_random_root(0), &adapted, error));
+    RgStatus status = rg_peft_load(adapted, plan->adapter.weights, error);
+    rg_policy_destroy(adapted);
+    return status;
+}
+
 static RgStatus make_policy(Pairing *p, const RgTrialSpec *plan, RgError *error) {
     char *settings = rg_resolved_groups(plan->resolved, (const char *const[]){"policy", NULL});
     if (p->settings && strcmp(p->settings, settings) == 0) {
@@ -99,6 +111,8 @@ static RgStatus make_policy(Pairing *p, const RgTrialSpec *plan, RgError *error)
     RgStatus status = pass_on(made, plan, &why, error);
     if (status == RG_OK && p->policy && p->ready.environment->space.simulator)
         status = rg_policy_use_simulator(p->policy, p->ready.environment->space.simulator, error);
+    if (status == RG_OK && p->policy)
+        status = pass_on(check_adapter(p, plan, &why), plan, &why, error);
     return status;
 }
 
