@@ -174,7 +174,7 @@ Test(text_template, files_that_cannot_be_used_are_refused) {
         {"a.jinja", "{{ messages | length }}{{ messages[-1].content }}",
          "is not the beginning of the whole conversation: at byte 0 it has \"1a\", the whole "
          "\"2b\""},
-        {"a.jinja", "x", "a response is not in the text of its conversation"},
+        {"a.jinja", "x", "tried with a question and two answers, which are not in the text"},
         {"a.jinja", "{{ raise_exception('Never') }}",
          "a.jinja:1: the template refuses the conversation: Never"},
         {"a.jinja", "{% if messages | length > 1 %}{{ messages[-1].content }}{% endif %}",

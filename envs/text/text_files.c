@@ -225,7 +225,8 @@ RgStatus rg_text_nothing_left(const RgTextOptions *o, RgTextPart part, RgError *
                                         "training"};
     if (part == RG_TEXT_PART_TEST)
         return rg_fail(error, RG_E_USAGE,
-                       "environment.test_share = %g leaves no line of %s for %s, expected more",
+                       "environment.test_share = %g leaves no line of %s for %s, expected more, or "
+                       "more prompts: the lines of one prompt stay together",
                        o->test_share, o->train, names[part]);
     char test[64] = ""; /* a file for the test makes test_share void */
     if (!o->test[0])
