@@ -148,3 +148,15 @@ char *rg_own_file(const char *name) {
             free(paths[i]);
     return paths[found];
 }
+
+char *rg_own_maker(const char *folder) {
+    const char *slash = strrchr(folder, '/'), *name = slash ? slash + 1 : folder;
+    if (name[0] == '\0' || name[0] == '.')
+        return NULL;
+    char *relative = rg_string_format("experiments/data/%s", name), *maker = rg_own_file(relative);
+    free(relative);
+    if (access(maker, X_OK) == 0)
+        return maker;
+    free(maker);
+    return NULL;
+}

@@ -28,5 +28,8 @@ void rg_folder_remove(const char *folder);
  * the program, then where the program was installed, even if the installation was moved. malloc'd.
  * The file need not exist. */
 char *rg_own_file(const char *name);
+/* The program among those that come along, experiments/data/NAME, which makes a data folder called
+ * NAME. malloc'd; NULL: there is none. */
+char *rg_own_maker(const char *folder);
 
 #endif

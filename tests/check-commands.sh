@@ -122,6 +122,7 @@ for command in 'no-such-judge --fast' './no-such-judge' './plain.sh' 'true --fas
 done
 expect 2 '^regatta: -s: environment.judge.command = "away": the shell finds no program "away"; commands run in' \
     run judged.cfg -s environment.judge.command=away
+rm -r none none.json
 cat >game.cfg <<END
 name = "game";
 seeds = [1];

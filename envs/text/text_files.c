@@ -156,17 +156,12 @@ static RgStatus read_file(RgTextState *s, const char *path, RgTextData **data, R
 /* The config of an installed experiment names a folder that the user makes first, by the program of
  * the same name. */
 static RgStatus refuse_unmade_folder(const char *folder, RgError *error) {
-    const char *slash = strrchr(folder, '/'), *name = slash ? slash + 1 : folder;
-    if (name[0] == '\0' || name[0] == '.' || access(folder, F_OK) == 0)
-        return RG_OK;
-    char *relative = rg_string_format("experiments/data/%s", name), *maker = rg_own_file(relative);
-    RgStatus status = RG_OK;
-    if (access(maker, X_OK) == 0)
-        status = rg_fail(error, RG_E_FILE,
-                         "environment.data: there is no folder %s yet; run: %s FOLDER, and give "
-                         "-s environment.data=FOLDER",
-                         folder, maker);
-    free(relative);
+    char *maker = access(folder, F_OK) == 0 ? NULL : rg_own_maker(folder);
+    RgStatus status = !maker ? RG_OK
+                             : rg_fail(error, RG_E_FILE,
+                                       "environment.data: there is no folder %s yet; run: %s "
+                                       "FOLDER, and give -s environment.data=FOLDER",
+                                       folder, maker);
     free(maker);
     return status;
 }

@@ -109,10 +109,13 @@ RgStatus rg_resolve_key(const RgTrialSpec *plan, const char *part, RgStatus stat
         status = RG_E_USAGE;
     if (status != RG_E_USAGE)
         return status;
+    /* A policy that is weights alone has no type, and no options of one. */
+    const RgPolicyType *type = is_policy ? rg_policy_type(plan->policy.type) : NULL;
     const RgOption *table = is_method ? plan->algorithm->about.options
-                            : is_policy
-                                ? rg_policy_type(plan->policy.type)->about.options
-                                : rg_environment_type(plan->environment.type)->about.options;
+                            : !is_policy
+                                ? rg_environment_type(plan->environment.type)->about.options
+                            : type ? type->about.options
+                                   : NULL;
     return rg_options_name_key(table, part, status, error);
 }
 

@@ -2,6 +2,7 @@
 /* Reading the records "inputs.<setting>" and "plugins.<number>" of the trials of a store. */
 #include "experiments/program/run/recorded_inputs.h"
 
+#include "core/files.h"
 #include "core/lookup.h"
 #include "core/notice.h"
 #include "core/results/last_run.h"
@@ -124,7 +125,16 @@ typedef struct Needed {
     const RgTrialSpec *plan;
     RgLookup *told;
     char *list; /* NULL: nothing is missing */
+    char *hint; /* how the first of them that can be made is made; NULL: none can */
 } Needed;
+
+static void add_hint(Needed *needed, const RgSetting *setting) {
+    char *maker = needed->hint ? NULL : rg_own_maker(setting->text);
+    if (maker)
+        needed->hint =
+            rg_string_format("; run: %s FOLDER, and give -s %s=FOLDER", maker, setting->path);
+    free(maker);
+}
 
 static RgStatus add_needed(void *context, const RgOption *option, const RgSetting *setting,
                            RgError *error) {
@@ -142,6 +152,7 @@ static RgStatus add_needed(void *context, const RgOption *option, const RgSettin
         free(needed->list);
         needed->list = longer;
         *told = 0;
+        add_hint(needed, setting);
     }
     free(text);
     return RG_OK;
@@ -159,8 +170,9 @@ RgStatus rg_check_inputs_to_be_read(RgExperiment *experiment, RgStore *store, Rg
             rg_resolved_visit(needed.plan->resolved, add_needed, &needed, NULL);
     }
     if (needed.list)
-        status = rg_fail(error, RG_E_FILE, "%s", needed.list);
+        status = rg_fail(error, RG_E_FILE, "%s%s", needed.list, needed.hint ? needed.hint : "");
     free(needed.list);
+    free(needed.hint);
     rg_lookup_destroy(needed.told);
     rg_lookup_destroy(done);
     return status;
