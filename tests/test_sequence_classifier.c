@@ -566,7 +566,7 @@ Test(sequence_classifier_judge, refuses_conversations_and_templates_that_it_cann
     } cases[] = {
         {"{{ raise_exception('Never') }}", "judge.jinja:1: ", "the template refuses"},
         {"{% for m in messages %}{{ m.role }}{% endfor %}",
-         "judge.jinja: ", "a response is not in the text"},
+         "judge.jinja: ", "tried with a question and two answers"},
         {"{% if messages[0].content.endswith('1') %}{{ raise_exception('No ones') }}{% endif %}"
          "{{ messages[-1].content }}",
          "talks.jsonl:", "No ones"},
