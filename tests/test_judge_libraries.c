@@ -312,7 +312,7 @@ Test(grammar, words_beyond_all_length_do_no_harm) {
 }
 
 Test(grammar, languages_without_a_dictionary_are_refused) {
-    refuse("grammar", "language", "xx", RG_E_FILE, "no dictionary \"xx\"");
+    refuse("grammar", "language", "xx", RG_E_USAGE, "no dictionary \"xx\"");
 }
 
 /* link-grammar would take them for folders. */
