@@ -53,30 +53,35 @@ END
 section padded-vocabulary
 regatta run -q x.cfg -s 'algorithms=({type="base";})' || complain "$name: $(cat log)"
 regatta export results/x.db base -o small || complain "$name: $(cat log)"
+cat >pad.py <<'END'
+import json, shutil, struct
+def pad(folder, more):
+    """Copies the model `small`; more(rows, width) are bytes to append to the rows of each token."""
+    shutil.copytree("small", folder)
+    config = json.load(open("small/config.json"))
+    vocabulary = config["vocab_size"]
+    data = open("small/model.safetensors", "rb").read()
+    size = struct.unpack("<Q", data[:8])[0]
+    header, body, out = json.loads(data[8:8 + size]), data[8 + size:], b""
+    header.pop("__metadata__", None)
+    for entry in header.values():
+        first, last = entry["data_offsets"]
+        part = body[first:last]
+        if entry["shape"][0] == vocabulary:
+            assert entry["dtype"] == "F32", entry
+            width = len(part) // vocabulary
+            part += more(part, width // 4)
+            config["vocab_size"] = entry["shape"][0] = len(part) // width
+        entry["data_offsets"] = [len(out), len(out) + len(part)]
+        out += part
+    text = json.dumps(header).encode()
+    json.dump(config, open(folder + "/config.json", "w"))
+    open(folder + "/model.safetensors", "wb").write(struct.pack("<Q", len(text)) + text + out)
+END
 python3 - <<'END' || complain "$name: no padded model"
-import json, os, shutil, struct
-shutil.copytree("small", "padded")
-config = json.load(open("small/config.json"))
-rows, more = config["vocab_size"], 20
-config["vocab_size"] = rows + more
-json.dump(config, open("padded/config.json", "w"))
-data = open("small/model.safetensors", "rb").read()
-size = struct.unpack("<Q", data[:8])[0]
-header, body = json.loads(data[8:8 + size]), data[8 + size:]
-out = b""
-for key, entry in header.items():
-    if key == "__metadata__":
-        continue
-    first, last = entry["data_offsets"]
-    part = body[first:last]
-    if entry["shape"][0] == rows:
-        width = len(part) // rows
-        part += part[5 * width:6 * width] * more
-        entry["shape"][0] += more
-    entry["data_offsets"] = [len(out), len(out) + len(part)]
-    out += part
-text = json.dumps(header).encode()
-open("padded/model.safetensors", "wb").write(struct.pack("<Q", len(text)) + text + out)
+import json
+from pad import pad
+pad("padded", lambda rows, width: rows[5 * 4 * width:6 * 4 * width] * 20)
 with open("lines.jsonl", "w") as lines:
     for token in [5, 3, 17, 250]:
         print(json.dumps({"prompt_tokens": [1, 2, 40], "response_tokens": [token]}), file=lines)
@@ -102,31 +107,11 @@ rows_of() {
 # Padded rows with a logit above all others before any token: large, one along and one against each
 # direction of the features. Without the mask nothing else would be sampled, and no response would end.
 python3 - <<'END' || complain "$name: no dominating rows"
-import json, shutil, struct
-shutil.copytree("small", "dominated")
-config = json.load(open("small/config.json"))
-rows, width = config["vocab_size"], config["hidden_size"]
-config["vocab_size"] = rows + 2 * width
-json.dump(config, open("dominated/config.json", "w"))
-data = open("small/model.safetensors", "rb").read()
-size = struct.unpack("<Q", data[:8])[0]
-header, body = json.loads(data[8:8 + size]), data[8 + size:]
-out = b""
-for key, entry in header.items():
-    if key == "__metadata__":
-        continue
-    first, last = entry["data_offsets"]
-    part = body[first:last]
-    if entry["shape"][0] == rows:
-        assert entry["dtype"] == "F32", entry
-        for value in (1000, -1000):
-            for direction in range(width):
-                part += struct.pack("<%df" % width, *(value if c == direction else 0 for c in range(width)))
-        entry["shape"][0] += 2 * width
-    entry["data_offsets"] = [len(out), len(out) + len(part)]
-    out += part
-text = json.dumps(header).encode()
-open("dominated/model.safetensors", "wb").write(struct.pack("<Q", len(text)) + text + out)
+import struct
+from pad import pad
+pad("dominated", lambda rows, width: b"".join(
+    struct.pack("<%df" % width, *(value if c == direction else 0 for c in range(width)))
+    for value in (1000, -1000) for direction in range(width)))
 END
 "$program" sample -p dominated -t tokenizer.json -m "The king saw" -n 50 --limit 40 >dominated.texts ||
     complain "$name: no samples"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Packed token sequences, labelled pairs and labelled single responses: appending, copying and reading. Independent of the
- * meaning of tokens. */
+/* Packed token sequences, labelled pairs and labelled single responses: appending, copying and
+ * reading. Independent of the meaning of tokens. */
 #include "core/task/sequences.h"
 
 #include <stdlib.h>

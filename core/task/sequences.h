@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Prompts, responses, preference pairs and single labelled responses as token sequences: the types shared by environments,
- * algorithms and policies.
+/* Prompts, responses, preference pairs and single labelled responses as token sequences: types that
+ * environments, algorithms and policies share.
  *
  * A sequence is a prompt followed by a response. Both are runs of token ids in one packed array,
  * without padding. In an enumerated environment a prompt is one token (the number of the context)

@@ -38,8 +38,8 @@ void rg_tokens_release(RgTokens *tokens);
  *     <|end|>, </s>, <eos>, <|im_end|>, <|end_of_text|>, <|endoftext|>.
  *
  * Added tokens that are not in the vocabulary get the next ids, as in the Rust library, with a notice
- * if the file has others. One without content is refused. Truncation and padding apply to single calls and are not
- * used, of which a notice is given once. */
+ * if the file has others. One without content is refused. Truncation and padding apply to single
+ * calls and are not used, of which a notice is given once. */
 RgStatus rg_tokenizer_load(const char *path, int64_t vocabulary, RgTokenizer **tokenizer,
                            RgError *error);
 void rg_tokenizer_destroy(RgTokenizer *tokenizer);

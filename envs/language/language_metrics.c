@@ -185,7 +185,7 @@ static void spread_clear(Spread *s) {
     free(s->moment);
 }
 
-/* The number of sentences with u > v; of u ≥ v for the next number below v. */
+/* The number of sentences with u > v. */
 static int64_t spread_above(const Spread *s, double v) {
     int64_t low = 0, high = s->count;
     while (low < high) {
@@ -206,29 +206,50 @@ static const double half_width = 1;
 /* From here on log(e^u + e^v) is the larger of u and v: the rest, e^−40, is below its rounding. */
 static const double far = 40;
 
-/* Σ_{first ≤ b < last} p_b F(u_b), for u_first ≥ … > u_first − 2: from F at the u_b, or at as many
- * points as the series has terms, if that is less. `e` [count] is scratch memory. */
-static double sum_interval(const Spread *s, int64_t first, int64_t last, double *e) {
-    double centre = s->u[first] - half_width, series[TERMS] = {0}, moment[TERMS] = {0}, sum = 0;
-    int64_t near = spread_above(s, centre + half_width + far);
-    int64_t low = spread_above(s, centre - half_width - far);
-    bool each = last - first <= TERMS;
-    for (int64_t a = near; a < low; a++)
+/* What F needs at points of an interval around `centre`. */
+typedef struct Interval {
+    double centre;
+    int64_t near, low; /* sentences [near, low) are not far from it */
+    double above, between,
+        below; /* Σ p·u of those above [near, low); Σ p of those in it and below */
+    double *e; /* [count] e^{u − centre} of those in it; borrowed */
+} Interval;
+
+static Interval interval_around(const Spread *s, double centre, double *e) {
+    Interval i = {.centre = centre,
+                  .near = spread_above(s, centre + half_width + far),
+                  .low = spread_above(s, centre - half_width - far),
+                  .e = e};
+    for (int64_t a = i.near; a < i.low; a++)
         e[a] = exp(s->u[a] - centre);
-    double above = s->moment[near], between = s->mass[low] - s->mass[near];
-    double below = s->mass[s->count] - s->mass[low];
-    for (int64_t k = 0; k < (each ? last - first : TERMS); k++) {
-        double x = each ? s->u[first + k] - centre : cos(M_PI * ((double)k + 0.5) / TERMS);
-        double value = above + below * (centre + x) + between * centre +
-                       rg_sum_logs(low - near, exp(x), e + near, s->p + near);
-        if (each)
-            sum += s->p[first + k] * value;
-        for (int j = 0; j < TERMS && !each; j++)
+    i.above = s->moment[i.near];
+    i.between = s->mass[i.low] - s->mass[i.near];
+    i.below = s->mass[s->count] - s->mass[i.low];
+    return i;
+}
+
+/* F(centre + x) */
+static double log_sum_at(const Spread *s, const Interval *i, double x) {
+    return i->above + i->below * (i->centre + x) + i->between * i->centre +
+           rg_sum_logs(i->low - i->near, exp(x), i->e + i->near, s->p + i->near);
+}
+
+/* The terms c_j of F's series Σ_j c_j T_j(x). */
+static void series_of(const Spread *s, const Interval *interval, double series[TERMS]) {
+    memset(series, 0, TERMS * sizeof *series);
+    for (int k = 0; k < TERMS; k++) {
+        double value = log_sum_at(s, interval, cos(M_PI * ((double)k + 0.5) / TERMS));
+        for (int j = 0; j < TERMS; j++)
             series[j] +=
                 (j == 0 ? 1.0 : 2.0) / TERMS * value * cos(M_PI * j * ((double)k + 0.5) / TERMS);
     }
-    /* Σ_b p_b T_j(x_b), by T_{j+1} = 2 x T_j − T_{j−1} */
-    for (int64_t b = first; b < last && !each; b++) {
+}
+
+/* Σ_{first ≤ b < last} p_b T_j(u_b − centre), by T_{j+1} = 2 x T_j − T_{j−1} */
+static void moments_of(const Spread *s, double centre, int64_t first, int64_t last,
+                       double moment[TERMS]) {
+    memset(moment, 0, TERMS * sizeof *moment);
+    for (int64_t b = first; b < last; b++) {
         double x = s->u[b] - centre, before = 1, now = x;
         moment[0] += s->p[b];
         for (int j = 1; j < TERMS; j++) {
@@ -238,6 +259,20 @@ static double sum_interval(const Spread *s, int64_t first, int64_t last, double 
             now = next;
         }
     }
+}
+
+/* Σ_{first ≤ b < last} p_b F(u_b), for u_first ≥ … > u_first − 2: from F at the u_b, or at as many
+ * points as the series has terms, if that is less. `e` [count] is scratch memory. */
+static double sum_interval(const Spread *s, int64_t first, int64_t last, double *e) {
+    Interval interval = interval_around(s, s->u[first] - half_width, e);
+    double series[TERMS], moment[TERMS], sum = 0;
+    if (last - first <= TERMS) {
+        for (int64_t b = first; b < last; b++)
+            sum += s->p[b] * log_sum_at(s, &interval, s->u[b] - interval.centre);
+        return sum;
+    }
+    series_of(s, &interval, series);
+    moments_of(s, interval.centre, first, last, moment);
     for (int j = 0; j < TERMS; j++)
         sum += series[j] * moment[j];
     return sum;

@@ -109,14 +109,14 @@ RgStatus rg_resolve_key(const RgTrialSpec *plan, const char *part, RgStatus stat
         status = RG_E_USAGE;
     if (status != RG_E_USAGE)
         return status;
+    if (is_method)
+        return rg_options_name_key(plan->algorithm->about.options, part, status, error);
+    if (!is_policy)
+        return rg_options_name_key(rg_environment_type(plan->environment.type)->about.options, part,
+                                   status, error);
     /* A policy that is weights alone has no type, and no options of one. */
-    const RgPolicyType *type = is_policy ? rg_policy_type(plan->policy.type) : NULL;
-    const RgOption *table = is_method ? plan->algorithm->about.options
-                            : !is_policy
-                                ? rg_environment_type(plan->environment.type)->about.options
-                            : type ? type->about.options
-                                   : NULL;
-    return rg_options_name_key(table, part, status, error);
+    const RgPolicyType *type = rg_policy_type(plan->policy.type);
+    return rg_options_name_key(type ? type->about.options : NULL, part, status, error);
 }
 
 /* ---- one trial ---- */
