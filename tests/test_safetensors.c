@@ -112,6 +112,27 @@ Test(safetensors, bytes_are_as_the_format_says) {
     free(content);
 }
 
+static void fill_some(void *tensors, const RgStoredTensor *tensor, void *out) {
+    memcpy(out, some_tensors[tensor - (const RgStoredTensor *)tensors].data, tensor->bytes);
+}
+
+Test(safetensors, numbers_may_be_computed_as_they_are_written) {
+    RgStoredTensor filled[SOME];
+    char *content[2];
+    size_t size[2];
+    memcpy(filled, some_tensors, sizeof filled);
+    filled[1].data = filled[2].data = filled[4].data = filled[5].data = NULL;
+    const char *path = scratch("filled.safetensors");
+    ASSERT_OK(
+        rg_safetensors_write_filled(path, filled, SOME, some_metadata, fill_some, filled, &error));
+    ASSERT_OK(rg_file_read(path, &content[0], &size[0], &error));
+    ASSERT_OK(rg_file_read(write_some("whole.safetensors"), &content[1], &size[1], &error));
+    cr_assert_eq(size[0], size[1]);
+    cr_expect_arr_eq(content[0], content[1], size[0]);
+    free(content[0]);
+    free(content[1]);
+}
+
 Test(safetensors, every_tensor_is_aligned_to_its_numbers) {
     RgSafetensors *file = open_file(write_some("a.safetensors"));
     const char *start = rg_safetensors_at(file, 0)->data;

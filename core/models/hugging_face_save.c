@@ -3,7 +3,6 @@
 #include "core/files.h"
 #include "core/models/hugging_face.h"
 #include "core/models/hugging_face_layout.h"
-#include "core/models/transformer_decoder.h"
 #include "core/new_file.h"
 #include "core/train/safetensors.h"
 
@@ -149,12 +148,13 @@ static float *numbers_of(Tensors *all, const RgHuggingFacePlace *place, int rank
     return numbers;
 }
 
+/* `value` [view->count]: the view's numbers, with the adapter's. */
 static void put_view(Tensors *all, const RgPolicy *policy,
-                     const RgHuggingFaceArchitecture *architecture, const RgParameterView *view) {
+                     const RgHuggingFaceArchitecture *architecture, const RgParameterView *view,
+                     const RgReal *value) {
     const RgTransformerOptions *o = rg_transformer_options(policy);
     RgHuggingFacePlace place = rg_hugging_face_place(architecture->naming, o, view);
     float *numbers = numbers_of(all, &place, view->rank);
-    const RgReal *value = policy->parameters->value + view->offset;
     for (int64_t i = 0; i < view->count; i++) {
         int64_t row = rg_hugging_face_rope_row(o, view, i / place.columns);
         numbers[rg_hugging_face_index(&place, row, i % place.columns)] =
@@ -165,10 +165,14 @@ static void put_view(Tensors *all, const RgPolicy *policy,
 static RgStatus write_weights(const RgPolicy *policy, const RgHuggingFaceArchitecture *architecture,
                               const char *folder, RgError *error) {
     static const char *const metadata[] = {"format", "pt", NULL};
-    const RgParameters *parameters = policy->parameters;
-    Tensors all = {rg_allocate(parameters->view_count, sizeof *all.tensor), 0};
-    for (int i = 0; i < parameters->view_count; i++)
-        put_view(&all, policy, architecture, &parameters->views[i]);
+    const RgParameters *weights = rg_policy_weights(policy);
+    Tensors all = {rg_allocate(weights->view_count, sizeof *all.tensor), 0};
+    for (int i = 0; i < weights->view_count; i++) {
+        RgReal *value = rg_allocate(weights->views[i].count, sizeof *value);
+        rg_policy_merged_view(policy, i, value);
+        put_view(&all, policy, architecture, &weights->views[i], value);
+        free(value);
+    }
     char *path = rg_string_format("%s/model.safetensors", folder);
     RgStatus status = rg_safetensors_write(path, all.tensor, all.count, metadata, error);
     for (int i = 0; i < all.count; i++) {
@@ -193,12 +197,7 @@ RgStatus rg_hugging_face_save_with(const RgPolicy *policy, const RgModelEnds *en
                        "feed_forward, biases and variants");
     RG_TRY(rg_folders_make_above(folder, error));
     RG_TRY(rg_folder_make(folder, error));
-    if (policy->base)
-        rg_transformer_decoder_release(NULL); /* makes room for the merged weights */
-    RgPolicy *merged = policy->base ? rg_policy_merged(policy) : NULL;
-    RgStatus status = write_weights(merged ? merged : policy, architecture, folder, error);
-    rg_policy_destroy(merged);
-    RG_TRY(status);
+    RG_TRY(write_weights(policy, architecture, folder, error));
     RG_TRY(write_config(policy, architecture, ends, folder, error));
     return ends->begin >= 0 || ends->count > 0 ? rg_generation_config_write(ends, folder, error)
                                                : RG_OK;

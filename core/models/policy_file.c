@@ -22,7 +22,7 @@ static const RgStoredType stored_real = RG_F64;
 static const RgStoredType stored_real = RG_F32;
 #endif
 
-/* Describes the views of parameters as tensors: tensors [views] out. */
+/* Describes the views of parameters as tensors, with their numbers: tensors [views] out. */
 static void describe_views(const RgParameters *parameters, RgStoredTensor *tensors) {
     for (int i = 0; i < parameters->view_count; i++) {
         const RgParameterView *view = &parameters->views[i];
@@ -40,12 +40,40 @@ static void describe_views(const RgParameters *parameters, RgStoredTensor *tenso
     }
 }
 
+typedef struct Merging {
+    const RgPolicy *policy;
+    const RgStoredTensor *tensors; /* of all views of its weights */
+} Merging;
+
+static void merge_view(void *context, const RgStoredTensor *tensor, void *out) {
+    const Merging *m = context;
+    rg_policy_merged_view(m->policy, (int)(tensor - m->tensors), out);
+}
+
+/* The views of an adapted policy's weights. What is adapted or stored in bf16 is computed as it is
+ * written. */
+static void describe_merged(const RgPolicy *policy, RgStoredTensor *tensors) {
+    const RgParameters *weights = policy->base;
+    describe_views(weights, tensors);
+    for (int i = 0; i < weights->view_count; i++) {
+        if (!weights->views[i].rounded && !policy->type->merge(policy, i, NULL))
+            continue;
+        tensors[i].type = stored_real;
+        tensors[i].data = NULL;
+        tensors[i].bytes = (size_t)weights->views[i].count * sizeof(RgReal);
+    }
+}
+
 /* `adapter` describes the adapter whose matrices are among `more`; NULL: there is none. */
 static RgStatus save(const RgPolicy *policy, const RgStoredTensor *more, int count,
                      const char *adapter, const char *path, RgError *error) {
-    int views = policy->parameters->view_count, all = views + count;
+    const RgParameters *weights = rg_policy_weights(policy);
+    int views = weights->view_count, all = views + count;
     RgStoredTensor *tensors = rg_allocate(all, sizeof *tensors);
-    describe_views(policy->parameters, tensors);
+    if (policy->base)
+        describe_merged(policy, tensors);
+    else
+        describe_views(weights, tensors);
     for (int i = 0; i < count; i++)
         tensors[views + i] = more[i];
     char *description = policy->type->describe(policy);
@@ -56,7 +84,9 @@ static RgStatus save(const RgPolicy *policy, const RgStoredTensor *more, int cou
                               adapter ? "regatta.adapter" : NULL,
                               adapter,
                               NULL};
-    RgStatus status = rg_safetensors_write(path, tensors, all, metadata, error);
+    Merging merging = {policy, tensors};
+    RgStatus status =
+        rg_safetensors_write_filled(path, tensors, all, metadata, merge_view, &merging, error);
     free(description);
     free(tensors);
     return status;
@@ -83,8 +113,7 @@ static char *describe_adapter(const RgAdapter *adapter) {
 RgStatus rg_policy_save(const RgPolicy *policy, const char *path, RgError *error) {
     if (!policy->base)
         return save(policy, NULL, 0, NULL, path, error);
-    rg_transformer_decoder_release(NULL); /* makes room for the merged weights */
-    RgPolicy *merged = rg_policy_merged(policy);
+    rg_transformer_decoder_release(NULL); /* makes room for a matrix */
     int views = policy->type == &rg_policy_transformer ? policy->parameters->view_count : 0;
     RgStoredTensor *matrices = rg_allocate((size_t)views + 1, sizeof *matrices);
     char *adapter = NULL;
@@ -92,10 +121,9 @@ RgStatus rg_policy_save(const RgPolicy *policy, const char *path, RgError *error
         describe_views(policy->parameters, matrices);
         adapter = describe_adapter(&policy->adapter);
     }
-    RgStatus status = save(merged, matrices, views, adapter, path, error);
+    RgStatus status = save(policy, matrices, views, adapter, path, error);
     free(adapter);
     free(matrices);
-    rg_policy_destroy(merged);
     return status;
 }
 

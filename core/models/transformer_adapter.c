@@ -129,13 +129,16 @@ void rg_transformer_add_adapter(const RgPolicy *policy, int64_t layer, enum Laye
                   rank, p->value + a->offset, in, 1, matrix, in);
 }
 
-void rg_transformer_merge(const RgPolicy *policy, RgParameters *weights) {
+bool rg_transformer_merge(const RgPolicy *policy, int view, RgReal *weights) {
     const RgTransformerOptions *o = rg_transformer_options(policy);
     for (int64_t layer = 0; layer < o->layers; layer++)
         for (int w = 0; w < LAYER_WEIGHTS; w++) {
-            int view = rg_transformer_view(o, layer, (enum LayerWeight)w);
-            if (view >= 0)
-                rg_transformer_add_adapter(policy, layer, (enum LayerWeight)w,
-                                           weights->value + weights->views[view].offset);
+            enum LayerWeight weight = (enum LayerWeight)w;
+            if (rg_transformer_view(o, layer, weight) != view)
+                continue;
+            if (weights)
+                rg_transformer_add_adapter(policy, layer, weight, weights);
+            return rg_transformer_adapter_view(&policy->adapter, layer, weight) >= 0;
         }
+    return false;
 }

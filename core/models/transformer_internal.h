@@ -98,7 +98,7 @@ RgStatus rg_transformer_targets(const RgTransformerOptions *o, const char *names
 /* RgPolicyType.adapt and .merge */
 RgStatus rg_transformer_adapt(RgPolicy *policy, const char *targets, RgRandom random,
                               RgError *error);
-void rg_transformer_merge(const RgPolicy *policy, RgParameters *weights);
+bool rg_transformer_merge(const RgPolicy *policy, int view, RgReal *weights);
 
 /* RgPolicyType.sample */
 double rg_transformer_sample(RgPolicy *policy, const RgSequences *prompts,

@@ -69,7 +69,14 @@ RgPolicy *rg_policy_merged(const RgPolicy *policy) {
     merged->precision = policy->precision;
     merged->sampling = policy->sampling;
     merged->parameters = rg_parameters_clone(rg_policy_weights(policy), true);
-    if (policy->base)
-        policy->type->merge(policy, merged->parameters);
+    for (int i = 0; policy->base && i < merged->parameters->view_count; i++)
+        policy->type->merge(policy, i,
+                            merged->parameters->value + merged->parameters->views[i].offset);
     return merged;
+}
+
+void rg_policy_merged_view(const RgPolicy *policy, int view, RgReal *out) {
+    rg_parameters_read(rg_policy_weights(policy), view, out);
+    if (policy->base)
+        policy->type->merge(policy, view, out);
 }

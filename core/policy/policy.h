@@ -164,8 +164,9 @@ typedef struct RgPolicyType {
      * initialises the adapter's matrices in policy->parameters (which are created and empty) for
      * the weights policy->base. */
     RgStatus (*adapt)(RgPolicy *policy, const char *targets, RgRandom random, RgError *error);
-    /* Adds the adapter to a copy of the weights. */
-    void (*merge)(const RgPolicy *policy, RgParameters *weights);
+    /* Adds the adapter to a copy of a view of the weights, or to nothing if `weights` is NULL.
+     * Returns whether it has something for this view. */
+    bool (*merge)(const RgPolicy *policy, int view, RgReal *weights);
     bool takes_precision; /* supports bf16 in the matrix products of its log-probabilities */
     bool takes_storage;   /* supports matrices stored in bf16, in its passes and in `sample` */
     bool mixes;           /* `sample` supports a partner */
@@ -209,6 +210,8 @@ RgStatus rg_policy_adapt(RgPolicy *original, const RgAdapterOptions *options, Rg
                          RgPolicy **policy, RgError *error);
 /* A frozen clone without an adapter: the weights of `policy` plus its adapter. */
 RgPolicy *rg_policy_merged(const RgPolicy *policy);
+/* One view of those weights: out [count], one of rg_policy_weights(policy)->views. */
+void rg_policy_merged_view(const RgPolicy *policy, int view, RgReal *out);
 /* All weights, without the adapter. */
 const RgParameters *rg_policy_weights(const RgPolicy *policy);
 /* Recorded passes from now on apply dropout to the adapter's inputs, if it has dropout, with random

@@ -110,19 +110,37 @@ done:
     return text;
 }
 
+/* Where the numbers of tensors without any come from. */
+typedef struct Source {
+    RgTensorFill *fill; /* NULL: all have them */
+    void *context;
+} Source;
+
 /* Written tensor by tensor, so the weights are never in memory twice. */
 static RgStatus write_content(RgNewFile *file, const char *header,
-                              const RgStoredTensor *const *order, int count, RgError *error) {
+                              const RgStoredTensor *const *order, int count, Source source,
+                              RgError *error) {
     uint64_t length = strlen(header);
+    size_t largest = 0;
     RG_TRY(rg_new_file_write(file, &length, LENGTH_BYTES, error));
     RG_TRY(rg_new_file_write(file, header, length, error));
     for (int i = 0; i < count; i++)
-        RG_TRY(rg_new_file_write(file, order[i]->data, order[i]->bytes, error));
-    return RG_OK;
+        if (!order[i]->data && order[i]->bytes > largest)
+            largest = order[i]->bytes;
+    void *filled = rg_allocate(1, largest);
+    RgStatus status = RG_OK;
+    for (int i = 0; i < count && status == RG_OK; i++) {
+        const void *data = order[i]->data ? order[i]->data : filled;
+        if (!order[i]->data && order[i]->bytes > 0)
+            source.fill(source.context, order[i], filled);
+        status = rg_new_file_write(file, data, order[i]->bytes, error);
+    }
+    free(filled);
+    return status;
 }
 
-RgStatus rg_safetensors_write_into(RgNewFile *file, const RgStoredTensor *tensors, int count,
-                                   const char *const *metadata, RgError *error) {
+static RgStatus write_all(RgNewFile *file, const RgStoredTensor *tensors, int count,
+                          const char *const *metadata, Source source, RgError *error) {
     for (int i = 0; i < count; i++) {
         size_t bytes = 0;
         RG_ASSERT(tensors[i].rank >= 0 && tensors[i].rank <= LARGEST_RANK);
@@ -133,7 +151,7 @@ RgStatus rg_safetensors_write_into(RgNewFile *file, const RgStoredTensor *tensor
     const char *blame = NULL;
     char *header = header_text(order, count, metadata, &blame);
     RgStatus status =
-        header ? write_content(file, header, order, count, error)
+        header ? write_content(file, header, order, count, source, error)
                : rg_fail(error, RG_E_FORMAT, "%s: \"%s\": the name or its text is not UTF-8",
                          file->path, blame);
     free(header);
@@ -141,12 +159,23 @@ RgStatus rg_safetensors_write_into(RgNewFile *file, const RgStoredTensor *tensor
     return status;
 }
 
-RgStatus rg_safetensors_write(const char *path, const RgStoredTensor *tensors, int count,
-                              const char *const *metadata, RgError *error) {
+RgStatus rg_safetensors_write_into(RgNewFile *file, const RgStoredTensor *tensors, int count,
+                                   const char *const *metadata, RgError *error) {
+    return write_all(file, tensors, count, metadata, (Source){0}, error);
+}
+
+RgStatus rg_safetensors_write_filled(const char *path, const RgStoredTensor *tensors, int count,
+                                     const char *const *metadata, RgTensorFill *fill, void *context,
+                                     RgError *error) {
     RgNewFile file;
     RG_TRY(rg_new_file_begin(path, &file, error));
-    return rg_new_file_end(&file, rg_safetensors_write_into(&file, tensors, count, metadata, error),
-                           error);
+    Source source = {fill, context};
+    return rg_new_file_end(&file, write_all(&file, tensors, count, metadata, source, error), error);
+}
+
+RgStatus rg_safetensors_write(const char *path, const RgStoredTensor *tensors, int count,
+                              const char *const *metadata, RgError *error) {
+    return rg_safetensors_write_filled(path, tensors, count, metadata, NULL, NULL, error);
 }
 
 /* ---- reading ---- */

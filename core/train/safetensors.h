@@ -43,6 +43,14 @@ RgStatus rg_safetensors_write(const char *path, const RgStoredTensor *tensors, i
 RgStatus rg_safetensors_write_into(RgNewFile *file, const RgStoredTensor *tensors, int count,
                                    const char *const *metadata, RgError *error);
 
+/* Computes the numbers of a tensor whose `data` is NULL, as it is written: out [tensor->bytes], in
+ * memory that the next tensor reuses. */
+typedef void RgTensorFill(void *context, const RgStoredTensor *tensor, void *out);
+/* The same as rg_safetensors_write, for tensors some of which are never in memory at once. */
+RgStatus rg_safetensors_write_filled(const char *path, const RgStoredTensor *tensors, int count,
+                                     const char *const *metadata, RgTensorFill *fill, void *context,
+                                     RgError *error);
+
 /* An open file. Opening checks it completely: every offset is inside, nothing overlaps, sizes
  * agree. */
 typedef struct RgSafetensors RgSafetensors;

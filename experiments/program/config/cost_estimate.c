@@ -191,7 +191,7 @@ static void plan_values(const RgTrialSpec *plan, const RgTransformerCost *model,
         cost->values = reference;
 }
 
-/* Memory outside a step: decoders, merged weights. */
+/* Memory outside a step: decoders. */
 static void plan_temporaries(const RgTrialSpec *plan, const RgTransformerCost *model,
                              const Work *work, RgPassLoad load, RgTrialCost *cost) {
     RgPassLoad sampled = of_prompts(load, EVALUATED_AT_ONCE);
@@ -207,9 +207,6 @@ static void plan_temporaries(const RgTrialSpec *plan, const RgTransformerCost *m
         own.copies = drawn.copies;
         take_temporary(cost, rg_transformer_sampling_bytes(model, &own), "sampling for training");
     }
-    if (plan->adapter.rank > 0) /* the memory kept from sampling is released before */
-        take_temporary(cost, sizeof(RgReal) * (double)cost->frozen,
-                       "merged weights when they are saved");
 }
 
 static RgPassCost pass_cost(const RgTrialSpec *plan, const RgTransformerCost *model,
