@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Sums over all pairs of sentences in the plain form of the equations, and one backward pass. */
+/* Sums over all pairs of sentences, and one backward pass. */
 #include "envs/language/language_gradient.h"
 
 #include "core/tensor/parallel.h"
@@ -23,13 +23,17 @@ typedef struct Fit {
     double x, ab, ba, sigmoid;
 } Fit;
 
-static Fit fit_of(const Problem *p, int64_t a, int64_t b) {
-    double x = p->beta * ((p->logprob[a] - p->reference[a]) - (p->logprob[b] - p->reference[b]));
+static Fit fit_of(double x) {
     double e = exp(-fabs(x)), log_sum = log1p(e);
     return (Fit){.x = x,
                  .ab = fmin(x, 0) - log_sum,
                  .ba = fmin(-x, 0) - log_sum,
                  .sigmoid = (x < 0 ? e : 1) / (1 + e)};
+}
+
+static Fit fit_of_pair(const Problem *p, int64_t a, int64_t b) {
+    return fit_of(p->beta *
+                  ((p->logprob[a] - p->reference[a]) - (p->logprob[b] - p->reference[b])));
 }
 
 /* P_ab of the judge or of the policy. */
@@ -42,33 +46,195 @@ static double preference(const Problem *p, int64_t a, int64_t b, const Fit *fit)
 
 /* ---- pairs of the policy's responses: D_ab = π_a π_b ---- */
 
-/* J's share of sentence a, and its coefficients: twice the sums over b, as a may be first or
- * second. */
-static double sum_over_rivals(const Problem *p, int64_t a, double *const c[RG_SAIL_TERMS]) {
-    double responses = 0, labels = 0, fits = 0, own = p->probability[a];
-    for (int64_t b = 0; b < p->view.sentences->count; b++) {
-        double other = p->probability[b];
-        Fit fit = fit_of(p, a, b);
-        double prefers = preference(p, a, b, &fit);
-        responses += other * (prefers * fit.ab + (1 - prefers) * fit.ba);
-        fits += other * (prefers - fit.sigmoid);
-        if (p->labels == RG_EXACT_POLICY_LABELS)
-            labels += other * fit.sigmoid * (1 - fit.sigmoid) * fit.x;
+/* The sums over b of what depends on u = βh of a and b alone, as functions of v = u_a:
+ *
+ *     the judge's labels:   Σ_b π_b log σ(v − u_b)            Σ_b π_b σ(v − u_b)
+ *     the policy's labels:  Σ_b π_b (σ log σ(d) + (1 − σ) log(1 − σ(d)))   Σ_b π_b σ(1 − σ)·d
+ *
+ * with d = v − u_b and σ = σ(d). They are analytic for |Im v| < π: on an interval that is 2 wide, half
+ * of which is 1, a Chebyshev series falls by π + √(π² + 1) = 6.4 with every term, and 22 terms are
+ * exact to rounding. So the sums are computed at 22 points of an interval, not at each of its
+ * sentences. */
+enum { SUMS = 2, TERMS = 22 };
+
+/* A sentence of a probability above zero. */
+typedef struct Ranked {
+    double u;
+    int64_t sentence;
+} Ranked;
+
+/* Sentences [first, last) of the ranked ones, within 2 of each other, and the sums at `points` points:
+ * at themselves, or at the nodes of the series. */
+typedef struct Interval {
+    int64_t first, last;
+    int points;
+    double sum[TERMS][SUMS];
+} Interval;
+
+typedef struct Ranking {
+    const Problem *problem;
+    Ranked *ranked; /* [count], u descending */
+    int64_t count;
+    Interval *interval;
+    int64_t intervals;
+} Ranking;
+
+static int compare_ranked(const void *a, const void *b) {
+    const Ranked *x = a, *y = b;
+    return x->u > y->u ? -1 : x->u < y->u ? 1 : x->sentence < y->sentence ? -1 : 1;
+}
+
+static Ranking rank(const Problem *p) {
+    int64_t all = p->view.sentences->count;
+    Ranking r = {.problem = p, .ranked = rg_allocate(all, sizeof *r.ranked)};
+    for (int64_t a = 0; a < all; a++)
+        if (p->probability[a] > 0)
+            r.ranked[r.count++] = (Ranked){p->beta * (p->logprob[a] - p->reference[a]), a};
+    qsort(r.ranked, (size_t)r.count, sizeof *r.ranked, compare_ranked);
+    for (int64_t first = 0, last; first < r.count; first = last) {
+        last = first + 1;
+        while (last < r.count && r.ranked[last].u > r.ranked[first].u - 2)
+            last++;
+        int points = last - first < TERMS ? (int)(last - first) : TERMS;
+        r.interval = rg_reallocate(r.interval, (size_t)r.intervals + 1, sizeof *r.interval);
+        r.interval[r.intervals++] = (Interval){.first = first, .last = last, .points = points};
     }
+    return r;
+}
+
+/* cos of the k-th node's angle, times j. */
+static double node(int k, int j) {
+    return cos(M_PI * j * (k + 0.5) / TERMS);
+}
+
+static double centre_of(const Ranking *r, const Interval *interval) {
+    return r->ranked[interval->first].u - 1;
+}
+
+static void sum_at(const Ranking *r, double v, double sum[SUMS]) {
+    const Problem *p = r->problem;
+    bool own = p->labels == RG_EXACT_POLICY_LABELS;
+    sum[0] = sum[1] = 0;
+    for (int64_t b = 0; b < r->count; b++) {
+        double weight = p->probability[r->ranked[b].sentence];
+        Fit fit = fit_of(v - r->ranked[b].u);
+        sum[0] += weight * (own ? fit.sigmoid * fit.ab + (1 - fit.sigmoid) * fit.ba : fit.ab);
+        sum[1] += weight * (own ? fit.sigmoid * (1 - fit.sigmoid) * fit.x : fit.sigmoid);
+    }
+}
+
+/* From sums at the nodes to the terms of their series. */
+static void make_series(Interval *interval) {
+    double at[TERMS][SUMS];
+    memcpy(at, interval->sum, sizeof at);
+    memset(interval->sum, 0, sizeof interval->sum);
+    for (int j = 0; j < TERMS; j++)
+        for (int k = 0; k < TERMS; k++)
+            for (int s = 0; s < SUMS; s++)
+                interval->sum[j][s] += (j == 0 ? 1.0 : 2.0) / TERMS * at[k][s] * node(k, j);
+}
+
+static void fill_interval(const Ranking *r, Interval *interval) {
+    bool series = interval->last - interval->first > TERMS;
+    for (int k = 0; k < interval->points; k++)
+        sum_at(r, series ? centre_of(r, interval) + node(k, 1) : r->ranked[interval->first + k].u,
+               interval->sum[k]);
+    if (series)
+        make_series(interval);
+}
+
+/* The sums at the ranked sentence a, by T_{j+1} = 2 x T_j − T_{j−1}. */
+static void read_sums(const Ranking *r, const Interval *interval, int64_t a, double sum[SUMS]) {
+    if (interval->last - interval->first <= TERMS) {
+        memcpy(sum, interval->sum[a - interval->first], SUMS * sizeof *sum);
+        return;
+    }
+    double x = r->ranked[a].u - centre_of(r, interval), before = x, now = 1; /* T_1 = x T_0 */
+    sum[0] = sum[1] = 0;
+    for (int j = 0; j < TERMS; j++) {
+        for (int s = 0; s < SUMS; s++)
+            sum[s] += interval->sum[j][s] * now;
+        double next = 2 * x * now - before;
+        before = now;
+        now = next;
+    }
+}
+
+/* What the judge's labels add, by the level of a's reward: Σ_b π_b P_ba and Σ_b π_b u_b P_ba. */
+typedef struct Losses {
+    double *share, *carried; /* [levels] */
+} Losses;
+
+static Losses losses_of(const Ranking *r) {
+    const Problem *p = r->problem;
+    const RgLevels *l = p->view.levels;
+    double *mass = rg_allocate(l->levels, sizeof *mass);
+    double *moment = rg_allocate(l->levels, sizeof *moment);
+    Losses losses = {rg_allocate(l->levels, sizeof *mass), rg_allocate(l->levels, sizeof *mass)};
+    for (int64_t i = 0; i < r->count; i++) {
+        int64_t b = r->ranked[i].sentence;
+        mass[l->level[b]] += p->probability[b];
+        moment[l->level[b]] += p->probability[b] * r->ranked[i].u;
+    }
+    RG_FOR_PIECES(
+        l->levels, rg_spread(l->levels, 64), for (int64_t k = first; k < last; k++) {
+            for (int64_t m = 0; m < l->levels; m++) {
+                double beats = rg_levels_prefers(l->reward[m], l->reward[k],
+                                                 p->task->label_temperature, p->task->label_noise);
+                losses.share[k] += mass[m] * beats;
+                losses.carried[k] += moment[m] * beats;
+            }
+        });
+    free(mass);
+    free(moment);
+    return losses;
+}
+
+/* J's share of a ranked sentence, and its coefficients: twice the sums over b, as a may be first or
+ * second. */
+static double fill_coefficients(const Ranking *r, const Interval *interval, const Losses *losses,
+                                double all, int64_t ranked, double *const c[RG_SAIL_TERMS]) {
+    const Problem *p = r->problem;
+    int64_t a = r->ranked[ranked].sentence;
+    double own = p->probability[a], sum[SUMS];
+    read_sums(r, interval, ranked, sum);
+    if (p->labels == RG_EXACT_POLICY_LABELS) { /* they fit the policy: c of F is 0 */
+        c[RG_SAIL_TERM_RESPONSES][a] = 2 * own * sum[0];
+        c[RG_SAIL_TERM_LABELS][a] = 2 * own * p->beta * sum[1];
+        return own * sum[0];
+    }
+    /* P_ab F_ab + P_ba F_ba = F_ab − P_ba (u_a − u_b) */
+    int32_t level = p->view.levels->level[a];
+    double responses = sum[0] - r->ranked[ranked].u * losses->share[level] + losses->carried[level];
     c[RG_SAIL_TERM_RESPONSES][a] = 2 * own * responses;
-    c[RG_SAIL_TERM_LABELS][a] = 2 * own * p->beta * labels;
-    c[RG_SAIL_TERM_FIT][a] = 2 * own * p->beta * fits;
+    c[RG_SAIL_TERM_FIT][a] = 2 * own * p->beta * (all - losses->share[level] - sum[1]);
     return own * responses;
 }
 
 static double policy_pairs(const Problem *p, double *const c[RG_SAIL_TERMS]) {
-    double partial[RG_SPREAD_MOST] = {0}, sum = 0;
-    RG_FOR_PIECES(p->view.sentences->count, rg_spread(p->view.sentences->count, 8),
-                  for (int64_t a = first; a < last; a++) if (p->probability[a] > 0)
-                      partial[piece] += sum_over_rivals(p, a, c));
-    for (int i = 0; i < RG_SPREAD_MOST; i++)
-        sum += partial[i];
-    return sum;
+    Ranking r = rank(p);
+    Losses losses = {0};
+    if (p->labels != RG_EXACT_POLICY_LABELS)
+        losses = losses_of(&r);
+    double all = 0, total = 0;
+    for (int64_t i = 0; i < r.count; i++)
+        all += p->probability[r.ranked[i].sentence];
+    double *sums = rg_allocate(r.intervals, sizeof *sums);
+    RG_FOR_PIECES(
+        r.intervals, rg_spread(r.intervals, 1), for (int64_t i = first; i < last; i++) {
+            Interval *interval = &r.interval[i];
+            fill_interval(&r, interval);
+            for (int64_t a = interval->first; a < interval->last; a++)
+                sums[i] += fill_coefficients(&r, interval, &losses, all, a, c);
+        });
+    for (int64_t i = 0; i < r.intervals; i++)
+        total += sums[i];
+    free(sums);
+    free(losses.share);
+    free(losses.carried);
+    free(r.ranked);
+    free(r.interval);
+    return total;
 }
 
 /* ---- offline pairs: D is what they are ---- */
@@ -81,7 +247,7 @@ static double offline_pairs(const Problem *p, double *const c[RG_SAIL_TERMS]) {
             rg_language_number(p->view.language, rg_sequence_response(pairs->sequences, 2 * i));
         int64_t b =
             rg_language_number(p->view.language, rg_sequence_response(pairs->sequences, 2 * i + 1));
-        Fit fit = fit_of(p, a, b);
+        Fit fit = fit_of_pair(p, a, b);
         double prefers = p->labels == RG_EXACT_DATASET_LABELS ? 1 - pairs->preferred[i]
                                                               : preference(p, a, b, &fit);
         double fits = share * p->beta * (prefers - fit.sigmoid);

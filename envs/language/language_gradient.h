@@ -23,8 +23,9 @@ typedef enum RgSailTerm {
     RG_SAIL_TERMS
 } RgSailTerm;
 
-/* Returns J of a prepared environment; coefficient[term] [sentences] out, c of each term. For
- * responses of the policy it takes n² operations. Uses all threads. */
+/* Returns J of a prepared environment; coefficient[term] [sentences] out, c of each term. Pairs of the
+ * policy's responses take some hundred sums over the sentences, not n², and the square of the number of
+ * different rewards. Uses all threads. */
 double rg_language_sail_terms(const RgEnvironment *environment, const double *logprob,
                               const double *reference, RgExactResponses responses,
                               RgExactLabels labels, double beta,
