@@ -102,8 +102,7 @@ static RgStatus reproduce_all(ReproduceArguments *a, const Papers *papers, RgErr
         o->run.jobs = rg_processors();
     if (o->run.threads == 0)
         o->run.threads = rg_processors();
-    if (!rg_run_in_pool(&o->run))
-        rg_threads_set(o->run.threads);
+    rg_threads_set(o->run.threads);
     rg_stop_on_signals();
     o->table.out = stdout;
     for (int64_t i = 0; i < papers->count; i++) {

@@ -73,8 +73,7 @@ static RgStatus run(RunArguments *a, RgRanks *ranks, bool *complete, RgError *er
     if (status == RG_OK && a->dry && ranks->rank == 0) {
         status = list_trials(experiment, a, error);
     } else if (status == RG_OK && !a->dry) {
-        if (!rg_run_in_pool(&a->run))
-            rg_threads_set(a->run.threads);
+        rg_threads_set(a->run.threads); /* a pool divides them when it starts */
         rg_stop_on_signals();
         if (a->profile)
             rg_profile_start();
