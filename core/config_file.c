@@ -5,6 +5,7 @@
 #include "core/config_file.h"
 
 #include "core/config_scan.h"
+#include "core/files.h"
 #include "core/utf8.h"
 
 #include <errno.h>
@@ -41,8 +42,15 @@ static char *path_from(const char *file, const char *text) {
     bool relative = strncmp(text, "./", 2) == 0 || strncmp(text, "../", 3) == 0;
     if (!relative || !slash)
         return NULL;
-    const char *rest = text[1] == '/' ? text + 2 : text;
-    return rg_string_format("%.*s/%s", (int)(slash - file), file, rest);
+    size_t up = strncmp(text, "./", 2) == 0 ? 2 : 0;
+    while (strncmp(text + up, "../", 3) == 0)
+        up += 3;
+    char *whole = rg_string_format("%.*s/%.*s", (int)(slash - file), file, (int)up, text);
+    char *folder = rg_path_shorten(whole);
+    char *path = rg_string_format("%s/%s", strcmp(folder, "/") == 0 ? "" : folder, text + up);
+    free(folder);
+    free(whole);
+    return path;
 }
 
 static RgStatus flatten_value(const Target *target, const config_setting_t *setting,
@@ -129,8 +137,10 @@ static RgStatus extend_one(const Target *target, const config_setting_t *name, c
                            RgError *error) {
     const char *text = config_setting_get_string(name);
     char *file = source_file(target, name);
-    char *path =
+    char *whole =
         !text || text[0] == '/' ? rg_string_copy(text) : rg_config_join_path(target->folder, text);
+    char *path = whole ? rg_path_shorten(whole) : NULL;
+    free(whole);
     RgStatus status =
         path ? read_layer(path, chain, target->settings, error)
              : rg_fail(error, RG_E_USAGE, "expected the name of a file or a list of names");

@@ -125,6 +125,37 @@ void rg_folder_remove(const char *folder) {
     nftw(folder, remove_entry, descriptors, FTW_DEPTH | FTW_PHYS);
 }
 
+/* Whether the last component of a path is a folder that ".." may be taken back with. */
+static bool leads_back(const char *path) {
+    struct stat about;
+    const char *slash = strrchr(path, '/'), *last = slash ? slash + 1 : path;
+    return last[0] && strcmp(last, "..") != 0 && lstat(path, &about) == 0 && S_ISDIR(about.st_mode);
+}
+
+char *rg_path_shorten(const char *path) {
+    char *out = rg_allocate((int64_t)strlen(path) + 2, sizeof *out); /* "." is the shortest */
+    size_t root = path[0] == '/', length = root;
+    if (root)
+        out[0] = '/';
+    for (const char *at = path + root; *at;) {
+        size_t size = strcspn(at, "/");
+        bool back = size == 2 && memcmp(at, "..", 2) == 0;
+        out[length] = '\0';
+        if (back && leads_back(out)) {
+            char *slash = strrchr(out, '/');
+            length = !slash ? 0 : slash == out ? root : (size_t)(slash - out);
+        } else if (size > 0 && !(size == 1 && at[0] == '.')) {
+            if (length > root)
+                out[length++] = '/';
+            memcpy(out + length, at, size);
+            length += size;
+        }
+        at += size + (at[size] == '/');
+    }
+    out[length] = '\0';
+    return length > 0 ? out : strcpy(out, ".");
+}
+
 char *rg_own_file(const char *name) {
     const char *source = getenv("RG_SOURCE_DIR");
     if (source && source[0] != '\0')

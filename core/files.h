@@ -23,6 +23,9 @@ RgStatus rg_folder_make(const char *path, RgError *error);
 RgStatus rg_folders_make_above(const char *path, RgError *error);
 void rg_folder_remove(const char *folder);
 
+/* The same path without "x/..", where x is a folder and no link, and without ".". malloc'd. */
+char *rg_path_shorten(const char *path);
+
 /* The path of a file or folder that comes with the program, such as "analysis/papers". It is looked
  * up in the source tree named by RG_SOURCE_DIR, then in the source tree whose build folder contains
  * the program, then where the program was installed, even if the installation was moved. malloc'd.

@@ -19,6 +19,7 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 TestSuite(base);
 TestSuite(file, .init = scratch_begin);
@@ -465,6 +466,35 @@ Test(file, folder_in_the_way_refuses) {
     cr_assert_eq(rg_file_write(scratch("log"), "x", 1, &error), RG_E_FILE);
     cr_assert_not_null(strstr(error.text, "log: is a folder, expected a file"), "%s", error.text);
     cr_assert_eq(files_in(scratch_path), 1);
+}
+
+Test(file, paths_lose_what_leads_nowhere) {
+    static const struct {
+        const char *path, *shorter;
+    } cases[] = {
+        {"a/b/../../data/x", "data/x"},
+        {"a/../b/x", "b/x"},
+        {"a/b/../x", "a/x"},
+        {"a/../x", "x"},
+        {"./a/./b//x", "a/b/x"},
+        {"a/..", "."},
+        {"../../x", "../../x"},
+        {"/a/../x", "/a/../x"},
+        {"link/../x", "link/../x"},
+        {"none/../x", "none/../x"},
+        {"/usr/bin/../x", "/usr/x"},
+        {"/usr/../x", "/x"},
+        {"a/b/..", "a"},
+        {"../sh -c x", "../sh -c x"},
+    };
+    cr_assert_eq(chdir(scratch_path), 0);
+    cr_assert(mkdir("a", 0700) == 0 && mkdir("a/b", 0700) == 0 && symlink("a/b", "link") == 0);
+    cr_assert(mkdir("b", 0700) == 0);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char *found = rg_path_shorten(cases[i].path);
+        cr_expect_str_eq(found, cases[i].shorter, "%s: %s", cases[i].path, found);
+        free(found);
+    }
 }
 
 static int noticed;
