@@ -16,6 +16,7 @@
  *
  *     L = mean of λ·(1 − σ(±(β·h(y) − z))),  + and λ_D where y is desirable, − and λ_U where not */
 #include "algorithms/algorithm.h"
+#include "core/notice.h"
 
 #include <math.h>
 
@@ -100,15 +101,38 @@ static void kto_recipe(const void *options, RgRecipe *recipe) {
     recipe->single = o->single;
 }
 
+/* Responses of one label alone can be learned from, but seldom are meant to be. Label noise may
+ * change them. */
+static RgStatus check_labels(const KtoOptions *o, const RgTask *task, RgError *error) {
+    int64_t all = task->expected_singles, desirable = task->expected_desirable;
+    if (all == 0 || task->label_noise > 0 || (desirable > 0 && desirable < all))
+        return RG_OK;
+    const char *label = desirable > 0 ? "desirable" : "undesirable";
+    if ((desirable > 0 ? o->desirable_weight : o->undesirable_weight) == 0)
+        return rg_fail(error, RG_E_USAGE,
+                       "kto: all of %lld single responses are %s, and %s_weight is 0: expected one "
+                       "above 0",
+                       (long long)all, label, label);
+    rg_notice_once("kto: all of %lld single responses are %s", (long long)all, label);
+    return RG_OK;
+}
+
 static RgStatus kto_check(const void *options, const RgTask *task, const RgPolicy *policy,
                           RgError *error) {
     const KtoOptions *o = options;
-    (void)task, (void)policy;
-    return !o->single || o->kl_responses == KL_OF_ALL
-               ? RG_OK
-               : rg_fail(error, RG_E_USAGE,
-                         "kto: kl_responses is \"chosen\", and single is true: a single response "
-                         "may have no chosen one after it; expected \"all\"");
+    (void)policy;
+    if (o->desirable_weight == 0 && o->undesirable_weight == 0)
+        return rg_fail(
+            error, RG_E_USAGE,
+            "kto: desirable_weight and undesirable_weight are 0, and nothing is learned; "
+            "expected one above 0");
+    if (!o->single)
+        return RG_OK;
+    if (o->kl_responses != KL_OF_ALL)
+        return rg_fail(error, RG_E_USAGE,
+                       "kto: kl_responses is \"chosen\", and single is true: a single response "
+                       "may have no chosen one after it; expected \"all\"");
+    return check_labels(o, task, error);
 }
 
 const RgAlgorithm rg_algorithm_kto = {

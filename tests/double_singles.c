@@ -3,6 +3,7 @@
  * numbers of either label against formulas by plain sums, their gradients against central differences
  * of these, and all responses of pairs against the pairs. */
 #include "core/models/enumerated.h"
+#include "notices.h"
 #include "race.h"
 
 #include <math.h>
@@ -187,8 +188,21 @@ Test(singles, bco_weighs_responses_by_the_shares_of_their_labels) {
         cr_expect(strstr(error.text, told[k]), "%s", error.text);
         end_world(&w);
     }
+    begin_notices();
     cr_expect_eq(try_world(&w, "kto", "single=true", 3, &error), RG_OK, "one label is enough");
+    cr_expect_str_eq(notices, "kto: all of 24 single responses are desirable\n");
     end_world(&w);
+    end_notices();
+    static const char *const useless[] = {"single=true desirable_weight=0",
+                                          "desirable_weight=0 undesirable_weight=0"};
+    static const char *const refused[] = {
+        "all of 24 single responses are desirable, and desirable_weight is 0",
+        "desirable_weight and undesirable_weight are 0"};
+    for (int k = 0; k < 2; k++) {
+        cr_expect_eq(try_world(&w, "kto", useless[k], 3, &error), RG_E_USAGE);
+        cr_expect(strstr(error.text, refused[k]), "%s", error.text);
+        end_world(&w);
+    }
 }
 
 /* The meter counts a response once, and a pair's label twice. */

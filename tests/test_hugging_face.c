@@ -4,10 +4,10 @@
  * supported refused by name. */
 #include "core/models/hugging_face.h"
 #include "core/models/transformer.h"
-#include "core/notice.h"
 #include "core/train/meter.h"
 #include "core/train/safetensors.h"
 #include "tests/like_gpt2.h"
+#include "tests/notices.h"
 #include "tests/scratch.h"
 #include "tests/shared_data.h"
 
@@ -400,14 +400,6 @@ Test(hugging_face_folder, keys_that_change_results_are_refused_by_name) {
            "only sliding_attention in every layer");
 }
 
-static char noticed[4096];
-
-static void take_notice(void *context, const char *line) {
-    (void)context;
-    size_t length = strlen(noticed);
-    snprintf(noticed + length, sizeof noticed - length, "%s\n", line);
-}
-
 static RgPolicy *saved_policy(const RgTransformerOptions *options, const char *folder) {
     RgPolicy *policy;
     RgError error = {0};
@@ -433,18 +425,18 @@ Test(hugging_face_folder, unknown_keys_and_unused_tensors_are_named) {
     const char *folder = scratch("saved");
     RgPolicy *policy = saved_policy(&small, folder), *loaded;
     RgError error = {0};
-    rg_notice_use(take_notice, NULL);
+    begin_notices();
     cr_assert_eq(rg_policy_load(folder, &loaded, &error), RG_OK, "%s", error.text);
-    cr_expect_str_empty(noticed);
+    cr_expect_str_empty(notices);
     rg_policy_destroy(loaded);
     set_key(folder, "new_thing", json_integer(3));
     set_key(folder, "use_cache", json_true());
     set_key(folder, "tie_word_embeddings", json_true());
     set_key(folder, "nothing", json_null());
     cr_assert_eq(rg_policy_load(folder, &loaded, &error), RG_OK, "%s", error.text);
-    cr_expect(strstr(noticed, "config.json: not known, and without effect here: new_thing\n"), "%s",
-              noticed);
-    cr_expect_null(strstr(noticed, "not used"), "a head beside a tied one: %s", noticed);
+    cr_expect(strstr(notices, "config.json: not known, and without effect here: new_thing\n"), "%s",
+              notices);
+    cr_expect_null(strstr(notices, "not used"), "a head beside a tied one: %s", notices);
     rg_policy_destroy(loaded);
     RgTransformerOptions wide = small;
     wide.query_key_norm = true;
@@ -452,12 +444,12 @@ Test(hugging_face_folder, unknown_keys_and_unused_tensors_are_named) {
     policy = saved_policy(&wide, folder);
     set_key(folder, "architectures", json_pack("[s]", "LlamaForCausalLM"));
     cr_assert_eq(rg_policy_load(folder, &loaded, &error), RG_OK, "%s", error.text);
-    cr_expect(strstr(noticed, "4 tensors are not used, the first is "
+    cr_expect(strstr(notices, "4 tensors are not used, the first is "
                               "\"model.layers.0.self_attn.k_norm.weight\"") ||
-                  strstr(noticed, "4 tensors are not used, the first is "
+                  strstr(notices, "4 tensors are not used, the first is "
                                   "\"model.layers.0.self_attn.q_norm.weight\""),
-              "%s", noticed);
-    rg_notice_use(NULL, NULL);
+              "%s", notices);
+    end_notices();
     rg_policy_destroy(loaded);
     rg_policy_destroy(policy);
 }

@@ -168,6 +168,9 @@ Test(mixture, of_nothing_or_of_what_cannot_be_is_refused) {
               error.text);
     cr_expect_eq(try_judge(settings_of(NULL, NULL), &none, &judge), RG_E_RANGE);
     cr_expect(strstr(error.text, "no pair to calibrate a mixture"), "%s", error.text);
+    cr_expect_eq(try_judge(settings_of("none", "1.0"), &none, &judge), RG_E_RANGE);
+    cr_expect_eq(try_judge(settings_of("none", NULL), &none, &judge), RG_OK, "nothing to learn");
+    rg_judge_destroy(judge);
     s = settings_of(NULL, NULL);
     rg_settings_set(s, "judge.judges.1.file", RG_SETTING_STRING, "/nowhere", "x.cfg", 3);
     cr_expect_eq(try_judge(s, &share, &judge), RG_E_FILE);

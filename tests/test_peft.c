@@ -8,6 +8,7 @@
 #include "core/models/transformer.h"
 #include "tests/golden_model.h"
 #include "tests/like_gpt2.h"
+#include "tests/notices.h"
 
 #include <criterion/parameterized.h>
 #include <math.h>
@@ -166,7 +167,7 @@ static void check_adapter(RgPolicy *original, const RgAdapterOptions *options, c
     same.alpha = json_number_value(json_object_get(config, "lora_alpha"));
     json_decref(config);
     cr_assert_eq(rg_policy_adapt(original, &same, rg_random_root(5), &again, &error), RG_OK);
-    cr_assert_eq(rg_peft_load(again, folder, &error), RG_OK, "%s", error.text);
+    cr_assert_eq(rg_peft_load(again, NULL, folder, &error), RG_OK, "%s", error.text);
     check_same(policy, again, s, tolerance, "read back");
     rg_policy_destroy(again);
     rg_policy_destroy(sum);
@@ -306,7 +307,7 @@ static void release(Written *w) {
 
 static void expect_refusal(Written *w, const char *message) {
     RgError error = {0};
-    cr_expect_neq(rg_peft_load(w->policy, w->folder, &error), RG_OK, "%s", message);
+    cr_expect_neq(rg_peft_load(w->policy, NULL, w->folder, &error), RG_OK, "%s", message);
     cr_expect(strstr(error.text, message), "%s\nexpected: %s", error.text, message);
 }
 
@@ -389,6 +390,35 @@ Test(peft_folder, a_matrix_of_another_shape_is_refused) {
     cr_assert_eq(rename(path, right), 0);
     free(right);
     expect_refusal(&w, "lora_A.weight\": expected 2 rows of 16");
+    release(&w);
+}
+
+/* Of the same shape, an adapter may still have been trained on other weights. */
+Test(peft_folder, another_base_model_is_noticed) {
+    static const struct {
+        const char *named, *loaded;
+        bool noticed;
+    } cases[] = {{"org/small", "data/small", false},
+                 {"small/", "/models/small/model.safetensors", false},
+                 {"", "data/small", false},
+                 {"org/small-v2", "data/small", true},
+                 {"org/small", "", true}};
+    Written w = write_adapter();
+    RgError error = {0};
+    char path[300];
+    snprintf(path, sizeof path, "%s/adapter_config.json", w.folder);
+    json_t *config = read_json(w.folder, "adapter_config.json");
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        begin_notices();
+        json_object_set_new(config, "base_model_name_or_path", json_string(cases[i].named));
+        cr_assert_eq(json_dump_file(config, path, 0), 0);
+        cr_expect_eq(rg_peft_load(w.policy, cases[i].loaded, w.folder, &error), RG_OK, "%s",
+                     error.text);
+        cr_expect_eq(strstr(notices, "an adapter of ") != NULL, cases[i].noticed, "%zu: %s", i,
+                     notices);
+    }
+    end_notices();
+    json_decref(config);
     release(&w);
 }
 

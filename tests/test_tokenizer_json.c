@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Claims about the parts of a tokenizer.json, each by itself in a small file made here. */
-#include "core/notice.h"
+#include "tests/notices.h"
 #include "tests/tokenizer_file.h"
 
 TestSuite(tokenizer_json, .init = scratch_begin);
@@ -286,12 +286,6 @@ Test(tokenizer_json, a_dropout_of_nothing_and_processors_that_add_ends_are_read)
     cr_assert(strstr(error.text, "model.dropout 0.5 is not supported"), "%s", error.text);
 }
 
-static char told[512];
-static void take_notice(void *context, const char *line) {
-    (void)context;
-    snprintf(told + strlen(told), sizeof told - strlen(told), "%s\n", line);
-}
-
 /* The Rust library would apply them; transformers does not unless it is asked. */
 Test(tokenizer_json, truncation_and_padding_change_nothing_and_are_told_of_once) {
     static const char file[] = "{\"truncation\": %s, \"padding\": %s, \"model\": {\"type\": "
@@ -301,7 +295,7 @@ Test(tokenizer_json, truncation_and_padding_change_nothing_and_are_told_of_once)
                                       "\"LongestFirst\", \"stride\": 0}",
                                       "{\"strategy\": {\"Fixed\": 8}, \"direction\": \"Right\", "
                                       "\"pad_id\": 1, \"pad_token\": \"b\"}"};
-    rg_notice_use(take_notice, NULL);
+    begin_notices();
     for (int k = 0; k < 3; k++) {
         char *text = rg_string_format(file, k > 0 ? set[0] : "null", k > 0 ? set[1] : "null");
         const char *path = scratch_write("unused.json", text);
@@ -311,12 +305,12 @@ Test(tokenizer_json, truncation_and_padding_change_nothing_and_are_told_of_once)
             "%s: truncation is not used, as in transformers: only a config's limits cut texts\n"
             "%s: padding is not used, as in transformers: ids are those of the text alone\n",
             path, path);
-        cr_expect_str_eq(told, k > 0 ? expected : "");
+        cr_expect_str_eq(notices, k > 0 ? expected : "");
         free(expected);
         free(text);
         rg_tokenizer_destroy(tokenizer);
     }
-    rg_notice_use(NULL, NULL);
+    end_notices();
 }
 
 /* InternLM2's: the name of its token 0 … is one character, NUL. */

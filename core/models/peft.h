@@ -23,9 +23,11 @@
 RgStatus rg_peft_save(const RgPolicy *policy, const char *base, const char *folder, RgError *error);
 
 /* Fills the adapter of a policy, which has been created by rg_policy_adapt, from a folder. Rank,
- * alpha and targets of both have to agree. RG_E_FILE, RG_E_FORMAT or RG_E_USAGE, naming the file
- * and the key or tensor: also for anything that would compute another update (DoRA, rank-stabilised
- * scaling, trained biases, further trained modules, other kinds of adapter). */
-RgStatus rg_peft_load(RgPolicy *policy, const char *folder, RgError *error);
+ * alpha and targets of both have to agree. `base` is the path of the weights that are adapted, or
+ * NULL: a notice is given if adapter_config.json names another model. RG_E_FILE, RG_E_FORMAT or
+ * RG_E_USAGE, naming the file and the key or tensor: also for anything that would compute another
+ * update (DoRA, rank-stabilised scaling, trained biases, further trained modules, other kinds of
+ * adapter). */
+RgStatus rg_peft_load(RgPolicy *policy, const char *base, const char *folder, RgError *error);
 
 #endif

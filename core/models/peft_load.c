@@ -90,6 +90,29 @@ static RgStatus check_key(const char *path, const char *name, const json_t *valu
     return RG_OK;
 }
 
+/* Whether a path has a component of this name. */
+static bool has_component(const char *path, const char *name, size_t length) {
+    while (*path) {
+        size_t size = strcspn(path, "/");
+        if (size == length && memcmp(path, name, size) == 0)
+            return true;
+        path += size + (path[size] == '/');
+    }
+    return false;
+}
+
+/* Models go by the last component of their name: a folder may be a copy of one from elsewhere. */
+static void compare_base(const char *path, const json_t *root, const char *base) {
+    const char *name = json_string_value(json_object_get(root, "base_model_name_or_path"));
+    size_t end = name ? strlen(name) : 0, start;
+    while (end > 0 && name[end - 1] == '/')
+        end--;
+    for (start = end; start > 0 && name[start - 1] != '/';)
+        start--;
+    if (end > start && base && !has_component(base, name + start, end - start))
+        rg_notice_once("%s: an adapter of %.200s, and policy.weights is \"%s\"", path, name, base);
+}
+
 static RgStatus check_numbers(const RgPolicy *policy, const char *path, const json_t *root,
                               RgError *error) {
     const json_t *rank = json_object_get(root, "r"), *alpha = json_object_get(root, "lora_alpha");
@@ -233,7 +256,7 @@ static RgStatus check_modules(const RgPolicy *policy, const RgHuggingFaceArchite
 }
 
 static RgStatus read_config(const RgPolicy *policy, const RgHuggingFaceArchitecture *a,
-                            const char *folder, RgError *error) {
+                            const char *base, const char *folder, RgError *error) {
     char *path = rg_string_format("%s/adapter_config.json", folder), *content = NULL;
     size_t size;
     json_error_t where;
@@ -242,6 +265,8 @@ static RgStatus read_config(const RgPolicy *policy, const RgHuggingFaceArchitect
         json_t *root = json_loadb(content, size, 0, &where);
         status = root ? check_config(policy, a, path, root, error)
                       : rg_fail(error, RG_E_FORMAT, "%s:%d: %s", path, where.line, where.text);
+        if (status == RG_OK)
+            compare_base(path, root, base);
         json_decref(root);
     }
     free(content);
@@ -249,11 +274,12 @@ static RgStatus read_config(const RgPolicy *policy, const RgHuggingFaceArchitect
     return status;
 }
 
-static RgStatus load(RgPolicy *policy, const char *folder, const char *path, RgError *error) {
+static RgStatus load(RgPolicy *policy, const char *base, const char *folder, const char *path,
+                     RgError *error) {
     RgSafetensors *file;
     RG_TRY(rg_safetensors_open(path, &file, error));
     const RgHuggingFaceArchitecture *a = architecture_of(policy, file);
-    RgStatus status = a ? read_config(policy, a, folder, error)
+    RgStatus status = a ? read_config(policy, a, base, folder, error)
                         : rg_fail(error, RG_E_USAGE,
                                   "%s: no Hugging Face architecture is like this policy", folder);
     if (status == RG_OK)
@@ -268,13 +294,13 @@ static RgStatus load(RgPolicy *policy, const char *folder, const char *path, RgE
     return status;
 }
 
-RgStatus rg_peft_load(RgPolicy *policy, const char *folder, RgError *error) {
+RgStatus rg_peft_load(RgPolicy *policy, const char *base, const char *folder, RgError *error) {
     RG_ASSERT(policy->base);
     if (policy->type != &rg_policy_transformer)
         return rg_fail(error, RG_E_USAGE, "%s: adapters of a %s policy cannot be read", folder,
                        policy->type->about.name);
     char *path = rg_string_format("%s/adapter_model.safetensors", folder);
-    RgStatus status = load(policy, folder, path, error);
+    RgStatus status = load(policy, base, folder, path, error);
     free(path);
     return status;
 }

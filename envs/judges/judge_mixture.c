@@ -38,7 +38,7 @@ static const RgOption options_table[] = {
 
 typedef struct Voice {
     RgJudge *judge;
-    double weight, middle, spread;
+    double weight, middle, spread; /* 0 and 1 until it is calibrated */
 } Voice;
 
 typedef struct Mixture {
@@ -184,6 +184,7 @@ static RgStatus make_voices(Mixture *m, const Options *o, const RgJudgeShare *sh
         RG_TRY(
             rg_judge_create(part, share, rg_random_at(random, (uint64_t)k), &voice->judge, error));
         voice->weight = weight.weight;
+        voice->spread = 1;
         m->count++;
         if (voice->judge->type->use_answers)
             return rg_fail(error, RG_E_USAGE,
@@ -209,13 +210,24 @@ static RgStatus create(RgJudge *judge, const void *options, const RgJudgeShare *
     RgStatus status = make_voices(m, o, &learnt, random, error);
     for (int64_t k = 0; k < m->count; k++)
         judge->reads_turns = judge->reads_turns || m->voice[k].judge->reads_turns;
-    if (status == RG_OK && kept.count == 0)
-        status = rg_fail(error, RG_E_RANGE, "%s: no pair to calibrate a mixture on", share->path);
-    if (status == RG_OK)
+    bool calibrates = o->scale != SCALE_NONE || o->length_control > 0;
+    if (status == RG_OK && calibrates && kept.count == 0)
+        status = rg_fail(error, RG_E_RANGE,
+                         "%s: no pair to calibrate a mixture on, which scale = \"none\" without "
+                         "length_control does not need",
+                         share->path);
+    if (status == RG_OK && calibrates)
         status = calibrate(judge, o, &kept, error);
     release(&learnt);
     release(&kept);
     return status;
+}
+
+static RgStatus save(RgJudge *judge, RgError *error) {
+    const Mixture *m = judge->state;
+    for (int64_t k = 0; k < m->count; k++)
+        RG_TRY(rg_judge_save(m->voice[k].judge, error));
+    return RG_OK;
 }
 
 static void destroy(RgJudge *judge) {
@@ -236,4 +248,5 @@ const RgJudgeType rg_judge_mixture = {
     .rewards = rewards,
     .check_conversation = check_conversation,
     .destroy = destroy,
+    .save = save,
 };

@@ -47,9 +47,9 @@ static RgStatus make_judge(const RgTextState *s, const RgOptionPart *part, const
     RgRandom own = rg_random_named(random, independent ? "judge-independent" : "judge");
     RgStatus status = rg_judge_create(part, &share, own, new, error);
     if (status == RG_E_RANGE && share.count < data->count)
-        status = rg_fail_in(
-            error, status, "%lld of %lld lines are single responses, and a judge learns from pairs",
-            (long long)(data->count - share.count), (long long)data->count);
+        status = rg_fail_in(error, status,
+                            "%lld of %lld lines are single responses, and this judge needs pairs",
+                            (long long)(data->count - share.count), (long long)data->count);
     release_share(&share);
     if (status == RG_E_RANGE && data->count == 0)
         return rg_text_nothing_left(
@@ -244,6 +244,12 @@ int rg_text_take_counts(RgEnvironment *environment, RgEnvironmentCount *counts) 
         }
     }
     return count;
+}
+
+RgStatus rg_text_save(RgEnvironment *environment, RgError *error) {
+    RgTextState *s = environment->state;
+    RG_TRY(rg_judge_save(s->judge, error));
+    return rg_judge_save(s->independent, error);
 }
 
 /* ---- measuring them ---- */

@@ -45,7 +45,7 @@ static void read_adapter(RgPolicy *policy) {
     if (!fuzz_good(rg_policy_adapt(policy, &options, rg_random_root(0), &adapted, &error), &error,
                    "policy.adapter"))
         return;
-    fuzz_good(rg_peft_load(adapted, "model", &error), &error, "model");
+    fuzz_good(rg_peft_load(adapted, NULL, "model", &error), &error, "model");
     rg_policy_destroy(adapted);
 }
 

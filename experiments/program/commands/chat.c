@@ -2,6 +2,7 @@
 #include "experiments/program/commands/chat.h"
 
 #include "core/memory.h"
+#include "core/suggest.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -13,12 +14,15 @@ RgStatus rg_chat_layout_create(const char *chat, const RgTokenizer *tokenizer,
     while (rg_chat_templates[k] && strcmp(rg_chat_templates[k], chat) != 0)
         k++;
     bool named = rg_chat_templates[k];
-    if (!named && access(chat, F_OK) != 0)
-        return rg_fail(error, RG_E_USAGE,
-                       "--chat: \"%s\" is neither a file nor a built-in template, expected plain, "
-                       "chatml, qwen, llama-3, phi-3, zephyr, hh, sail-pku, sail-ultrafeedback or "
-                       "a file",
-                       chat);
+    if (!named && access(chat, F_OK) != 0) {
+        char *names = rg_list_names(rg_chat_templates);
+        RgStatus status = rg_fail(error, RG_E_USAGE,
+                                  "--chat: \"%s\" is neither a file nor a built-in template: "
+                                  "expected a file, or one of %s",
+                                  chat, names);
+        free(names);
+        return status;
+    }
     return rg_text_layout_create(tokenizer, named ? k : 0, named ? "" : chat, 0, RG_TRUNCATE_DROP,
                                  layout, error);
 }

@@ -93,7 +93,7 @@ static RgStatus check_adapter(const Pairing *p, const RgTrialSpec *plan, RgError
     if (!p->whole || plan->adapter.rank == 0 || !plan->adapter.weights[0])
         return RG_OK;
     RG_TRY(rg_policy_adapt(p->policy, &plan->adapter, rg_random_root(0), &adapted, error));
-    RgStatus status = rg_peft_load(adapted, plan->adapter.weights, error);
+    RgStatus status = rg_peft_load(adapted, plan->policy.weights, plan->adapter.weights, error);
     rg_policy_destroy(adapted);
     return status;
 }
