@@ -96,6 +96,9 @@ typedef struct RgOption {
     const char *(*fault)(const char *text);
     /* For a path to a folder: glob patterns of the files that are read. NULL: all. */
     const char *const *files;
+    /* For a path to a file: names of files beside it that are read with it, if they are there.
+     * NULL: none. */
+    const char *const *neighbours;
     const struct RgOption *table; /* included */
 } RgOption;
 

@@ -64,6 +64,11 @@ typedef struct RgEnvironmentType {
     /* The counts of judge requests since the last row of results: counts [RG_ENVIRONMENT_COUNTS]
      * out. Returns how many there are. */
     int (*take_counts)(RgEnvironment *environment, RgEnvironmentCount *counts);
+
+    /* For environments whose options, or whose judges', name files to write (RG_ACT_SAVE), else
+     * NULL: write them. Called by a run, before its first step, and by nothing that only plans or
+     * measures one. */
+    RgStatus (*save)(RgEnvironment *environment, RgError *error);
 } RgEnvironmentType;
 
 struct RgEnvironment {
@@ -87,6 +92,8 @@ RgStatus rg_environment_evaluate(RgEnvironment *environment, const RgContender *
 RgStatus rg_environment_use_answers(RgEnvironment *environment, RgJudgeCache *answers,
                                     RgError *error);
 int rg_environment_take_counts(RgEnvironment *environment, RgEnvironmentCount *counts);
+/* See RgEnvironmentType. */
+RgStatus rg_environment_save(RgEnvironment *environment, RgError *error);
 void rg_environment_destroy(RgEnvironment *environment);
 
 const RgEnvironmentType *rg_environment_type(const char *name); /* NULL if there is none */

@@ -83,6 +83,11 @@ int rg_environment_take_counts(RgEnvironment *environment, RgEnvironmentCount *c
     return type->take_counts ? type->take_counts(environment, counts) : 0;
 }
 
+RgStatus rg_environment_save(RgEnvironment *environment, RgError *error) {
+    const RgEnvironmentType *type = environment->type;
+    return type->save ? type->save(environment, error) : RG_OK;
+}
+
 void rg_environment_destroy(RgEnvironment *environment) {
     if (!environment)
         return;

@@ -114,6 +114,24 @@ done
 scores listed >listed.scores
 scores exported | cmp -s - listed.scores || complain "an exported policy scores otherwise"
 
+# The file that names a tokenizer's ends is a part of it: of the trial that read it, and of its package.
+mkdir named
+python3 - <<'END' >named/tokenizer.json || complain "no tokenizer without a template"
+import json
+tokenizer = json.load(open("tokenizer.json"))
+tokenizer["post_processor"] = None
+print(json.dumps(tokenizer))
+END
+train named Llama base -s "environment.tokenizer=$folder/named/tokenizer.json" || complain "$(cat err)"
+echo '{"bos_token": "<|end|>", "eos_token": "<|begin|>"}' >named/tokenizer_config.json
+"$program" run named.cfg -r named.db -s "environment.tokenizer=$folder/named/tokenizer.json" >out 2>&1
+grep -q '1/1' out || complain "other ends are the same trial: $(cat out)"
+"$program" export-trial named.db base --with-inputs -o named.trial 2>err || complain "$(cat err)"
+[[ -s named.trial/inputs/environment.tokenizer/tokenizer_config.json ]] ||
+    complain "not packed: $(ls named.trial/inputs/environment.tokenizer)"
+mv named gone
+"$program" verify -q named.trial >out 2>err || complain "$(cat out err)"
+
 # A tokenizer that does not fit: refused where it is named, left out where it is the trial's.
 "$program" train-tokenizer pku.jsonl --vocabulary 270 -o larger.json 2>err || complain "$(cat err)"
 "$program" export --policy Llama -t larger.json none 2>err && complain "a larger tokenizer"

@@ -126,6 +126,10 @@ try() {
 try command environment.judge.command --allow command
 try endpoint environment.judge.url --allow endpoint
 try keyed environment.judge.url --allow endpoint --key-variable RG_TEST_KEY
+calm
+expect 0 '' run -q --dry-run save.cfg
+expect 0 '' plan --measure save.cfg
+is_calm 'a dry run or a plan'
 try save environment.judge.save --allow save
 try mixed environment.judge.judges.1.save --allow command,save
 expect 2 '--allow all: "all" is not a kind of act: expected a list of command, endpoint, save' \

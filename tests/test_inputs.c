@@ -50,6 +50,19 @@ Test(inputs, of_a_folder_are_the_files_that_are_read_wherever_it_lies) {
     cr_expect_str_neq(sum, sum_of_folder);
 }
 
+Test(inputs, beside_a_file_count_if_they_are_there) {
+    static const char *const neighbours[] = {"Z", "none", NULL};
+    const RgOption option = {.name = "with", .kind = RG_KIND_PATH, .neighbours = neighbours};
+    const char *path = scratch_write("one/a", "abc");
+    expect_sum(&option, path, sum_of_abc);
+    scratch_write("one/Z", "x");
+    scratch_write("one/notes", "of no matter");
+    expect_sum(&option, path, sum_of_folder);
+    expect_sum(&all, path, sum_of_abc);
+    cr_assert_eq(chdir(scratch("one")), 0);
+    expect_sum(&option, "a", sum_of_folder);
+}
+
 Test(inputs, that_have_changed_are_summed_anew) {
     const char *path = scratch_write("a", "abd");
     char sum[RG_SHA256_TEXT];

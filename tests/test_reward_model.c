@@ -8,6 +8,7 @@
 #include "scratch.h"
 
 #include <math.h>
+#include <unistd.h>
 
 enum { PAIRS = 120, VOCABULARY = 12, GOOD = 5, BAD = 6 };
 
@@ -149,6 +150,8 @@ Test(reward_model, that_was_saved_judges_as_it_did) {
     RgSequences *pairs = made_up_pairs(PAIRS, false, 1), *few = made_up_pairs(2, true, 9);
     const char *path = scratch("reward.safetensors");
     RgJudge *judge = judge_of(pairs, WITH("epochs", "2", "pooling", "mean", "save", path));
+    cr_assert_neq(access(path, F_OK), 0, "written before it was asked for");
+    cr_assert_eq(rg_judge_save(judge, &error), RG_OK, "%s", error.text);
     RgJudge *again = judge_of(few, WITH("weights", path));
     double *first = rewards_of(judge, pairs), *second = rewards_of(again, pairs);
     cr_expect_arr_eq(first, second, (size_t)pairs->count * sizeof *first);
@@ -276,8 +279,9 @@ Test(reward_model, what_it_cannot_learn_from_is_refused) {
     refuse(&share, WITH("weights", path), RG_E_USAGE,
            "has a vocabulary of 11 tokens, expected at least the 12");
     refuse(&share, WITH("weights", "/nowhere.safetensors"), RG_E_FILE, "/nowhere.safetensors");
-    refuse(&share, WITH("save", "/nowhere/x.safetensors", "epochs", "1"), RG_E_FILE, "/nowhere/x");
-    RgJudge *judge = judge_of(pairs, WITH("epochs", "1"));
+    RgJudge *judge = judge_of(pairs, WITH("save", "/nowhere/x.safetensors", "epochs", "1"));
+    cr_expect_eq(rg_judge_save(judge, &error), RG_E_FILE);
+    cr_expect(strstr(error.text, "/nowhere/x"), "%s", error.text);
     double reward;
     RgJudgeItems items = {.count = 1};
     cr_expect_eq(rg_judge_rewards(judge, &items, &reward, &error), RG_E_USAGE);

@@ -86,6 +86,10 @@ RgStatus rg_judge_check_conversation(RgJudge *judge, const RgConversation *conve
     return judge->reads_turns ? judge->type->check_conversation(judge, conversation, error) : RG_OK;
 }
 
+RgStatus rg_judge_save(RgJudge *judge, RgError *error) {
+    return judge->type->save ? judge->type->save(judge, error) : RG_OK;
+}
+
 RgStatus rg_judge_compare(RgJudge *judge, const RgJudgeItems *items, double *first,
                           RgError *error) {
     RG_ASSERT(items->count % 2 == 0);

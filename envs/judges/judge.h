@@ -91,6 +91,10 @@ typedef struct RgJudgeType {
     RgStatus (*use_answers)(RgJudge *judge, RgJudgeCache *answers, RgError *error);
     /* The counts of requests since the last call: counts [RG_JUDGE_COUNTS] out. */
     void (*take_counts)(RgJudge *judge, RgJudgeCount *counts);
+
+    /* For judges whose options name files to write (RG_ACT_SAVE), else NULL: write them. Called by
+     * a run, before its first step, and by nothing that only plans or measures one. */
+    RgStatus (*save)(RgJudge *judge, RgError *error);
 } RgJudgeType;
 
 struct RgJudge {
@@ -132,6 +136,8 @@ RgStatus rg_judge_rewards(RgJudge *judge, const RgJudgeItems *items, double *rew
 /* See RgJudgeType; of a judge that reads no turns nothing is refused. */
 RgStatus rg_judge_check_conversation(RgJudge *judge, const RgConversation *conversation,
                                      RgError *error);
+/* See RgJudgeType. */
+RgStatus rg_judge_save(RgJudge *judge, RgError *error);
 /* See RgJudgeType. Without a comparison of its own: 1 or 0, and ½ for equal rewards. */
 RgStatus rg_judge_compare(RgJudge *judge, const RgJudgeItems *items, double *first, RgError *error);
 

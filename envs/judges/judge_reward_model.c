@@ -64,6 +64,7 @@ typedef struct RewardModel {
     RgPooling pooling;
     double offset;  /* mean over its training pairs, subtracted from rewards */
     RgTape *values; /* for the head, without recording */
+    char *save;     /* file to write it to; "": none */
 } RewardModel;
 
 RgPolicy *rg_reward_model_policy(const RgJudge *judge) {
@@ -380,7 +381,10 @@ static RgStatus load_head(RewardModel *m, const char *path, bool *found, RgError
     return status;
 }
 
-static RgStatus save(const RewardModel *m, const char *path, RgError *error) {
+static RgStatus save(RgJudge *judge, RgError *error) {
+    const RewardModel *m = judge->state;
+    if (!m->save[0])
+        return RG_OK;
     float other[2] = {(float)m->offset, m->pooling == RG_POOLING_MEAN};
     const int64_t width = m->head->count;
     float *head = rg_allocate(width, sizeof *head);
@@ -389,7 +393,7 @@ static RgStatus save(const RewardModel *m, const char *path, RgError *error) {
     RgStoredTensor more[] = {
         {"reward.head", RG_F32, 2, {1, width}, head, (size_t)width * sizeof *head},
         {"reward.offset_and_pooling", RG_F32, 1, {2}, other, sizeof other}};
-    RgStatus status = rg_policy_save_with(m->policy, more, 2, path, error);
+    RgStatus status = rg_policy_save_with(m->policy, more, 2, m->save, error);
     free(head);
     return status;
 }
@@ -413,6 +417,7 @@ static RgStatus create(RgJudge *judge, const void *options, const RgJudgeShare *
     RewardModel *m = rg_allocate(1, sizeof *m);
     judge->state = m;
     m->pooling = (RgPooling)o->pooling;
+    m->save = rg_string_copy(o->save);
     m->values = rg_tape_create();
     rg_tape_record(m->values, false);
     bool trained;
@@ -429,7 +434,7 @@ static RgStatus create(RgJudge *judge, const void *options, const RgJudgeShare *
     train(m, o, fits, rg_random_named(random, "pair order"));
     centre(m, fits);
     rg_sequences_destroy(fits);
-    return o->save[0] ? save(m, o->save, error) : RG_OK;
+    return RG_OK;
 }
 
 static void destroy(RgJudge *judge) {
@@ -437,6 +442,7 @@ static void destroy(RgJudge *judge) {
     rg_tape_destroy(m->values);
     rg_parameters_destroy(m->head);
     rg_policy_destroy(m->policy);
+    free(m->save);
     free(m);
 }
 
@@ -453,4 +459,5 @@ const RgJudgeType rg_judge_reward_model = {
     .create = create,
     .rewards = rewards,
     .destroy = destroy,
+    .save = save,
 };

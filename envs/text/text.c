@@ -10,11 +10,11 @@ enum { PAIRS_SAMPLED, PAIRS_DATASET };
 static const char *const pair_sources[] = {"sampled", "dataset", NULL};
 static const char *const demonstration_sources[] = {"chosen", "corpus", "whole", NULL};
 
-enum { TEST_PAIRS = 200 }; /* test lines within the limit with scored written responses */
-
 static const char *const data_files[] = {"base.jsonl*",  "judge.jsonl*", "judge-independent.jsonl*",
                                          "train.jsonl*", "test.jsonl*",  NULL};
 
+/* It names the tokens that begin and end a text (core/text/tokenizer_ends.c). */
+static const char *const tokenizer_neighbours[] = {"tokenizer_config.json", NULL};
 static const char *const unusable_lines[] = {"skip", "stop", NULL};
 static const char *const unpaired_lines[] = {"matched", "all", NULL};
 
@@ -101,7 +101,8 @@ static const RgOption options_table[] = {
     RG_OPTION_CHOICE(RgTextOptions, truncation, "drop", rg_truncations,
                      "what to do with longer prompts: drop the line, or keep the start or the end "
                      "of the prompt; every evaluation reports the count"),
-    RG_OPTION_PATH(RgTextOptions, tokenizer, NULL, "tokenizer.json, or a llama2.c vocabulary"),
+    RG_OPTION_PATH(RgTextOptions, tokenizer, NULL, "tokenizer.json, or a llama2.c vocabulary",
+                   .neighbours = tokenizer_neighbours),
     RG_OPTION_CHOICE(
         RgTextOptions, pairs, "sampled", pair_sources,
         "offline pairs: sampled, two responses sampled from the reference policy and labelled by "
@@ -126,6 +127,10 @@ static const RgOption options_table[] = {
                    "each by its text, a special token by its name, or by its id"),
     RG_OPTION_INTEGER(RgTextOptions, test_prompts, "1000", 1, 1e6,
                       "number of lines of test.jsonl to evaluate on, at most all"),
+    RG_OPTION_INTEGER(RgTextOptions, test_pairs, "200", 1, 1e6,
+                      "number of test pairs whose written responses every evaluation scores "
+                      "(reward_margin, reward_accuracy, nll, ...), at most all",
+                      .later = true),
     RG_OPTION_REAL(RgTextOptions, temperature, "1", 0, 100,
                    "temperature at which evaluated responses are sampled; 0: greedy"),
     RG_OPTION_INTEGER(RgTextOptions, top_k, "0", 0, 1e9,
@@ -232,7 +237,7 @@ static RgStatus make_test_set(RgTextState *s, const RgTextData *test, RgError *e
         if (!rg_text_line_is_pair(line))
             continue;
         pairs++;
-        if (s->test_pairs->count < 2 * TEST_PAIRS)
+        if (s->test_pairs->count < 2 * s->options.test_pairs)
             append_written(s, line, s->test_pairs);
     }
     if (s->test_prompts->count == 0)
@@ -583,4 +588,5 @@ const RgEnvironmentType rg_environment_text = {
     .measures = measures,
     .use_answers = rg_text_use_answers,
     .take_counts = rg_text_take_counts,
+    .save = rg_text_save,
 };

@@ -44,7 +44,7 @@ typedef struct RgTextOptions {
     int demonstrations;
     int64_t response_limit; /* tokens */
     RgOptionList stop;      /* texts or ids of tokens; valid in create only */
-    int64_t test_prompts;
+    int64_t test_prompts, test_pairs;
     double temperature; /* of evaluated responses, like the three options below */
     int64_t top_k;
     double top_p;
@@ -163,6 +163,7 @@ RgStatus rg_text_label(void *environment, const RgSequences *pairs, RgRandom ran
 
 RgStatus rg_text_use_answers(RgEnvironment *environment, RgJudgeCache *answers, RgError *error);
 int rg_text_take_counts(RgEnvironment *environment, RgEnvironmentCount *counts);
+RgStatus rg_text_save(RgEnvironment *environment, RgError *error);
 
 /* ---- policies ---- */
 

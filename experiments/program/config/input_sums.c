@@ -75,7 +75,12 @@ RgStatus rg_input_file_sum(const char *path, RgChecksum *sum, RgError *error) {
     return RG_OK;
 }
 
-/* ---- folders ---- */
+/* ---- folders, and files beside others ---- */
+
+static bool is_folder(const char *path) {
+    struct stat about;
+    return stat(path, &about) == 0 && S_ISDIR(about.st_mode);
+}
 
 static bool is_read(const RgOption *option, const char *name) {
     const char *const *pattern = option->files;
@@ -98,22 +103,49 @@ static bool is_regular(const char *folder, const char *name) {
     return regular;
 }
 
-RgStatus rg_input_names(const RgOption *option, const char *folder, RgInputNames *names,
-                        RgError *error) {
-    *names = (RgInputNames){0};
+static void add_name(RgInputNames *names, const char *name) {
+    names->name = rg_reallocate(names->name, (size_t)names->count + 1, sizeof *names->name);
+    names->name[names->count++] = rg_string_copy(name);
+}
+
+static RgStatus names_in_folder(const RgOption *option, const char *folder, RgInputNames *names,
+                                RgError *error) {
     DIR *stream = opendir(folder);
     if (!stream)
         return rg_fail(error, RG_E_FILE, "%s: cannot list: %s", folder, strerror(errno));
-    for (struct dirent *entry; (entry = readdir(stream));) {
-        if (!is_read(option, entry->d_name) || !is_regular(folder, entry->d_name))
-            continue;
-        names->name = rg_reallocate(names->name, (size_t)names->count + 1, sizeof *names->name);
-        names->name[names->count++] = rg_string_copy(entry->d_name);
-    }
+    for (struct dirent *entry; (entry = readdir(stream));)
+        if (is_read(option, entry->d_name) && is_regular(folder, entry->d_name))
+            add_name(names, entry->d_name);
     closedir(stream);
+    return RG_OK;
+}
+
+static void names_beside(const RgOption *option, const char *file, RgInputNames *names) {
+    const char *slash = strrchr(file, '/'), *own = slash ? slash + 1 : file;
+    char *folder = rg_input_path(file, false, ".");
+    add_name(names, own);
+    for (int i = 0; option->neighbours && option->neighbours[i]; i++)
+        if (strcmp(option->neighbours[i], own) != 0 && is_regular(folder, option->neighbours[i]))
+            add_name(names, option->neighbours[i]);
+    free(folder);
+}
+
+RgStatus rg_input_names(const RgOption *option, const char *path, RgInputNames *names,
+                        RgError *error) {
+    *names = (RgInputNames){0};
+    if (is_folder(path))
+        RG_TRY(names_in_folder(option, path, names, error));
+    else
+        names_beside(option, path, names);
     if (names->count > 0)
         qsort(names->name, (size_t)names->count, sizeof *names->name, by_bytes);
     return RG_OK;
+}
+
+char *rg_input_path(const char *path, bool folder, const char *name) {
+    const char *slash = strrchr(path, '/');
+    return folder ? rg_string_format("%s/%s", path, name)
+                  : rg_string_format("%.*s%s", slash ? (int)(slash + 1 - path) : 0, path, name);
 }
 
 void rg_input_names_clear(RgInputNames *names) {
@@ -123,35 +155,28 @@ void rg_input_names_clear(RgInputNames *names) {
     *names = (RgInputNames){0};
 }
 
-static RgStatus folder_sum(const RgOption *option, const char *folder, char sha256[RG_SHA256_TEXT],
-                           RgError *error) {
-    RgInputNames names;
-    RG_TRY(rg_input_names(option, folder, &names, error));
+static RgStatus list_sum(const RgInputNames *names, const char *path, char sha256[RG_SHA256_TEXT],
+                         RgError *error) {
     RgHashing *hashing = rg_hashing_begin();
     RgStatus status = RG_OK;
-    for (int i = 0; i < names.count && status == RG_OK; i++) {
+    bool folder = is_folder(path);
+    for (int i = 0; i < names->count && status == RG_OK; i++) {
         RgChecksum sum;
-        char *path = rg_string_format("%s/%s", folder, names.name[i]);
-        status = rg_input_file_sum(path, &sum, error);
-        free(path);
+        char *file = rg_input_path(path, folder, names->name[i]);
+        status = rg_input_file_sum(file, &sum, error);
+        free(file);
         if (status != RG_OK)
             break;
-        char *line = rg_string_format("%s  %s\n", sum.sha256, names.name[i]);
+        char *line = rg_string_format("%s  %s\n", sum.sha256, names->name[i]);
         rg_hashing_add(hashing, line, strlen(line));
         free(line);
     }
     rg_hashing_sum(hashing, sha256);
     rg_hashing_end(hashing);
-    rg_input_names_clear(&names);
     return status;
 }
 
 /* ---- either ---- */
-
-static bool is_folder(const char *path) {
-    struct stat about;
-    return stat(path, &about) == 0 && S_ISDIR(about.st_mode);
-}
 
 bool rg_input_is_summable(const char *path) {
     struct stat about;
@@ -160,10 +185,14 @@ bool rg_input_is_summable(const char *path) {
 
 RgStatus rg_input_sum(const RgOption *option, const char *path, char sha256[RG_SHA256_TEXT],
                       RgError *error) {
-    RgChecksum sum;
-    if (is_folder(path))
-        return folder_sum(option, path, sha256, error);
-    RG_TRY(rg_input_file_sum(path, &sum, error));
-    memcpy(sha256, sum.sha256, RG_SHA256_TEXT);
-    return RG_OK;
+    RgChecksum sum = {0};
+    RgInputNames names;
+    RG_TRY(rg_input_names(option, path, &names, error));
+    bool alone = !is_folder(path) && names.count == 1;
+    RgStatus status =
+        alone ? rg_input_file_sum(path, &sum, error) : list_sum(&names, path, sum.sha256, error);
+    rg_input_names_clear(&names);
+    if (status == RG_OK)
+        memcpy(sha256, sum.sha256, RG_SHA256_TEXT);
+    return status;
 }

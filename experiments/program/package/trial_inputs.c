@@ -26,15 +26,15 @@ static RgStatus add_file(json_t *files, const char *path, const char *name, RgEr
     return RG_OK;
 }
 
-static RgStatus add_folder(json_t *files, const RgOption *option, const char *folder,
-                           RgError *error) {
+static RgStatus add_files(json_t *files, const RgOption *option, const char *path, bool folder,
+                          RgError *error) {
     RgInputNames names;
-    RG_TRY(rg_input_names(option, folder, &names, error));
+    RG_TRY(rg_input_names(option, path, &names, error));
     RgStatus status = RG_OK;
     for (int i = 0; i < names.count && status == RG_OK; i++) {
-        char *path = rg_string_format("%s/%s", folder, names.name[i]);
-        status = add_file(files, path, names.name[i], error);
-        free(path);
+        char *file = rg_input_path(path, folder, names.name[i]);
+        status = add_file(files, file, names.name[i], error);
+        free(file);
     }
     rg_input_names_clear(&names);
     return status;
@@ -53,8 +53,7 @@ static RgStatus add_input(json_t *inputs, const RgOption *option, const RgSettin
         return rg_fail(error, RG_E_FILE, "%s = \"%s\": %s", setting, path, strerror(errno));
     bool folder = S_ISDIR(about.st_mode);
     json_t *files = json_array();
-    RgStatus status = folder ? add_folder(files, option, path, error)
-                             : add_file(files, path, base_name(path), error);
+    RgStatus status = add_files(files, option, path, folder, error);
     json_array_append_new(inputs, json_pack("{s:s, s:s, s:b, s:o}", "setting", setting, "path",
                                             path, "folder", folder, "files", files));
     return status;
@@ -79,10 +78,13 @@ RgStatus rg_inputs_describe(const RgSettings *resolved, json_t **inputs, RgError
 
 /* ---- checking ---- */
 
+/* The file that an input names may have another name elsewhere; those beside it may not. */
 char *rg_input_file(const json_t *input, const char *path, const json_t *file) {
-    return json_is_true(json_object_get(input, "folder"))
-               ? rg_string_format("%s/%s", path, text_of(file, "name"))
-               : rg_string_copy(path);
+    bool folder = json_is_true(json_object_get(input, "folder"));
+    const char *name = text_of(file, "name");
+    return !folder && strcmp(name, base_name(text_of(input, "path"))) == 0
+               ? rg_string_copy(path)
+               : rg_input_path(path, folder, name);
 }
 
 static RgStatus check_file(const json_t *input, const json_t *file, const char *path,

@@ -103,7 +103,8 @@ static RgStatus run_trials(const RgExperiment *experiment, RgStore *store, const
                       .folder = folder,
                       .events = a->events,
                       .checkpoint_seconds = a->checkpoint_seconds,
-                      .progress = &progress};
+                      .progress = &progress,
+                      .setup.saves = true};
     if (place->ready) {
         run.setup.ready = *place->ready;
         *place->ready = (RgReadyEnvironment){0};

@@ -121,7 +121,7 @@ static RgStatus make_adapter(const RgTrialSpec *plan, RgPolicy *start, RgPolicy 
     RG_TRY(rg_policy_adapt(start, &plan->adapter, random, policy, error));
     if (!plan->adapter.weights[0])
         return RG_OK;
-    RgStatus status = rg_peft_load(*policy, plan->adapter.weights, error);
+    RgStatus status = rg_peft_load(*policy, plan->policy.weights, plan->adapter.weights, error);
     if (status == RG_OK)
         return RG_OK;
     rg_policy_destroy(*policy);
@@ -218,6 +218,7 @@ void rg_trial_setup_clear(RgTrialSetup *setup) {
     *setup = (RgTrialSetup){.ready = setup->ready,
                             .answers = setup->answers,
                             .ahead = setup->ahead,
+                            .saves = setup->saves,
                             .process_group = setup->process_group};
 }
 
@@ -281,6 +282,8 @@ RgStatus rg_trial_setup_make(RgTrialSetup *setup, const RgTrialSpec *plan, RgErr
         status = check_data(setup->reference, &setup->environment->task, error);
     if (status == RG_OK) /* now that they have been read */
         status = rg_resolved_check_inputs(plan->resolved, error);
+    if (status == RG_OK && setup->saves)
+        status = rg_environment_save(setup->environment, error);
     status = rg_process_group_reduce_status(setup->process_group, status, error);
     if (status == RG_OK) {
         setup->reference_digest = rg_policy_digest(setup->reference);

@@ -31,6 +31,7 @@ typedef struct RgTrialSetup {
     RgJudgeCache *answers; /* of external judges, or NULL; borrowed, kept by rg_trial_setup_clear */
     bool ahead; /* made before processes are forked: only these may query external judges, so a
                    setup with such judges is refused; kept by rg_trial_setup_clear */
+    bool saves; /* a new environment writes the files that its options name; kept likewise */
     RgProcessGroup *process_group; /* of the current trial, or NULL; borrowed, kept likewise */
     RgDigest reference_digest;     /* of the reference's weights */
 } RgTrialSetup;
