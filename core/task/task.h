@@ -31,6 +31,7 @@ typedef struct RgTask {
     int64_t expected_pairs;            /* upper bound of the pairs to be prepared; 0: unknown */
     int64_t expected_singles;   /* the same of `singles`; 0: there will be none but the pairs' */
     int64_t expected_desirable; /* how many of them are, before label_noise */
+    int64_t test_prompts;       /* prompts of an evaluation; 0: unknown */
     /* The environment has not been prepared: pairs, and demonstrations taken from them, may be
      * missing yet. */
     bool pending;

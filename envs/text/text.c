@@ -350,6 +350,7 @@ static RgStatus create(RgEnvironment *environment, const void *options, RgRandom
                                  .expected_pairs = pairs > 0 ? pairs : RG_NO_PAIRS,
                                  .expected_singles = all ? singles : 0,
                                  .expected_desirable = all ? desirable : 0,
+                                 .test_prompts = s->test_prompts->count,
                                  .response_limit = s->options.response_limit,
                                  .tokens = environment->space.vocabulary,
                                  .end_token = rg_text_layout_end(s->layout),

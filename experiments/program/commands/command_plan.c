@@ -332,8 +332,7 @@ static RgStatus plan_all(const RgExperiment *experiment, const PlanArguments *a,
 static RgStatus plan(void *arguments, RgError *error) {
     PlanArguments *a = arguments;
     RgExperiment *experiment = NULL;
-    if (a->threads > 0)
-        rg_threads_set(a->threads);
+    rg_threads_set(a->threads > 0 ? a->threads : rg_processors());
     if (a->seconds == 0)
         a->seconds = default_seconds;
     RG_TRY(rg_experiment_open(a->config.path, a->config.overrides, a->config.override_count,

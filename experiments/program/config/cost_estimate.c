@@ -192,9 +192,11 @@ static void plan_values(const RgTrialSpec *plan, const RgTransformerCost *model,
 }
 
 /* Memory outside a step: decoders. */
-static void plan_temporaries(const RgTrialSpec *plan, const RgTransformerCost *model,
-                             const Work *work, RgPassLoad load, RgTrialCost *cost) {
-    RgPassLoad sampled = of_prompts(load, EVALUATED_AT_ONCE);
+static void plan_temporaries(const RgTrialSpec *plan, const RgTask *task,
+                             const RgTransformerCost *model, const Work *work, RgPassLoad load,
+                             RgTrialCost *cost) {
+    bool few = task->test_prompts > 0 && task->test_prompts < EVALUATED_AT_ONCE;
+    RgPassLoad sampled = of_prompts(load, few ? task->test_prompts : EVALUATED_AT_ONCE);
     sampled.copies = 1;
     take_temporary(cost, rg_transformer_sampling_bytes(model, &sampled), "sampling in evaluation");
     RgRecipeCounts counts = rg_recipe_counts(&plan->recipe);
@@ -394,8 +396,8 @@ static void plan_storage(const RgTrialSpec *plan, int64_t matrices, RgTrialCost 
                            bytes_of(cost->frozen - matrices) - bytes_of(cost->frozen);
 }
 
-static void plan_transformer(const RgTrialSpec *plan, RgTransformerCost *model, RgPassLoad load,
-                             const Work *work, RgTrialCost *cost) {
+static void plan_transformer(const RgTrialSpec *plan, const RgTask *task, RgTransformerCost *model,
+                             RgPassLoad load, const Work *work, RgTrialCost *cost) {
     model->recompute = plan->policy.recompute;
     model->precision = (RgPrecision)plan->policy.precision;
     model->storage = (RgPrecision)plan->policy.reference_storage;
@@ -410,7 +412,7 @@ static void plan_transformer(const RgTrialSpec *plan, RgTransformerCost *model, 
     if (pass > 0)
         part = pass;
     plan_values(plan, model, load, part, cost);
-    plan_temporaries(plan, model, work, load, cost);
+    plan_temporaries(plan, task, model, work, load, cost);
     if (plan->algorithm->loss || plan->algorithm->step)
         plan_step(plan, model, load, work, part, cost);
 }
@@ -478,7 +480,8 @@ static RgStatus plan_trial(RgCostEstimator *planner, const RgTrialSpec *plan, Rg
         plan_parameters(plan, rg_transformer_cost_trained(&model),
                         rg_transformer_cost_weights(&model), cost);
         plan_storage(plan, rg_transformer_cost_matrices(&model), cost);
-        plan_transformer(plan, &model, longest_load(plan, &environment->task, &work), &work, cost);
+        RgPassLoad load = longest_load(plan, &environment->task, &work);
+        plan_transformer(plan, &environment->task, &model, load, &work, cost);
     } else {
         plan_parameters(plan, small, small, cost);
         cost->left_out = "passes, which are small";
