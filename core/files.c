@@ -152,8 +152,10 @@ char *rg_path_shorten(const char *path) {
         }
         at += size + (at[size] == '/');
     }
+    if (length == 0)
+        out[length++] = '.';
     out[length] = '\0';
-    return length > 0 ? out : strcpy(out, ".");
+    return out;
 }
 
 char *rg_own_file(const char *name) {

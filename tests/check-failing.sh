@@ -382,7 +382,7 @@ echo "you 1" | tr ' ' '\t' >lexicon
 single='train = "./single.jsonl"; pairs = "dataset"; unpaired = "all"; '
 lexicon='judge = { type = "lexicon"; file = "./lexicon"; }; independent_judge = { type = "lexicon"; file = "./lexicon"; };'
 refused "{ type = \"dpo\"; label = \"b\"; environment = { $single $lexicon }; }" 'none but single responses'
-refused "{ type = \"sft\"; label = \"b\"; environment = { $single }; }" 'a judge learns from pairs'
+refused "{ type = \"sft\"; label = \"b\"; environment = { $single }; }" 'this judge needs pairs'
 refused "{ type = \"kto\"; environment = { train = \"./single.jsonl\"; }; }" 'expected "all" to read it alone'
 cp ../x.cfg sweep.cfg
 echo 'sweep = ( { option = "environment.prompt_limit"; values = [0, 1]; } );' >>sweep.cfg
