@@ -188,21 +188,39 @@ Test(singles, bco_weighs_responses_by_the_shares_of_their_labels) {
         cr_expect(strstr(error.text, told[k]), "%s", error.text);
         end_world(&w);
     }
-    begin_notices();
     cr_expect_eq(try_world(&w, "kto", "single=true", 3, &error), RG_OK, "one label is enough");
-    cr_expect_str_eq(notices, "kto: all of 24 single responses are desirable\n");
     end_world(&w);
+}
+
+/* What kto says of data with `desirable` of SINGLES, before anything is made. */
+static RgStatus check_kto(const char *options, int64_t desirable, RgError *error) {
+    World w;
+    cr_assert_eq(try_world(&w, "kto", options, 1, error), RG_OK, "%s", error->text);
+    w.task.expected_singles = SINGLES;
+    w.task.expected_desirable = desirable;
+    RgStatus status = w.race.algorithm->check(w.race.options, &w.task, w.race.policy, error);
+    end_world(&w);
+    return status;
+}
+
+Test(singles, of_one_label_are_noticed_and_weights_of_zero_refused) {
+    RgError error = {0};
+    begin_notices();
+    cr_expect_eq(check_kto("single=true", 8, &error), RG_OK);
+    cr_expect_str_empty(notices);
+    cr_expect_eq(check_kto("single=true", SINGLES, &error), RG_OK);
+    cr_expect_str_eq(notices, "kto: all of 24 single responses are desirable\n");
     end_notices();
-    static const char *const useless[] = {"single=true desirable_weight=0",
-                                          "desirable_weight=0 undesirable_weight=0"};
-    static const char *const refused[] = {
-        "all of 24 single responses are desirable, and desirable_weight is 0",
-        "desirable_weight and undesirable_weight are 0"};
-    for (int k = 0; k < 2; k++) {
-        cr_expect_eq(try_world(&w, "kto", useless[k], 3, &error), RG_E_USAGE);
-        cr_expect(strstr(error.text, refused[k]), "%s", error.text);
-        end_world(&w);
-    }
+    cr_expect_eq(check_kto("single=true desirable_weight=0", SINGLES, &error), RG_E_USAGE);
+    cr_expect(strstr(error.text, "are desirable, and desirable_weight is 0"), "%s", error.text);
+    Race race;
+    const RgSmallRaceTerms terms = {.algorithm = rg_algorithm_find("kto"),
+                                    .options = "desirable_weight=0 undesirable_weight=0",
+                                    .bandit = bandit,
+                                    .batch = BATCH};
+    cr_expect_eq(rg_small_race_begin(&terms, &race, &error), RG_E_USAGE);
+    cr_expect(strstr(error.text, "desirable_weight and undesirable_weight are 0"), "%s",
+              error.text);
 }
 
 /* The meter counts a response once, and a pair's label twice. */

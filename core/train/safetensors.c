@@ -131,6 +131,7 @@ static RgStatus write_content(RgNewFile *file, const char *header,
     RgStatus status = RG_OK;
     for (int i = 0; i < count && status == RG_OK; i++) {
         const void *data = order[i]->data ? order[i]->data : filled;
+        RG_ASSERT(order[i]->data || source.fill);
         if (!order[i]->data && order[i]->bytes > 0)
             source.fill(source.context, order[i], filled);
         status = rg_new_file_write(file, data, order[i]->bytes, error);

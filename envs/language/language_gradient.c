@@ -213,9 +213,7 @@ static double fill_coefficients(const Ranking *r, const Interval *interval, cons
 
 static double policy_pairs(const Problem *p, double *const c[RG_SAIL_TERMS]) {
     Ranking r = rank(p);
-    Losses losses = {0};
-    if (p->labels != RG_EXACT_POLICY_LABELS)
-        losses = losses_of(&r);
+    Losses losses = losses_of(&r);
     double all = 0, total = 0;
     for (int64_t i = 0; i < r.count; i++)
         all += p->probability[r.ranked[i].sentence];
@@ -223,6 +221,7 @@ static double policy_pairs(const Problem *p, double *const c[RG_SAIL_TERMS]) {
     RG_FOR_PIECES(
         r.intervals, rg_spread(r.intervals, 1), for (int64_t i = first; i < last; i++) {
             Interval *interval = &r.interval[i];
+            RG_ASSERT(interval);
             fill_interval(&r, interval);
             for (int64_t a = interval->first; a < interval->last; a++)
                 sums[i] += fill_coefficients(&r, interval, &losses, all, a, c);
