@@ -399,7 +399,7 @@ Test(text, single_responses_are_data_without_a_counterpart) {
     refuse_setting(LONELY("unpaired", "matched"), "expected \"all\" to read it alone");
     refuse_setting(LONELY("unpaired", "all", "pairs", "sampled"), "expected pairs = \"dataset\"");
     refuse_setting(WITH("data", "", "train", path, "pairs", "dataset", "unpaired", "all"),
-                   "lines are single responses, and a judge learns from pairs");
+                   "lines are single responses, and this judge needs pairs");
     free(path);
     free(lexicon);
 }
