@@ -81,20 +81,19 @@ config mixed '{ type = "mixture"; judges = ( { type = "ngram"; }, { type = "rewa
     layers = 1; width = 16; heads = 2; epochs = 1; } ); }'
 
 calm() { # nothing has been run, sent or written since
-    rm -f ran sent
-    echo untouched >victim
+    rm -f ran sent victim
 }
 is_calm() { # WHAT
     [[ ! -e ran ]] || complain "$1: the command ran"
     [[ ! -e sent ]] || complain "$1: texts were sent"
-    [[ $(<victim) == untouched ]] || complain "$1: the file was written"
+    [[ ! -e victim ]] || complain "$1: the file was written"
 }
 acted() { # NAME WHAT
     case $1 in
     command) [[ -e ran ]] || complain "$2: the command did not run" ;;
     endpoint) grep -qx 'no key' sent || complain "$2: nothing was sent" ;;
     keyed) grep -qxF "Bearer $RG_TEST_KEY" sent || complain "$2: the key was not sent" ;;
-    save | mixed) ! grep -q untouched victim || complain "$2: the file was not written" ;;
+    save | mixed) [[ -s victim ]] || complain "$2: the file was not written" ;;
     esac
 }
 
@@ -130,6 +129,11 @@ calm
 expect 0 '' run -q --dry-run save.cfg
 expect 0 '' plan --measure save.cfg
 is_calm 'a dry run or a plan'
+echo untouched >victim
+for how in -q -n; do
+    expect 2 'save.cfg:4: environment.judge.save: victim exists and is not a reward model' run $how save.cfg
+done
+[[ $(<victim) == untouched ]] || complain "another file was written over"
 try save environment.judge.save --allow save
 try mixed environment.judge.judges.1.save --allow command,save
 expect 2 '--allow all: "all" is not a kind of act: expected a list of command, endpoint, save' \

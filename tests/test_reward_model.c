@@ -282,6 +282,9 @@ Test(reward_model, what_it_cannot_learn_from_is_refused) {
     RgJudge *judge = judge_of(pairs, WITH("save", "/nowhere/x.safetensors", "epochs", "1"));
     cr_expect_eq(rg_judge_save(judge, &error), RG_E_FILE);
     cr_expect(strstr(error.text, "/nowhere/x"), "%s", error.text);
+    rg_judge_destroy(judge);
+    refuse(&share, WITH("save", path), RG_E_USAGE, "exists and is not a reward model");
+    judge = judge_of(pairs, WITH("epochs", "1"));
     double reward;
     RgJudgeItems items = {.count = 1};
     cr_expect_eq(rg_judge_rewards(judge, &items, &reward, &error), RG_E_USAGE);

@@ -117,6 +117,9 @@ Test(tokenizer_files, begin_and_end_are_told_by_template_config_or_name) {
     RgTokenizer *tokenizer = NULL;
     cr_assert_eq(rg_tokenizer_load(write_file(&parts), 0, &tokenizer, &error), RG_E_FORMAT);
     cr_assert(strstr(error.text, "tokenizer_config.json: eos_token \"<y>\""), "%s", error.text);
+    scratch_write("tokenizer_config.json", "[1, 2]");
+    cr_assert_eq(rg_tokenizer_load(write_file(&parts), 0, &tokenizer, &error), RG_E_FORMAT);
+    cr_assert(strstr(error.text, "tokenizer_config.json: expected an object"), "%s", error.text);
 }
 
 /* ---- refusals ---- */

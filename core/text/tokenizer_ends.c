@@ -96,6 +96,8 @@ RgStatus rg_tokenizer_read_ends(RgTokenizer *tokenizer, const char *path, json_t
         if (!ends.config)
             status = rg_fail(error, RG_E_FORMAT, "%s:%d: not JSON: %s", ends.config_path, json.line,
                              json.text);
+        else if (!json_is_object(ends.config))
+            status = rg_fail(error, RG_E_FORMAT, "%s: expected an object", ends.config_path);
     }
     if (status == RG_OK)
         status = find_end(&ends, false, &tokenizer->begin);

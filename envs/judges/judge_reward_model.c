@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static const char *const poolings[] = {"last", "mean", NULL};
 
@@ -381,6 +382,20 @@ static RgStatus load_head(RewardModel *m, const char *path, bool *found, RgError
     return status;
 }
 
+/* A reward model may be written anew; nothing else is written over. */
+static RgStatus check_place(const char *path, RgError *error) {
+    RgSafetensors *file = NULL;
+    if (!path[0] || access(path, F_OK) != 0)
+        return RG_OK;
+    bool model = rg_safetensors_open(path, &file, NULL) == RG_OK &&
+                 rg_safetensors_find(file, "reward.head") != NULL;
+    rg_safetensors_close(file);
+    return model
+               ? RG_OK
+               : rg_fail(error, RG_E_USAGE,
+                         "save: %s exists and is not a reward model: expected another file", path);
+}
+
 static RgStatus save(RgJudge *judge, RgError *error) {
     const RewardModel *m = judge->state;
     if (!m->save[0])
@@ -414,6 +429,7 @@ static RgStatus create(RgJudge *judge, const void *options, const RgJudgeShare *
     const Options *o = options;
     if (!share->sequences)
         return rg_fail(error, RG_E_USAGE, "a reward model needs tokens, and was given text alone");
+    RG_TRY(check_place(o->save, error));
     RewardModel *m = rg_allocate(1, sizeof *m);
     judge->state = m;
     m->pooling = (RgPooling)o->pooling;
