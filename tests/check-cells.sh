@@ -151,5 +151,17 @@ refused '--against is of a map' --against dpo
 refused '--mark is of a map' --mark beta=0.1,pairs=20
 refused 'expected one of 0.1, 0.5' --map beta,pairs --mark beta=0.3,pairs=20
 
+# A cell that lacks the method of --against is white, and the others are as they were.
+"$program" plot tiny.db --map beta,pairs --against dpo -o whole.svg >out 2>err || complain "a map: $(cat err)"
+grep -vP "\t20\t0\.1(\t|$)" whole.tsv >expected
+"$program" export-results tiny.db -f csv -o csv >out 2>err || complain "csv: $(cat err)"
+grep -E '^tiny,[0-9a-f]{16},dpo,.*""beta"":0\.1.*""pairs"":20\}' csv/trials.csv | cut -d, -f2 >keys
+[[ $(wc -l <keys) -eq 3 ]] || complain "not 3 trials of a cell: $(cat keys)"
+while read -r key; do "$program" forget --yes tiny.db "$key" >out 2>&1 || complain "forget: $(cat out)"; done <keys
+"$program" plot tiny.db --map beta,pairs --against dpo -o white.svg >out 2>err || complain "a white cell: $(cat err)"
+[[ $(grep -c '^nan' white.tsv) -eq 2 ]] || complain "not 2 white cells: $(cat white.tsv)"
+diff <(cut -f1 expected) <(grep -v '^nan' white.tsv | cut -f1) >log || complain "white cells change others: $(cat log)"
+refused 'unknown label "nobody"' --map beta,pairs --against nobody
+
 [[ $failures -eq 0 ]] || echo "$failures checks failed"
 exit $((failures > 0))

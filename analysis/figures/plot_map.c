@@ -135,7 +135,8 @@ static RgMapCell difference_cell(const RgResults *results, const RgGroup *group,
                                    baseline->by_status[RG_TRIAL_DIVERGED]};
 }
 
-/* Fill cell `at` of every panel from the methods that ran there. */
+/* Fill cell `at` of every panel from the methods that ran there. Fails where the method that they are
+ * compared with did not. */
 static RgStatus fill_cell(const RgSweptCell *cell, const RgPlotOptions *options, const Axes *axes,
                           const RgMeasure *measure, int at, RgMapFigure *f, RgError *error) {
     const RgGroup *baseline = NULL;
@@ -190,14 +191,20 @@ static void name_axes(const Axes *axes, const RgPlotOptions *options, const RgMe
 
 static RgStatus fill_map(const RgSweptCells *cells, const RgPlotOptions *options, const Axes *axes,
                          const RgMeasure *measure, RgMapFigure *f, RgError *error) {
+    RgError missing = {0};
+    RgStatus status = RG_OK;
     for (int i = 0; i < cells->count; i++) {
         const RgSweptCell *cell = &cells->at[i];
         int column = place_of(axes->values[0], axes->count[0], cell->values[0]);
         int row = f->row_count - 1 - place_of(axes->values[1], axes->count[1], cell->values[1]);
-        RG_TRY(fill_cell(cell, options, axes, measure, row * f->column_count + column, f, error));
+        RgStatus filled =
+            fill_cell(cell, options, axes, measure, row * f->column_count + column, f, &missing);
+        status = filled == RG_OK ? status : filled;
     }
     if (f->panel_count > 0)
-        return RG_OK;
+        return RG_OK; /* a cell without it stays white */
+    if (status != RG_OK)
+        return rg_fail(error, status, "%s", missing.text);
     return rg_fail(error, RG_E_USAGE, "--map: no method%s%s%s to draw beside %s",
                    options->method ? " \"" : "", options->method ? options->method : "",
                    options->method ? "\"" : "",
