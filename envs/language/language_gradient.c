@@ -102,7 +102,7 @@ static Ranking rank(const Problem *p) {
     return r;
 }
 
-/* cos of the k-th node's angle, times j. */
+/* T_j at the k-th node: cos(jθ_k), θ_k = π(k + ½)/TERMS. */
 static double node(int k, int j) {
     return cos(M_PI * j * (k + 0.5) / TERMS);
 }
