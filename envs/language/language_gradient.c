@@ -63,13 +63,16 @@ typedef struct Ranked {
     int64_t sentence;
 } Ranked;
 
-/* Sentences [first, last) of the ranked ones, within 2 of each other, and the sums at `points` points:
- * at themselves, or at the nodes of the series. */
+/* Sentences [first, last) of the ranked ones, within 2 of each other. Of many, `sum` has the terms of
+ * the series; of at most as many as it has terms, the sums at themselves. */
 typedef struct Interval {
     int64_t first, last;
-    int points;
     double sum[TERMS][SUMS];
 } Interval;
+
+static bool has_series(const Interval *interval) {
+    return interval->last - interval->first > TERMS;
+}
 
 typedef struct Ranking {
     const Problem *problem;
@@ -95,9 +98,8 @@ static Ranking rank(const Problem *p) {
         last = first + 1;
         while (last < r.count && r.ranked[last].u > r.ranked[first].u - 2)
             last++;
-        int points = last - first < TERMS ? (int)(last - first) : TERMS;
         r.interval = rg_reallocate(r.interval, (size_t)r.intervals + 1, sizeof *r.interval);
-        r.interval[r.intervals++] = (Interval){.first = first, .last = last, .points = points};
+        r.interval[r.intervals++] = (Interval){.first = first, .last = last};
     }
     return r;
 }
@@ -135,17 +137,19 @@ static void make_series(Interval *interval) {
 }
 
 static void fill_interval(const Ranking *r, Interval *interval) {
-    bool series = interval->last - interval->first > TERMS;
-    for (int k = 0; k < interval->points; k++)
-        sum_at(r, series ? centre_of(r, interval) + node(k, 1) : r->ranked[interval->first + k].u,
-               interval->sum[k]);
-    if (series)
-        make_series(interval);
+    if (!has_series(interval)) {
+        for (int64_t a = interval->first; a < interval->last; a++)
+            sum_at(r, r->ranked[a].u, interval->sum[a - interval->first]);
+        return;
+    }
+    for (int k = 0; k < TERMS; k++)
+        sum_at(r, centre_of(r, interval) + node(k, 1), interval->sum[k]);
+    make_series(interval);
 }
 
 /* The sums at the ranked sentence a, by T_{j+1} = 2 x T_j − T_{j−1}. */
 static void read_sums(const Ranking *r, const Interval *interval, int64_t a, double sum[SUMS]) {
-    if (interval->last - interval->first <= TERMS) {
+    if (!has_series(interval)) {
         memcpy(sum, interval->sum[a - interval->first], SUMS * sizeof *sum);
         return;
     }
