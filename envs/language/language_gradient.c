@@ -3,6 +3,7 @@
 #include "envs/language/language_gradient.h"
 
 #include "core/tensor/parallel.h"
+#include "envs/language/chebyshev.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -51,11 +52,8 @@ static double preference(const Problem *p, int64_t a, int64_t b, const Fit *fit)
  *     the judge's labels:   Σ_b π_b log σ(v − u_b)            Σ_b π_b σ(v − u_b)
  *     the policy's labels:  Σ_b π_b (σ log σ(d) + (1 − σ) log(1 − σ(d)))   Σ_b π_b σ(1 − σ)·d
  *
- * with d = v − u_b and σ = σ(d). They are analytic for |Im v| < π: on an interval that is 2 wide, half
- * of which is 1, a Chebyshev series falls by π + √(π² + 1) = 6.4 with every term, and 22 terms are
- * exact to rounding. So the sums are computed at 22 points of an interval, not at each of its
- * sentences. */
-enum { SUMS = 2, TERMS = 22 };
+ * with d = v − u_b and σ = σ(d). They have series on intervals of v (chebyshev.h). */
+enum { SUMS = 2, TERMS = RG_CHEBYSHEV_TERMS };
 
 /* A sentence of a probability above zero. */
 typedef struct Ranked {
@@ -63,7 +61,7 @@ typedef struct Ranked {
     int64_t sentence;
 } Ranked;
 
-/* Sentences [first, last) of the ranked ones, within 2 of each other. Of many, `sum` has the terms of
+/* Sentences [first, last) of the ranked ones, within an interval's width. Of many, `sum` has the terms of
  * the series; of at most as many as it has terms, the sums at themselves. */
 typedef struct Interval {
     int64_t first, last;
@@ -96,7 +94,7 @@ static Ranking rank(const Problem *p) {
     qsort(r.ranked, (size_t)r.count, sizeof *r.ranked, compare_ranked);
     for (int64_t first = 0, last; first < r.count; first = last) {
         last = first + 1;
-        while (last < r.count && r.ranked[last].u > r.ranked[first].u - 2)
+        while (last < r.count && r.ranked[last].u > r.ranked[first].u - RG_CHEBYSHEV_WIDTH)
             last++;
         r.interval = rg_reallocate(r.interval, (size_t)r.intervals + 1, sizeof *r.interval);
         r.interval[r.intervals++] = (Interval){.first = first, .last = last};
@@ -104,13 +102,8 @@ static Ranking rank(const Problem *p) {
     return r;
 }
 
-/* T_j at the k-th node: cos(jθ_k), θ_k = π(k + ½)/TERMS. */
-static double node(int k, int j) {
-    return cos(M_PI * j * (k + 0.5) / TERMS);
-}
-
 static double centre_of(const Ranking *r, const Interval *interval) {
-    return r->ranked[interval->first].u - 1;
+    return r->ranked[interval->first].u - 0.5 * RG_CHEBYSHEV_WIDTH;
 }
 
 static void sum_at(const Ranking *r, double v, double sum[SUMS]) {
@@ -133,7 +126,8 @@ static void make_series(Interval *interval) {
     for (int j = 0; j < TERMS; j++)
         for (int k = 0; k < TERMS; k++)
             for (int s = 0; s < SUMS; s++)
-                interval->sum[j][s] += (j == 0 ? 1.0 : 2.0) / TERMS * at[k][s] * node(k, j);
+                interval->sum[j][s] +=
+                    rg_chebyshev_weight(j) * at[k][s] * rg_chebyshev_at_node(j, k);
 }
 
 static void fill_interval(const Ranking *r, Interval *interval) {
@@ -143,7 +137,7 @@ static void fill_interval(const Ranking *r, Interval *interval) {
         return;
     }
     for (int k = 0; k < TERMS; k++)
-        sum_at(r, centre_of(r, interval) + node(k, 1), interval->sum[k]);
+        sum_at(r, centre_of(r, interval) + rg_chebyshev_at_node(1, k), interval->sum[k]);
     make_series(interval);
 }
 

@@ -4,6 +4,7 @@
 
 #include "core/tensor/parallel.h"
 #include "core/tensor/vector_ops.h"
+#include "envs/language/chebyshev.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -198,11 +199,9 @@ static int64_t spread_above(const Spread *s, double v) {
     return low;
 }
 
-/* F(v) = Σ_a p_a log(e^{u_a} + e^v) is analytic for |Im v| < π. On an interval of v that is 2 wide,
- * half of which is 1, its Chebyshev series falls by π + √(π² + 1) = 6.4 with every term: 22 terms are
- * exact to rounding. */
-enum { TERMS = 22 };
-static const double half_width = 1;
+/* F(v) = Σ_a p_a log(e^{u_a} + e^v) has a series on intervals of v (chebyshev.h). */
+enum { TERMS = RG_CHEBYSHEV_TERMS };
+static const double half_width = 0.5 * RG_CHEBYSHEV_WIDTH;
 /* From here on log(e^u + e^v) is the larger of u and v: the rest, e^−40, is below its rounding. */
 static const double far = 40;
 
@@ -238,10 +237,9 @@ static double log_sum_at(const Spread *s, const Interval *i, double x) {
 static void series_of(const Spread *s, const Interval *interval, double series[TERMS]) {
     memset(series, 0, TERMS * sizeof *series);
     for (int k = 0; k < TERMS; k++) {
-        double value = log_sum_at(s, interval, cos(M_PI * ((double)k + 0.5) / TERMS));
+        double value = log_sum_at(s, interval, rg_chebyshev_at_node(1, k));
         for (int j = 0; j < TERMS; j++)
-            series[j] +=
-                (j == 0 ? 1.0 : 2.0) / TERMS * value * cos(M_PI * j * ((double)k + 0.5) / TERMS);
+            series[j] += rg_chebyshev_weight(j) * value * rg_chebyshev_at_node(j, k);
     }
 }
 
